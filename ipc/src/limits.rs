@@ -1,0 +1,64 @@
+//! Every bound of the links, with its reason. A test sends one more than each.
+
+use std::time::Duration;
+
+/// Largest object file that is compiled. The established implementation has the same limit; the largest objects in the
+/// wild (Cilium, Tetragon) stay under 3 MiB.
+pub const OBJECT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Largest encoded [`crate::plan::LoadPlan`]: an object of the largest size whose every section is kept, plus tables.
+pub const PLAN_BYTES: usize = 24 * 1024 * 1024;
+
+/// Largest body of any frame. A list of two thousand programs with metadata fits; larger lists are refused, not cut.
+pub const FRAME_BYTES: u32 = 4 * 1024 * 1024;
+
+/// Largest body of a request that carries only names and numbers.
+pub const SMALL_FRAME_BYTES: u32 = 4 * 1024;
+
+/// Largest body of a load request: metadata and global data are what can be long in it.
+pub const LOAD_FRAME_BYTES: u32 = 1024 * 1024;
+
+/// Largest body of a failure or of a report about one object: a whole verifier log fits.
+pub const REPORT_FRAME_BYTES: u32 = 2 * 1024 * 1024;
+
+/// Most descriptors beside one frame. The loader passes the pins of one map set to the helper in one frame.
+pub const FRAME_DESCRIPTORS: u8 = 64;
+
+/// Requests that one client connection may have in flight; the next one waits in the socket.
+pub const CLIENT_WINDOW: usize = 16;
+
+/// Client connections open at once; the next one is told to retry. Each costs a descriptor in two processes.
+pub const CLIENT_SESSIONS: usize = 256;
+
+/// Requests in flight between two workers.
+pub const WORKER_WINDOW: usize = 64;
+
+/// A client must finish its `Hello`, and each frame that it has begun, within this time.
+pub const FRAME_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Longest time that a request may take. Loads of large programs spend seconds in the verifier.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Longest time that a one-shot helper may take.
+pub const HELPER_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Programs in one load request. A plan is made for all of them at once.
+pub const LOAD_PROGRAMS: usize = 64;
+
+/// Entries of one metadata table.
+pub const METADATA_ENTRIES: usize = 64;
+
+/// Bytes of one metadata key or value: the limit of a Kubernetes annotation key is 317, values are free text.
+pub const METADATA_BYTES: usize = 4096;
+
+/// Global variables set in one load request.
+pub const GLOBALS: usize = 256;
+
+/// Bytes of any name: program, map, function, interface, tracepoint. Mangled C++ and Go symbols can be long.
+pub const NAME_BYTES: usize = 1024;
+
+/// Bytes of a path (`PATH_MAX`).
+pub const PATH_BYTES: usize = 4096;
+
+/// Bytes of a verifier log that are kept: the end of the log is where the cause stands, so the head is cut.
+pub const VERIFIER_LOG_BYTES: usize = 1024 * 1024;

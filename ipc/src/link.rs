@@ -1,0 +1,544 @@
+//! A link between two processes, for processes with a runtime.
+//!
+//! [`establish`] takes one end of a stream socket, exchanges greetings and gives the two halves. Dropping both closes it.
+//! A link that has seen a fault is of no further use: its owner drops it and reports the peer.
+
+pub use crate::admission::Fault;
+use crate::admission::Gate;
+use crate::codec::{self, CodecError};
+use crate::descriptors;
+use crate::frame::{HEADER_BYTES, Header};
+use crate::limits::FRAME_DEADLINE;
+use crate::messages::Message;
+use crate::messages::hello::Hello;
+use crate::permissions;
+use crate::role::Role;
+use interprocess::os::unix::uds_local_socket::tokio::Stream;
+use std::io::{self, IoSlice};
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::io::Interest;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+/// A message as it arrived.
+#[derive(Debug)]
+pub struct Envelope<M> {
+    /// Joins request and answer.
+    pub request_id: u64,
+    /// The message.
+    pub message: M,
+    /// Descriptors beside it, as many as the table allows.
+    pub descriptors: Vec<OwnedFd>,
+}
+
+/// Why a link cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The peer broke the protocol.
+    #[error("protocol fault: {0}")]
+    Fault(#[from] Fault),
+    /// The peer closed, at once or in the middle of a frame.
+    #[error("peer is gone")]
+    Closed,
+    /// The socket failed.
+    #[error("socket: {0}")]
+    Socket(#[from] io::Error),
+    /// The message cannot be sent: too large for its row. The link is unharmed.
+    #[error("message not sent: {0}")]
+    Unsendable(#[from] CodecError),
+    /// The peer does not read.
+    #[error("peer does not take a frame within {0:?}")]
+    Congested(std::time::Duration),
+}
+
+impl LinkError {
+    /// Whether the peer broke the protocol (otherwise it is gone).
+    pub fn is_fault(&self) -> bool {
+        matches!(self, LinkError::Fault(_))
+    }
+}
+
+/// The sending half; clones share the socket.
+pub struct Sender<Out> {
+    stream: Arc<Stream>,
+    shared: Arc<Shared>,
+    direction: PhantomData<fn(Out)>,
+}
+
+struct Shared {
+    local: Role,
+    peer: Role,
+    generation: u32,
+    turn: Mutex<()>,
+    /// A frame was begun and not finished (its future was dropped, or the peer stalled): nothing can follow it.
+    torn: AtomicBool,
+}
+
+impl<Out> Clone for Sender<Out> {
+    fn clone(&self) -> Self {
+        Self {
+            stream: Arc::clone(&self.stream),
+            shared: Arc::clone(&self.shared),
+            direction: PhantomData,
+        }
+    }
+}
+
+impl<Out> std::fmt::Debug for Sender<Out> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "Sender({} to {})",
+            self.shared.local, self.shared.peer
+        )
+    }
+}
+
+/// The receiving half.
+pub struct Receiver<In> {
+    stream: Arc<Stream>,
+    gate: Gate,
+    direction: PhantomData<fn() -> In>,
+}
+
+impl<In> std::fmt::Debug for Receiver<In> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Receiver({:?})", self.gate)
+    }
+}
+
+/// Adopts a socket, exchanges greetings, checks the peer's. Must be called inside a runtime.
+///
+/// # Errors
+///
+/// [`LinkError::Fault`] when the peer is not who the link was made for or does not greet within
+/// [`FRAME_DEADLINE`]; [`LinkError::Closed`] when it goes away first.
+pub async fn establish<In: Message, Out: Message>(
+    socket: OwnedFd,
+    local: Role,
+    generation: u32,
+    peer: Role,
+) -> Result<(Sender<Out>, Receiver<In>, Hello), LinkError> {
+    rustix::io::ioctl_fionbio(&socket, true).map_err(io::Error::from)?;
+    let stream = Arc::new(Stream::try_from(socket)?);
+    let shared = Shared {
+        local,
+        peer,
+        generation,
+        turn: Mutex::new(()),
+        torn: AtomicBool::new(false),
+    };
+    let sender = Sender {
+        stream: Arc::clone(&stream),
+        shared: Arc::new(shared),
+        direction: PhantomData,
+    };
+    let mut receiver = Receiver {
+        stream,
+        gate: Gate::new(peer, local),
+        direction: PhantomData,
+    };
+
+    sender
+        .send(0, &Out::from(Hello::new(local, generation)), &[])
+        .await?;
+    let first: Envelope<In> = timeout(FRAME_DEADLINE, receiver.receive())
+        .await
+        .map_err(|_| Fault::Stalled(FRAME_DEADLINE))??
+        .ok_or(LinkError::Closed)?;
+    let hello = first
+        .message
+        .hello()
+        .cloned()
+        .ok_or(Fault::OutOfPhase("first message"))?;
+    receiver.gate.greet(&hello)?;
+    Ok((sender, receiver, hello))
+}
+
+impl<Out: Message> Sender<Out> {
+    /// Sends one message with descriptors beside it. Frames of concurrent callers do not mix.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Unsendable`] when the message is larger than its row allows (the link stays usable), otherwise the
+    /// link is lost.
+    pub async fn send(
+        &self,
+        request_id: u64,
+        message: &Out,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), LinkError> {
+        let frame = frame(
+            self.shared.local,
+            self.shared.peer,
+            self.shared.generation,
+            request_id,
+            message,
+            descriptors.len(),
+        )?;
+        let _turn = self.shared.turn.lock().await;
+        if self.shared.torn.swap(true, Ordering::Relaxed) {
+            return Err(LinkError::Closed);
+        }
+        timeout(FRAME_DEADLINE, self.write(&frame, descriptors))
+            .await
+            .map_err(|_| LinkError::Congested(FRAME_DEADLINE))??;
+        self.shared.torn.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn write(&self, frame: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let socket = self.stream.inner();
+        let mut written = 0;
+        while written < frame.len() {
+            let beside = if written == 0 { descriptors } else { &[] };
+            written += socket
+                .async_io(Interest::WRITABLE, || {
+                    descriptors::send(socket.as_fd(), &[IoSlice::new(&frame[written..])], beside)
+                        .map_err(io::Error::from)
+                })
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of a frame, as large as its row allows.
+pub(crate) fn frame<M: Message>(
+    from: Role,
+    to: Role,
+    generation: u32,
+    request_id: u64,
+    message: &M,
+    descriptors: usize,
+) -> Result<Vec<u8>, LinkError> {
+    let kind = message.kind();
+    let row = permissions::lookup(from, to, kind).ok_or(Fault::NotPermitted { from, to, kind })?;
+    let body = codec::encode(message, row.bytes as usize)?;
+    let mut header = Header::new(kind, request_id, generation);
+    header.length = u32::try_from(body.len()).unwrap_or(u32::MAX);
+    header.descriptors = u8::try_from(descriptors).unwrap_or(u8::MAX);
+    if !(row.least_descriptors..=row.most_descriptors).contains(&header.descriptors) {
+        return Err(Fault::Descriptors {
+            name: row.name,
+            got: descriptors,
+        }
+        .into());
+    }
+    let mut frame = Vec::with_capacity(HEADER_BYTES + body.len());
+    frame.extend_from_slice(&header.encode());
+    frame.extend_from_slice(&body);
+    Ok(frame)
+}
+
+impl<In: Message> Receiver<In> {
+    /// The next message; `None` when the peer has closed between two frames.
+    ///
+    /// Not cancel safe: a dropped future may have read half a frame.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Fault`] when the peer broke the protocol; otherwise it is gone.
+    pub async fn receive(&mut self) -> Result<Option<Envelope<In>>, LinkError> {
+        let mut header = [0; HEADER_BYTES];
+        let mut descriptors = Vec::new();
+        let begun = self.read_header(&mut header[..], &mut descriptors).await?;
+        if begun == 0 {
+            return Ok(None);
+        }
+        timeout(FRAME_DEADLINE, self.finish(header, begun, descriptors))
+            .await
+            .map_err(|_| Fault::Stalled(FRAME_DEADLINE))?
+            .map(Some)
+    }
+
+    async fn finish(
+        &mut self,
+        mut header: [u8; HEADER_BYTES],
+        begun: usize,
+        mut descriptors: Vec<OwnedFd>,
+    ) -> Result<Envelope<In>, LinkError> {
+        let mut filled = begun;
+        while filled < HEADER_BYTES {
+            match self
+                .read_header(&mut header[filled..], &mut descriptors)
+                .await?
+            {
+                0 => return Err(LinkError::Closed),
+                bytes => filled += bytes,
+            }
+        }
+        let (header, row) = self.gate.admit(&header)?;
+        let mut body = vec![0; header.length as usize];
+        let mut filled = 0;
+        while filled < body.len() {
+            match self.read_body(&mut body[filled..]).await? {
+                0 => return Err(LinkError::Closed),
+                bytes => filled += bytes,
+            }
+        }
+        let message = self.gate.accept(&header, row, &body, &descriptors)?;
+        Ok(Envelope {
+            request_id: header.request_id,
+            message,
+            descriptors,
+        })
+    }
+
+    async fn read_header(
+        &self,
+        bytes: &mut [u8],
+        descriptors: &mut Vec<OwnedFd>,
+    ) -> Result<usize, LinkError> {
+        let socket = self.stream.inner();
+        let received = socket
+            .async_io(Interest::READABLE, || {
+                descriptors::receive_with_descriptors(socket.as_fd(), bytes, descriptors)
+                    .map_err(io::Error::from)
+            })
+            .await?;
+        if received.surplus {
+            Err(Fault::SurplusDescriptors.into())
+        } else {
+            Ok(received.bytes)
+        }
+    }
+
+    async fn read_body(&self, bytes: &mut [u8]) -> Result<usize, LinkError> {
+        let socket = self.stream.inner();
+        let received = socket
+            .async_io(Interest::READABLE, || {
+                descriptors::receive(socket.as_fd(), bytes).map_err(io::Error::from)
+            })
+            .await?;
+        if received.surplus {
+            Err(Fault::SurplusDescriptors.into())
+        } else {
+            Ok(received.bytes)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::{CallError, Caller};
+    use crate::limits::{FRAME_DESCRIPTORS, SMALL_FRAME_BYTES};
+    use crate::messages::loader::{LoaderReply, LoaderRequest};
+    use crate::messages::program::{LoadOptions, Source};
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    type ApiSide = (Sender<LoaderRequest>, Receiver<LoaderReply>);
+    type LoaderSide = (Sender<LoaderReply>, Receiver<LoaderRequest>);
+
+    async fn pair() -> (ApiSide, LoaderSide) {
+        let (left, right) = UnixStream::pair().unwrap();
+        let (api, loader) = tokio::join!(
+            establish(left.into(), Role::Api, 1, Role::Loader),
+            establish(right.into(), Role::Loader, 7, Role::Api),
+        );
+        let (api, loader) = (api.unwrap(), loader.unwrap());
+        assert_eq!((api.2.generation, loader.2.generation), (7, 1));
+        ((api.0, api.1), (loader.0, loader.1))
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(test);
+    }
+
+    #[test]
+    fn a_descriptor_arrives_beside_its_message_and_only_there() {
+        run(async {
+            let ((api, _), (_, mut loader)) = pair().await;
+            let (carried, other) = UnixStream::pair().unwrap();
+            api.send(
+                5,
+                &LoaderRequest::OpenSession { session: 9 },
+                &[carried.as_fd()],
+            )
+            .await
+            .unwrap();
+            api.send(6, &LoaderRequest::ListPrograms { session: 9 }, &[])
+                .await
+                .unwrap();
+            let first = loader.receive().await.unwrap().unwrap();
+            assert_eq!((first.request_id, first.descriptors.len()), (5, 1));
+            let second = loader.receive().await.unwrap().unwrap();
+            assert_eq!(
+                (second.message, second.descriptors.len()),
+                (LoaderRequest::ListPrograms { session: 9 }, 0)
+            );
+            let mut received = UnixStream::from(first.descriptors.into_iter().next().unwrap());
+            std::io::Write::write_all(&mut received, b"x").unwrap();
+            let mut byte = [0];
+            std::io::Read::read_exact(&mut { other }, &mut byte).unwrap();
+            assert_eq!(&byte, b"x");
+        });
+    }
+
+    #[test]
+    fn descriptors_beside_a_body_or_past_the_limit_are_a_fault() {
+        run(async {
+            let (left, right) = UnixStream::pair().unwrap();
+            let frame = frame(
+                Role::Api,
+                Role::Loader,
+                1,
+                0,
+                &LoaderRequest::Hello(Hello::new(Role::Api, 1)),
+                0,
+            )
+            .unwrap();
+            descriptors::send(&left, &[IoSlice::new(&frame[..HEADER_BYTES])], &[]).unwrap();
+            descriptors::send(
+                &left,
+                &[IoSlice::new(&frame[HEADER_BYTES..])],
+                &[left.as_fd()],
+            )
+            .unwrap();
+            let lost =
+                establish::<LoaderRequest, LoaderReply>(right.into(), Role::Loader, 1, Role::Api)
+                    .await;
+            assert!(
+                matches!(lost, Err(LinkError::Fault(Fault::SurplusDescriptors))),
+                "{lost:?}"
+            );
+
+            let (left, right) = UnixStream::pair().unwrap();
+            let many = vec![left.as_fd(); usize::from(FRAME_DESCRIPTORS)];
+            descriptors::send(&left, &[IoSlice::new(&frame)], &many).unwrap();
+            let lost =
+                establish::<LoaderRequest, LoaderReply>(right.into(), Role::Loader, 1, Role::Api)
+                    .await;
+            assert!(
+                matches!(lost, Err(LinkError::Fault(Fault::Descriptors { .. }))),
+                "{lost:?}"
+            );
+        });
+    }
+
+    #[test]
+    fn a_half_sent_frame_is_no_message() {
+        run(async {
+            let (left, right) = UnixStream::pair().unwrap();
+            let frame = frame(
+                Role::Api,
+                Role::Loader,
+                1,
+                0,
+                &LoaderRequest::Hello(Hello::new(Role::Api, 1)),
+                0,
+            )
+            .unwrap();
+            descriptors::send(&left, &[IoSlice::new(&frame[..HEADER_BYTES + 3])], &[]).unwrap();
+            drop(left);
+            let lost =
+                establish::<LoaderRequest, LoaderReply>(right.into(), Role::Loader, 1, Role::Api)
+                    .await;
+            assert!(matches!(lost, Err(LinkError::Closed)), "{lost:?}");
+        });
+    }
+
+    #[test]
+    fn a_message_too_large_for_its_row_is_not_sent_and_the_link_lives_on() {
+        run(async {
+            let ((api, _), (_, mut loader)) = pair().await;
+            let too_long = "x".repeat(SMALL_FRAME_BYTES as usize);
+            let hello = Hello {
+                build_id: too_long,
+                ..Hello::new(Role::Api, 1)
+            };
+            let refused = api.send(1, &LoaderRequest::Hello(hello), &[]).await;
+            assert!(
+                matches!(
+                    refused,
+                    Err(LinkError::Unsendable(CodecError::TooLong { .. }))
+                ),
+                "{refused:?}"
+            );
+            api.send(2, &LoaderRequest::ListPrograms { session: 1 }, &[])
+                .await
+                .unwrap();
+            assert_eq!(loader.receive().await.unwrap().unwrap().request_id, 2);
+        });
+    }
+
+    #[test]
+    fn a_large_message_crosses_in_pieces() {
+        run(async {
+            let ((api, _), (_, mut loader)) = pair().await;
+            let options = LoadOptions {
+                programs: Vec::new(),
+                metadata: [("k".to_owned(), "v".repeat(900_000))].into(),
+                globals: Vec::new(),
+                map_owner: None,
+                maps_mode: None,
+                maps_group: None,
+                source: Source::File("f".to_owned()),
+            };
+            let load = LoaderRequest::Load {
+                session: 1,
+                ticket: 2,
+                options,
+            };
+            let (sent, received) = tokio::join!(api.send(3, &load, &[]), loader.receive());
+            sent.unwrap();
+            assert_eq!(received.unwrap().unwrap().message, load);
+        });
+    }
+
+    #[test]
+    fn answers_find_their_requests_in_any_order() {
+        run(async {
+            let ((api, mut replies), (loader, mut requests)) = pair().await;
+            let caller: Caller<LoaderRequest, LoaderReply> = Caller::new(api, 2);
+            let reader = caller.clone();
+            tokio::spawn(async move {
+                while let Ok(Some(reply)) = replies.receive().await {
+                    assert!(reader.complete(reply));
+                }
+                reader.close();
+            });
+            tokio::spawn(async move {
+                let first = requests.receive().await.unwrap().unwrap();
+                let second = requests.receive().await.unwrap().unwrap();
+                for request in [second, first] {
+                    let session = match request.message {
+                        LoaderRequest::ListPrograms { session } => session,
+                        other => panic!("{other:?}"),
+                    };
+                    let reply = if session == 1 {
+                        LoaderReply::Done
+                    } else {
+                        LoaderReply::Links(Vec::new())
+                    };
+                    loader.send(request.request_id, &reply, &[]).await.unwrap();
+                }
+            });
+            let deadline = Duration::from_secs(5);
+            let (list_one, list_two) = (
+                LoaderRequest::ListPrograms { session: 1 },
+                LoaderRequest::ListPrograms { session: 2 },
+            );
+            let (one, two) = tokio::join!(
+                caller.call(&list_one, &[], deadline),
+                caller.call(&list_two, &[], deadline)
+            );
+            assert_eq!(one.unwrap().message, LoaderReply::Done);
+            assert_eq!(two.unwrap().message, LoaderReply::Links(Vec::new()));
+            // The peer has ended: whoever asks now hears it at once.
+            let late = caller
+                .call(&LoaderRequest::ListPrograms { session: 1 }, &[], deadline)
+                .await;
+            assert!(matches!(late, Err(CallError::PeerGone)), "{late:?}");
+        });
+    }
+}

@@ -1,0 +1,219 @@
+//! Attachments: what is asked for, what is recorded, what is reported.
+
+use super::kernel::KernelLink;
+use super::program::ProgramKind;
+use bincode::{Decode, Encode};
+use std::collections::BTreeMap;
+
+/// Traffic direction of an interface hook.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Direction {
+    /// Packets that arrive.
+    Ingress,
+    /// Packets that leave.
+    Egress,
+}
+
+impl Direction {
+    /// `ingress` or `egress`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Direction::Ingress => "ingress",
+            Direction::Egress => "egress",
+        }
+    }
+}
+
+/// How an XDP program runs on its interface.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+pub enum XdpMode {
+    /// In the driver.
+    Native,
+    /// After the socket buffer was made.
+    Generic,
+}
+
+impl XdpMode {
+    /// `native` or `generic`.
+    pub fn name(self) -> &'static str {
+        match self {
+            XdpMode::Native => "native",
+            XdpMode::Generic => "generic",
+        }
+    }
+}
+
+/// Where to attach. A uprobe's target travels beside the message as a descriptor that the client opened.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub enum AttachSpec {
+    /// An interface, through a tcx link.
+    Tcx {
+        /// Interface name.
+        interface: String,
+        /// Direction.
+        direction: Direction,
+        /// Lower runs first.
+        priority: i32,
+    },
+    /// An interface, as its only XDP program.
+    Xdp {
+        /// Interface name.
+        interface: String,
+        /// Kept for the chain that follows.
+        priority: i32,
+        /// Verdicts after which the chain goes on; empty for the default.
+        proceed_on: Vec<i32>,
+    },
+    /// A tracepoint.
+    Tracepoint {
+        /// Group, for example `syscalls`.
+        group: String,
+        /// Name, for example `sys_enter_openat`.
+        name: String,
+    },
+    /// A function or offset of a user-space binary or library.
+    Uprobe {
+        /// What the user wrote: a path or a library name.
+        target: String,
+        /// The absolute path that was opened.
+        path: String,
+        /// Function, if any.
+        function: Option<String>,
+        /// Added to the function's address; a file offset when there is no function.
+        offset: u64,
+        /// Only this process.
+        pid: Option<i32>,
+        /// Process whose mount namespace the target is in.
+        container_pid: Option<i32>,
+    },
+}
+
+impl AttachSpec {
+    /// The name of the attach command, which decides which program kinds fit.
+    pub fn name(&self) -> &'static str {
+        match self {
+            AttachSpec::Tcx { .. } => "tcx",
+            AttachSpec::Xdp { .. } => "xdp",
+            AttachSpec::Tracepoint { .. } => "tracepoint",
+            AttachSpec::Uprobe { .. } => "uprobe",
+        }
+    }
+}
+
+/// What is recorded of an attachment.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub enum LinkDetails {
+    /// tcx.
+    Tcx {
+        /// Interface name at the time of attaching.
+        interface: String,
+        /// Interface index.
+        ifindex: u32,
+        /// Direction.
+        direction: Direction,
+        /// Lower runs first.
+        priority: i32,
+        /// Rank among bpfman's links on the hook, computed when asked.
+        position: u32,
+        /// Path of the network namespace, empty for bpfman's own.
+        netns: String,
+        /// Inode of the network namespace.
+        nsid: u64,
+    },
+    /// xdp.
+    Xdp {
+        /// Interface name at the time of attaching.
+        interface: String,
+        /// Interface index.
+        ifindex: u32,
+        /// Lower runs first.
+        priority: i32,
+        /// Place in the chain; 0 when alone.
+        position: u32,
+        /// Verdicts after which the chain goes on, ascending by mask bit.
+        proceed_on: Vec<i32>,
+        /// Path of the network namespace, empty for bpfman's own.
+        netns: String,
+        /// Inode of the network namespace.
+        nsid: u64,
+        /// Dispatcher program, 0 when the link is direct.
+        dispatcher_id: u32,
+        /// Revision of the dispatcher, 0 when the link is direct.
+        revision: u32,
+        /// How the kernel runs it.
+        mode: XdpMode,
+    },
+    /// tracepoint.
+    Tracepoint {
+        /// Group.
+        group: String,
+        /// Name.
+        name: String,
+    },
+    /// uprobe and uretprobe.
+    Uprobe {
+        /// What the user wrote.
+        target: String,
+        /// The path that was opened.
+        path: String,
+        /// Function, empty when only an offset was given.
+        function: String,
+        /// Offset as the user gave it.
+        offset: u64,
+        /// Offset in the file at which the probe sits.
+        file_offset: u64,
+        /// Only this process; 0 for all.
+        pid: i32,
+        /// At return.
+        retprobe: bool,
+        /// Process whose mount namespace the target is in; 0 for bpfman's.
+        container_pid: i32,
+    },
+}
+
+/// An attachment under management, as it is stored.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct LinkRecord {
+    /// bpfman's own id, from 1, never reused.
+    pub id: u64,
+    /// Kernel id of the program.
+    pub program_id: u32,
+    /// Kernel id of the link; `None` while it is not in the kernel.
+    pub kernel_link_id: Option<u32>,
+    /// Kind of the link (a uprobe attach of a uretprobe program gives a uretprobe link).
+    pub kind: ProgramKind,
+    /// Link pin.
+    pub pin_path: String,
+    /// By kind.
+    pub details: LinkDetails,
+    /// Seconds since the Unix epoch.
+    pub created_at: i64,
+    /// Labels.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A link with its state in the kernel.
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub struct Link {
+    /// The record.
+    pub record: LinkRecord,
+    /// C function name of the program.
+    pub program_name: String,
+    /// What the kernel says.
+    pub kernel: Option<KernelLink>,
+    /// Whether the pin is there.
+    pub pin_present: bool,
+}
+
+/// A row of `link list`.
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub struct LinkEntry {
+    /// The record.
+    pub record: LinkRecord,
+    /// C function name of the program.
+    pub program_name: String,
+    /// Declared kind of the program.
+    pub program_kind: ProgramKind,
+    /// Labels of the program.
+    pub program_metadata: BTreeMap<String, String>,
+}

@@ -1,0 +1,86 @@
+//! bpfmanctl ⇄ API worker.
+
+use super::attach::{AttachSpec, Link, LinkEntry};
+use super::edge;
+use super::failure::Failure;
+use super::hello::Hello;
+use super::loader::DoctorReport;
+use super::program::{LoadOptions, Program, ProgramEntry};
+use super::supervision::ProcessStatus;
+use bincode::{Decode, Encode};
+use std::collections::BTreeMap;
+
+/// Client to API worker.
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub enum ClientRequest {
+    /// Since version 1.
+    Hello(Hello),
+    /// Load programs; beside it the open object file.
+    Load(LoadOptions),
+    /// One program.
+    GetProgram {
+        /// Kernel program id.
+        program_id: u32,
+    },
+    /// All managed programs.
+    ListPrograms,
+    /// Detach all links of a program and forget it.
+    Unload {
+        /// Kernel program id.
+        program_id: u32,
+    },
+    /// Attach a program; beside it the open target, for uprobes.
+    Attach {
+        /// Kernel program id.
+        program_id: u32,
+        /// Where.
+        spec: AttachSpec,
+        /// Labels of the link.
+        metadata: BTreeMap<String, String>,
+    },
+    /// Detach a link.
+    Detach {
+        /// bpfman's link id.
+        link_id: u64,
+    },
+    /// One link.
+    GetLink {
+        /// bpfman's link id.
+        link_id: u64,
+    },
+    /// All links.
+    ListLinks,
+    /// Every process of the service.
+    Status,
+    /// Compare store, pins and kernel.
+    Doctor,
+}
+
+edge!(ClientRequest: Hello, Load, GetProgram, ListPrograms, Unload, Attach, Detach, GetLink, ListLinks, Status, Doctor);
+
+/// API worker to client. Every request has exactly one answer.
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub enum ClientReply {
+    /// Since version 1.
+    Hello(Hello),
+    /// The request was not carried out.
+    Failed(Failure),
+    /// Carried out, nothing to tell.
+    Done,
+    /// To `Load`, in the order of the request.
+    Loaded(Vec<Program>),
+    /// To `GetProgram`.
+    Program(Box<Program>),
+    /// To `ListPrograms`, ascending by id.
+    Programs(Vec<ProgramEntry>),
+    /// To `Attach` and `GetLink`.
+    Link(Box<Link>),
+    /// To `ListLinks`, ascending by id.
+    Links(Vec<LinkEntry>),
+    /// To `Status`.
+    Status(Vec<ProcessStatus>),
+    /// To `Doctor`.
+    Doctor(DoctorReport),
+}
+
+edge!(ClientReply: Hello, Failed, Done, Loaded, Program, Programs, Link, Links, Status, Doctor);

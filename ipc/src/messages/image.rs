@@ -1,0 +1,87 @@
+//! API worker ⇄ image worker, and image worker ⇄ loader.
+
+use super::edge;
+use super::failure::Failure;
+use super::hello::Hello;
+use super::loader::Ticket;
+use super::program::{GlobalValue, ProgramRequest};
+use bincode::{Decode, Encode};
+
+/// API worker to image worker.
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub enum ImageRequest {
+    /// Since version 1.
+    Hello(Hello),
+    /// Compile the object whose open file is beside the message; the plan goes to the loader under the ticket.
+    Compile {
+        /// Under which the loader awaits the plan.
+        ticket: Ticket,
+        /// Programs wanted.
+        programs: Vec<ProgramRequest>,
+        /// Global variables to set.
+        globals: Vec<GlobalValue>,
+    },
+    /// Find a function in the binary whose open file is beside the message.
+    ResolveSymbol {
+        /// What the user calls the binary, for messages.
+        target: String,
+        /// Function name.
+        function: String,
+        /// Added to the function's address.
+        offset: u64,
+    },
+}
+
+edge!(ImageRequest: Hello, Compile, ResolveSymbol);
+
+/// Image worker to API worker. Every request has exactly one answer.
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub enum ImageReply {
+    /// Since version 1.
+    Hello(Hello),
+    /// To `ResolveSymbol`: not found, or not an ELF file.
+    Failed(Failure),
+    /// To `Compile`: the loader has the plan, or the reason why there is none.
+    Delivered,
+    /// To `ResolveSymbol`.
+    Symbol {
+        /// Offset in the file at which a probe sits.
+        file_offset: u64,
+    },
+}
+
+edge!(ImageReply: Hello, Failed, Delivered, Symbol);
+
+/// Image worker to loader.
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub enum PlanDelivery {
+    /// Since version 1.
+    Hello(Hello),
+    /// A plan; beside it the sealed memfd that holds it.
+    Plan {
+        /// Which request it is for.
+        ticket: Ticket,
+        /// Bytes in the memfd.
+        length: u64,
+        /// SHA-256 of them.
+        digest: [u8; 32],
+    },
+    /// There is no plan.
+    NoPlan {
+        /// Which request it was for.
+        ticket: Ticket,
+        /// Why.
+        failure: Failure,
+    },
+}
+
+edge!(PlanDelivery: Hello, Plan, NoPlan);
+
+/// Loader to image worker: only its greeting. The loader asks nothing of the image worker.
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub enum PlanReceipt {
+    /// Since version 1.
+    Hello(Hello),
+}
+
+edge!(PlanReceipt: Hello);

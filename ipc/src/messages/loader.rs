@@ -1,0 +1,138 @@
+//! API worker ⇄ loader.
+
+use super::attach::{AttachSpec, Link, LinkEntry};
+use super::edge;
+use super::failure::Failure;
+use super::hello::Hello;
+use super::program::{LoadOptions, Program, ProgramEntry};
+use bincode::{Decode, Encode};
+use std::collections::BTreeMap;
+
+/// A client connection, numbered by the API worker.
+pub type Session = u64;
+
+/// Joins a load request with the plan that the image worker makes for it.
+pub type Ticket = u64;
+
+/// API worker to loader.
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub enum LoaderRequest {
+    /// Since version 1.
+    Hello(Hello),
+    /// A client has connected; beside it the client's own socket, from which the loader takes the identity.
+    OpenSession {
+        /// Number of the session in all that follows.
+        session: Session,
+    },
+    /// The client is gone.
+    CloseSession {
+        /// The session.
+        session: Session,
+    },
+    /// Load what the plan with this ticket will say.
+    Load {
+        /// Who asks.
+        session: Session,
+        /// Which plan.
+        ticket: Ticket,
+        /// What was asked for.
+        options: LoadOptions,
+    },
+    /// No plan will come for the ticket (the image worker died).
+    CancelLoad {
+        /// Which plan.
+        ticket: Ticket,
+    },
+    /// Unload a program.
+    Unload {
+        /// Who asks.
+        session: Session,
+        /// Kernel program id.
+        program_id: u32,
+    },
+    /// One program.
+    GetProgram {
+        /// Who asks.
+        session: Session,
+        /// Kernel program id.
+        program_id: u32,
+    },
+    /// All managed programs.
+    ListPrograms {
+        /// Who asks.
+        session: Session,
+    },
+    /// Attach a program; beside it the open target, for uprobes.
+    Attach {
+        /// Who asks.
+        session: Session,
+        /// Kernel program id.
+        program_id: u32,
+        /// Where.
+        spec: AttachSpec,
+        /// Offset in the target's file, resolved by the image worker (uprobes).
+        file_offset: Option<u64>,
+        /// Labels of the link.
+        metadata: BTreeMap<String, String>,
+    },
+    /// Detach a link.
+    Detach {
+        /// Who asks.
+        session: Session,
+        /// bpfman's link id.
+        link_id: u64,
+    },
+    /// One link.
+    GetLink {
+        /// Who asks.
+        session: Session,
+        /// bpfman's link id.
+        link_id: u64,
+    },
+    /// All links.
+    ListLinks {
+        /// Who asks.
+        session: Session,
+    },
+    /// Compare store, pins and kernel.
+    Doctor {
+        /// Who asks.
+        session: Session,
+    },
+}
+
+edge!(LoaderRequest: Hello, OpenSession, CloseSession, Load, CancelLoad, Unload, GetProgram, ListPrograms, Attach, Detach, GetLink, ListLinks, Doctor);
+
+/// Loader to API worker. Every request but `CloseSession` and `CancelLoad` has exactly one answer.
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub enum LoaderReply {
+    /// Since version 1.
+    Hello(Hello),
+    /// The request was not carried out.
+    Failed(Failure),
+    /// Carried out, nothing to tell.
+    Done,
+    /// To `Load`, in the order of the request.
+    Loaded(Vec<Program>),
+    /// To `GetProgram`.
+    Program(Box<Program>),
+    /// To `ListPrograms`, ascending by id.
+    Programs(Vec<ProgramEntry>),
+    /// To `Attach` and `GetLink`.
+    Link(Box<Link>),
+    /// To `ListLinks`, ascending by id.
+    Links(Vec<LinkEntry>),
+    /// To `Doctor`.
+    Doctor(DoctorReport),
+}
+
+edge!(LoaderReply: Hello, Failed, Done, Loaded, Program, Programs, Link, Links, Doctor);
+
+/// Where store, pins and kernel differ. Empty lists mean no drift.
+#[derive(Clone, Debug, Default, Decode, Encode, Eq, PartialEq)]
+pub struct DoctorReport {
+    /// Programs and links compared.
+    pub checked: u32,
+    /// One sentence per difference: what, where, what to do.
+    pub findings: Vec<String>,
+}

@@ -1,0 +1,199 @@
+//! Programs: what is asked for, what is recorded, what is reported.
+
+use super::attach::Link;
+use super::kernel::{KernelMap, KernelProgram, ProgramStats};
+use bincode::{Decode, Encode};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// Kinds of program, named as users write them. Append only: the position is the encoding.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[allow(missing_docs, reason = "the names are the field's own terms")]
+pub enum ProgramKind {
+    Xdp,
+    Tc,
+    Tcx,
+    Tracepoint,
+    Kprobe,
+    Kretprobe,
+    Uprobe,
+    Uretprobe,
+    Fentry,
+    Fexit,
+    Lsm,
+}
+
+impl ProgramKind {
+    /// Every kind.
+    pub const ALL: [ProgramKind; 11] = [
+        ProgramKind::Xdp,
+        ProgramKind::Tc,
+        ProgramKind::Tcx,
+        ProgramKind::Tracepoint,
+        ProgramKind::Kprobe,
+        ProgramKind::Kretprobe,
+        ProgramKind::Uprobe,
+        ProgramKind::Uretprobe,
+        ProgramKind::Fentry,
+        ProgramKind::Fexit,
+        ProgramKind::Lsm,
+    ];
+
+    /// The name in the command line, in JSON and in image labels.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProgramKind::Xdp => "xdp",
+            ProgramKind::Tc => "tc",
+            ProgramKind::Tcx => "tcx",
+            ProgramKind::Tracepoint => "tracepoint",
+            ProgramKind::Kprobe => "kprobe",
+            ProgramKind::Kretprobe => "kretprobe",
+            ProgramKind::Uprobe => "uprobe",
+            ProgramKind::Uretprobe => "uretprobe",
+            ProgramKind::Fentry => "fentry",
+            ProgramKind::Fexit => "fexit",
+            ProgramKind::Lsm => "lsm",
+        }
+    }
+}
+
+impl fmt::Display for ProgramKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+impl FromStr for ProgramKind {
+    type Err = UnknownKind;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.name() == text)
+            .ok_or_else(|| UnknownKind(text.to_owned()))
+    }
+}
+
+/// Not the name of a program kind.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("unknown program type \"{0}\"")]
+pub struct UnknownKind(pub String);
+
+/// One program wanted from an object.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct ProgramRequest {
+    /// C function name.
+    pub name: String,
+    /// Declared kind; checked against the section before anything reaches the kernel.
+    pub kind: ProgramKind,
+    /// Function or hook to attach to (fentry, fexit, lsm).
+    pub attach_function: Option<String>,
+}
+
+/// A value for a global variable, bytes as they stand in memory.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct GlobalValue {
+    /// Name of the variable in the object.
+    pub name: String,
+    /// As many bytes as the variable has.
+    pub bytes: Vec<u8>,
+}
+
+/// Where an object came from, as the user said it.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub enum Source {
+    /// A file that the client opened; the operand verbatim.
+    File(String),
+}
+
+/// A load request: all of it is carried out, or nothing.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct LoadOptions {
+    /// Programs to load, at least one.
+    pub programs: Vec<ProgramRequest>,
+    /// Labels kept with each of them.
+    pub metadata: BTreeMap<String, String>,
+    /// Global variables to set before loading.
+    pub globals: Vec<GlobalValue>,
+    /// Use the maps of the program with this id instead of creating new ones.
+    pub map_owner: Option<u32>,
+    /// Mode of the map pins (permission bits only); 0600 when absent.
+    pub maps_mode: Option<u32>,
+    /// Group of the map pins; the loader's own when absent.
+    pub maps_group: Option<u32>,
+    /// For records and messages.
+    pub source: Source,
+}
+
+/// A program under management, as it is stored.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct ProgramRecord {
+    /// Kernel program id.
+    pub program_id: u32,
+    /// C function name.
+    pub name: String,
+    /// Declared kind.
+    pub kind: ProgramKind,
+    /// ELF section.
+    pub section: String,
+    /// Function or hook (fentry, fexit, lsm).
+    pub attach_function: Option<String>,
+    /// ELF licence.
+    pub license: String,
+    /// Whether the kernel takes the licence for GPL compatible.
+    pub gpl_compatible: bool,
+    /// Labels.
+    pub metadata: BTreeMap<String, String>,
+    /// Global variables that were set.
+    pub globals: Vec<GlobalValue>,
+    /// Where the object came from.
+    pub source: Source,
+    /// SHA-256 of the object file.
+    pub object_digest: [u8; 32],
+    /// File with the stored load plan.
+    pub plan_path: String,
+    /// Program pin.
+    pub pin_path: String,
+    /// Directory with the map pins (the owner's when shared).
+    pub maps_dir: String,
+    /// Owner of the maps, when it is another program.
+    pub map_owner: Option<u32>,
+    /// Who loaded it.
+    pub loaded_by: Uid,
+    /// Seconds since the Unix epoch.
+    pub created_at: i64,
+}
+
+/// A user id as the kernel reported it.
+pub type Uid = u32;
+
+/// A program with its state in the kernel.
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub struct Program {
+    /// The record.
+    pub record: ProgramRecord,
+    /// What the kernel says; `None` when the program is gone from it.
+    pub kernel: Option<KernelProgram>,
+    /// Run statistics; `None` directly after a load.
+    pub stats: Option<ProgramStats>,
+    /// Its links, ascending by id.
+    pub links: Vec<Link>,
+    /// Its maps.
+    pub maps: Vec<KernelMap>,
+    /// Programs on the same map set, itself included, ascending.
+    pub map_used_by: Vec<u32>,
+}
+
+/// A row of `program list`.
+#[derive(Clone, Debug, Decode, Encode, PartialEq)]
+pub struct ProgramEntry {
+    /// The record.
+    pub record: ProgramRecord,
+    /// What the kernel says; `None` when the program is gone from it.
+    pub kernel: Option<KernelProgram>,
+    /// Link ids, ascending.
+    pub links: Vec<u64>,
+    /// Whether at least one of the links is live in the kernel.
+    pub attached: bool,
+}

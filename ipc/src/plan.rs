@@ -1,0 +1,105 @@
+//! The load plan: what the image worker makes of an object file, and all that the loader ever sees of it.
+//!
+//! A plan is flat, typed and bounded. It travels in a sealed memfd (`F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW |
+//! F_SEAL_SEAL`), encoded by [`crate::codec`], at most [`crate::limits::PLAN_BYTES`] long.
+
+use crate::messages::program::ProgramKind;
+use bincode::{Decode, Encode};
+
+/// Version of the encoding; a stored plan of another version is rebuilt from its source or refused.
+pub const PLAN_VERSION: u16 = 1;
+
+/// Everything needed to create the maps and programs of one load request by bpf(2).
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct LoadPlan {
+    /// [`PLAN_VERSION`].
+    pub version: u16,
+    /// SHA-256 of the object file that was compiled.
+    pub object_digest: [u8; 32],
+    /// Contents of the `license` section without the NUL; empty when the object has none (not GPL compatible then).
+    pub license: String,
+    /// BTF blob for `BPF_BTF_LOAD`, already fitted to what kernels from 6.1 on accept; `None` when the object has none.
+    pub btf: Option<Vec<u8>>,
+    /// All maps of the object, data sections included, in the order that slots refer to.
+    pub maps: Vec<MapPlan>,
+    /// The requested programs, in the order of the request.
+    pub programs: Vec<ProgramPlan>,
+}
+
+/// One map, as `BPF_MAP_CREATE` wants it.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct MapPlan {
+    /// Name in the object (any length; the kernel sees the first 15 characters).
+    pub name: String,
+    /// `enum bpf_map_type`.
+    pub map_type: u32,
+    /// Bytes of a key.
+    pub key_size: u32,
+    /// Bytes of a value.
+    pub value_size: u32,
+    /// Entries; 0 asks the loader for one per possible CPU (perf event arrays).
+    pub max_entries: u32,
+    /// `BPF_F_*` flags of map creation.
+    pub flags: u32,
+    /// BTF type id of the key in [`LoadPlan::btf`], 0 when none.
+    pub btf_key_type_id: u32,
+    /// BTF type id of the value in [`LoadPlan::btf`], 0 when none.
+    pub btf_value_type_id: u32,
+    /// Whether the object asks to share the map by name (`LIBBPF_PIN_BY_NAME`).
+    pub pin_by_name: bool,
+    /// A data section (`.rodata`, `.data`, `.bss`, `.kconfig`): never pinned by name nor shared.
+    pub internal: bool,
+    /// Contents of element 0, written after creation (data sections only).
+    pub initial: Option<Vec<u8>>,
+    /// Freeze after writing [`MapPlan::initial`] (`.rodata`).
+    pub freeze: bool,
+    /// Index into [`LoadPlan::maps`] of the template for the inner maps of an array or hash of maps.
+    pub inner: Option<u32>,
+}
+
+/// One program, as `BPF_PROG_LOAD` wants it.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct ProgramPlan {
+    /// C function name (any length; the kernel sees the first 15 characters).
+    pub name: String,
+    /// The kind that was declared in the request and agrees with the section.
+    pub kind: ProgramKind,
+    /// ELF section as the author wrote it, for messages.
+    pub section: String,
+    /// `enum bpf_prog_type`.
+    pub prog_type: u32,
+    /// `enum bpf_attach_type`, 0 when the program type has none.
+    pub expected_attach_type: u32,
+    /// `prog_flags`: BPF_F_SLEEPABLE, BPF_F_XDP_HAS_FRAGS.
+    pub flags: u32,
+    /// `struct bpf_insn` after relocation, 8 bytes each, subprograms appended.
+    pub instructions: Vec<u8>,
+    /// Instructions whose immediate must become a map descriptor, ascending.
+    pub map_slots: Vec<MapSlot>,
+    /// `func_info` records for the program, when there is BTF.
+    pub func_info: Option<InfoTable>,
+    /// `line_info` records for the program, when there is BTF.
+    pub line_info: Option<InfoTable>,
+    /// Function or hook named in the request (fentry, fexit, lsm), else from the section.
+    pub attach_function: Option<String>,
+    /// Target from the section name (`tracepoint/syscalls/sys_enter_openat` gives `syscalls/sys_enter_openat`), if any.
+    pub section_target: Option<String>,
+}
+
+/// Where a map descriptor goes.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct MapSlot {
+    /// Index of the first of the two `ld_imm64` instructions.
+    pub instruction: u32,
+    /// Index into [`LoadPlan::maps`].
+    pub map: u32,
+}
+
+/// A table of fixed-size records of `.BTF.ext`.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct InfoTable {
+    /// Bytes of one record.
+    pub record_size: u32,
+    /// The records; the length is a multiple of [`InfoTable::record_size`].
+    pub records: Vec<u8>,
+}
