@@ -185,7 +185,8 @@ impl<Out: Message> Sender<Out> {
         }
         timeout(FRAME_DEADLINE, self.write(&frame, descriptors))
             .await
-            .map_err(|_| LinkError::Congested(FRAME_DEADLINE))??;
+            .map_err(|_| LinkError::Congested(FRAME_DEADLINE))?
+            .map_err(lost)?;
         self.shared.torn.store(false, Ordering::Relaxed);
         Ok(())
     }
@@ -203,6 +204,14 @@ impl<Out: Message> Sender<Out> {
                 .await?;
         }
         Ok(())
+    }
+}
+
+/// What a failed socket says of the peer: writing to one that has closed is no failure of the socket.
+fn lost(error: io::Error) -> LinkError {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => LinkError::Closed,
+        _ => LinkError::Socket(error),
     }
 }
 
@@ -299,7 +308,8 @@ impl<In: Message> Receiver<In> {
                 descriptors::receive_with_descriptors(socket.as_fd(), bytes, descriptors)
                     .map_err(io::Error::from)
             })
-            .await?;
+            .await
+            .map_err(lost)?;
         if received.surplus {
             Err(Fault::SurplusDescriptors.into())
         } else {
@@ -313,7 +323,8 @@ impl<In: Message> Receiver<In> {
             .async_io(Interest::READABLE, || {
                 descriptors::receive(socket.as_fd(), bytes).map_err(io::Error::from)
             })
-            .await?;
+            .await
+            .map_err(lost)?;
         if received.surplus {
             Err(Fault::SurplusDescriptors.into())
         } else {
@@ -377,9 +388,9 @@ mod tests {
                 (LoaderRequest::ListPrograms { session: 9 }, 0)
             );
             let mut received = UnixStream::from(first.descriptors.into_iter().next().unwrap());
-            std::io::Write::write_all(&mut received, b"x").unwrap();
+            io::Write::write_all(&mut received, b"x").unwrap();
             let mut byte = [0];
-            std::io::Read::read_exact(&mut { other }, &mut byte).unwrap();
+            io::Read::read_exact(&mut { other }, &mut byte).unwrap();
             assert_eq!(&byte, b"x");
         });
     }
