@@ -1,0 +1,13 @@
+//! Bounds of the API worker beside those of the links (`ipc::limits`).
+
+use std::time::Duration;
+
+/// How long a request waits for a worker that is being restarted. A restart takes some ten milliseconds; a worker that
+/// is not back after this time is in back-off, and the client is told to retry.
+pub const PEER_WAIT: Duration = Duration::from_secs(1);
+
+/// How often a request that may be repeated is sent to a new incarnation of a worker that died under it.
+pub const ATTEMPTS: usize = 3;
+
+/// How long requests in flight may take to finish when the service stops.
+pub const DRAIN: Duration = Duration::from_secs(2);

@@ -1,0 +1,2 @@
+//! Entry point of `bpfman-api`.
+fn main() {}

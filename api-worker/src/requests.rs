@@ -1,0 +1,323 @@
+//! What each client request becomes: which worker is asked, what is awaited, what is told to the client.
+//!
+//! Owns nothing. A [`Context`] belongs to one client connection; its requests run concurrently, each a future.
+
+use crate::limits::ATTEMPTS;
+use crate::peers::{Directory, Loader, unavailable};
+use crate::validate;
+use ipc::call::{CallError, Caller};
+use ipc::limits::REQUEST_DEADLINE;
+use ipc::link::LinkError;
+use ipc::messages::Message;
+use ipc::messages::attach::AttachSpec;
+use ipc::messages::client::{ClientReply, ClientRequest};
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::image::{ImageReply, ImageRequest};
+use ipc::messages::loader::{LoaderReply, LoaderRequest, Session, Ticket};
+use ipc::messages::program::LoadOptions;
+use ipc::messages::supervision::{Control, Status};
+use ipc::permissions;
+use ipc::role::Role;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Mutex;
+
+/// One client connection, as its requests see it.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Number of the connection; the loader knows the client's identity under it.
+    pub session: Session,
+    /// The client's own socket, shown to each incarnation of the loader.
+    pub socket: Arc<OwnedFd>,
+    /// The workers.
+    pub directory: Directory,
+    /// The supervisor.
+    pub supervisor: Caller<Status, Control>,
+    /// Incarnation of the loader that knows the session.
+    pub introduced: Arc<Mutex<u32>>,
+    /// Numbers for load requests, unique in this incarnation of the worker.
+    pub tickets: Arc<AtomicU64>,
+}
+
+/// Carries out one request.
+pub async fn answer(
+    context: Context,
+    request: ClientRequest,
+    descriptors: Vec<OwnedFd>,
+) -> ClientReply {
+    carry_out(context, request, descriptors)
+        .await
+        .unwrap_or_else(ClientReply::Failed)
+}
+
+async fn carry_out(
+    mut context: Context,
+    request: ClientRequest,
+    descriptors: Vec<OwnedFd>,
+) -> Result<ClientReply, Failure> {
+    let session = context.session;
+    let plain = match request {
+        ClientRequest::Load(options) => return context.load(options, descriptors).await,
+        ClientRequest::Attach {
+            program_id,
+            spec,
+            metadata,
+        } => {
+            return context
+                .attach(program_id, spec, metadata, descriptors)
+                .await;
+        }
+        ClientRequest::Status => return context.status().await,
+        // The table refuses a second greeting; this arm only completes the match.
+        ClientRequest::Hello(_) => return Err(protocol("a second greeting")),
+        ClientRequest::GetProgram { program_id } => LoaderRequest::GetProgram {
+            session,
+            program_id,
+        },
+        ClientRequest::ListPrograms => LoaderRequest::ListPrograms { session },
+        ClientRequest::Unload { program_id } => LoaderRequest::Unload {
+            session,
+            program_id,
+        },
+        ClientRequest::Detach { link_id } => LoaderRequest::Detach { session, link_id },
+        ClientRequest::GetLink { link_id } => LoaderRequest::GetLink { session, link_id },
+        ClientRequest::ListLinks => LoaderRequest::ListLinks { session },
+        ClientRequest::Doctor => LoaderRequest::Doctor { session },
+    };
+    context.ask_loader(&plain, &[]).await
+}
+
+impl Context {
+    async fn load(
+        &mut self,
+        options: LoadOptions,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<ClientReply, Failure> {
+        validate::load(&options)?;
+        let [object] = descriptors.as_slice() else {
+            return Err(protocol("a load without an object file"));
+        };
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        let compile = ImageRequest::Compile {
+            ticket,
+            programs: options.programs.clone(),
+            globals: options.globals.clone(),
+        };
+        let image = self.directory.image().await?;
+        let loader = self.introduced_loader().await?;
+        let load = LoaderRequest::Load {
+            session: self.session,
+            ticket,
+            options,
+        };
+
+        let loaded = loader.caller.call(&load, &[], REQUEST_DEADLINE);
+        tokio::pin!(loaded);
+        let object = [object.as_fd()];
+        let compiled = image.caller.call(&compile, &object, REQUEST_DEADLINE);
+        tokio::select! {
+            answer = &mut loaded => translate(answer.map_err(|error| uncertain(error, Role::Loader))?.message),
+            compiled = compiled => match compiled.map(|answer| answer.message) {
+                Ok(ImageReply::Delivered) => {
+                    translate(loaded.await.map_err(|error| uncertain(error, Role::Loader))?.message)
+                }
+                undelivered => {
+                    cancel(&loader, ticket).await;
+                    Err(match undelivered {
+                        Ok(ImageReply::Failed(failure)) => failure,
+                        Ok(other) => protocol(format!("{other:?} from the image worker")),
+                        Err(error) => uncertain(error, Role::Image),
+                    })
+                }
+            },
+        }
+    }
+
+    async fn attach(
+        &mut self,
+        program_id: u32,
+        spec: AttachSpec,
+        metadata: BTreeMap<String, String>,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<ClientReply, Failure> {
+        validate::attach(&spec, descriptors.len())?;
+        validate::metadata(&metadata)?;
+        let target: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+        let file_offset = match &spec {
+            AttachSpec::Uprobe {
+                target: name,
+                function: Some(function),
+                offset,
+                ..
+            } => {
+                let resolve = ImageRequest::ResolveSymbol {
+                    target: name.clone(),
+                    function: function.clone(),
+                    offset: *offset,
+                };
+                Some(self.resolve(&resolve, &target).await?)
+            }
+            AttachSpec::Uprobe { offset, .. } => Some(*offset),
+            _ => None,
+        };
+        let attach = LoaderRequest::Attach {
+            session: self.session,
+            program_id,
+            spec,
+            file_offset,
+            metadata,
+        };
+        self.ask_loader(&attach, &target).await
+    }
+
+    async fn resolve(
+        &mut self,
+        request: &ImageRequest,
+        target: &[BorrowedFd<'_>],
+    ) -> Result<u64, Failure> {
+        let mut attempt = 1;
+        loop {
+            let image = self.directory.image().await?;
+            match image.caller.call(request, target, REQUEST_DEADLINE).await {
+                Ok(answer) => match answer.message {
+                    ImageReply::Symbol { file_offset } => return Ok(file_offset),
+                    ImageReply::Failed(failure) => return Err(failure),
+                    other => return Err(protocol(format!("{other:?} from the image worker"))),
+                },
+                Err(CallError::PeerGone) if attempt < ATTEMPTS => attempt += 1,
+                Err(error) => return Err(uncertain(error, Role::Image)),
+            }
+        }
+    }
+
+    async fn status(&self) -> Result<ClientReply, Failure> {
+        let answer = self
+            .supervisor
+            .call(&Status::QueryStatus, &[], REQUEST_DEADLINE)
+            .await;
+        match answer
+            .map_err(|error| uncertain(error, Role::Supervisor))?
+            .message
+        {
+            Control::StatusReport(processes) => Ok(ClientReply::Status(processes)),
+            other => Err(protocol(format!("{other:?} from the supervisor"))),
+        }
+    }
+
+    /// Asks the loader; what may be repeated is sent again to a new incarnation when one dies under it.
+    async fn ask_loader(
+        &mut self,
+        request: &LoaderRequest,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<ClientReply, Failure> {
+        let repeatable = permissions::lookup(Role::Api, Role::Loader, request.kind())
+            .is_some_and(|row| row.idempotent);
+        let mut attempt = 1;
+        loop {
+            let loader = self.introduced_loader().await?;
+            match loader
+                .caller
+                .call(request, descriptors, REQUEST_DEADLINE)
+                .await
+            {
+                Ok(answer) => return translate(answer.message),
+                Err(CallError::PeerGone) if repeatable && attempt < ATTEMPTS => attempt += 1,
+                Err(error) => return Err(uncertain(error, Role::Loader)),
+            }
+        }
+    }
+
+    /// The loader, after it was shown the client's socket.
+    async fn introduced_loader(&mut self) -> Result<Loader, Failure> {
+        let mut introduced = self.introduced.lock().await;
+        let mut attempt = 1;
+        loop {
+            let loader = self.directory.loader().await?;
+            if *introduced == loader.generation {
+                return Ok(loader);
+            }
+            let open = LoaderRequest::OpenSession {
+                session: self.session,
+            };
+            match loader
+                .caller
+                .call(&open, &[self.socket.as_fd()], REQUEST_DEADLINE)
+                .await
+            {
+                Ok(answer) => {
+                    translate(answer.message)?;
+                    *introduced = loader.generation;
+                    return Ok(loader);
+                }
+                Err(CallError::PeerGone) if attempt < ATTEMPTS => attempt += 1,
+                Err(error) => return Err(uncertain(error, Role::Loader)),
+            }
+        }
+    }
+
+    /// The client is gone: the loader may forget it.
+    pub async fn close(&mut self) {
+        let introduced = *self.introduced.lock().await;
+        if let Ok(loader) = self.directory.loader().await
+            && loader.generation == introduced
+        {
+            // A loader that cannot be told has ended, and its sessions with it.
+            let _ = loader
+                .caller
+                .tell(&LoaderRequest::CloseSession {
+                    session: self.session,
+                })
+                .await;
+        }
+    }
+}
+
+async fn cancel(loader: &Loader, ticket: Ticket) {
+    // A loader that cannot be told has ended, and its tickets with it.
+    let _ = loader
+        .caller
+        .tell(&LoaderRequest::CancelLoad { ticket })
+        .await;
+}
+
+fn translate(reply: LoaderReply) -> Result<ClientReply, Failure> {
+    Ok(match reply {
+        LoaderReply::Failed(failure) => return Err(failure),
+        LoaderReply::Hello(_) => return Err(protocol("a second greeting of the loader")),
+        LoaderReply::Done => ClientReply::Done,
+        LoaderReply::Loaded(programs) => ClientReply::Loaded(programs),
+        LoaderReply::Program(program) => ClientReply::Program(program),
+        LoaderReply::Programs(programs) => ClientReply::Programs(programs),
+        LoaderReply::Link(link) => ClientReply::Link(link),
+        LoaderReply::Links(links) => ClientReply::Links(links),
+        LoaderReply::Doctor(report) => ClientReply::Doctor(report),
+    })
+}
+
+fn protocol(cause: impl Into<String>) -> Failure {
+    Failure::new(FailureCode::Internal, Stage::Connect, cause)
+}
+
+/// A call without an answer, as the client hears of it.
+fn uncertain(error: CallError, role: Role) -> Failure {
+    match error {
+        CallError::PeerGone => unavailable(role),
+        CallError::DeadlineExceeded(deadline) => Failure::new(
+            FailureCode::DeadlineExceeded,
+            Stage::Connect,
+            format!(
+                "no answer from the {role} worker within {} s",
+                deadline.as_secs()
+            ),
+        )
+        .remedy("look with `bpfmanctl program list` and `bpfmanctl link list` whether it happened"),
+        CallError::Link(LinkError::Unsendable(error)) => Failure::new(
+            FailureCode::ResourceExhausted,
+            Stage::Request,
+            format!("the request is too large: {error}"),
+        ),
+        CallError::Link(error) => protocol(error.to_string()),
+    }
+}

@@ -1,0 +1,368 @@
+//! What is checked of a client's request before any other worker hears of it: counts, lengths, shapes.
+//!
+//! Nothing here decides about rights or looks at state.
+
+use ipc::limits::{
+    GLOBALS, LOAD_PROGRAMS, METADATA_BYTES, METADATA_ENTRIES, NAME_BYTES, OBJECT_BYTES, PATH_BYTES,
+};
+use ipc::messages::attach::AttachSpec;
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::program::{LoadOptions, ProgramKind, Source};
+use std::collections::BTreeMap;
+
+fn invalid(cause: impl Into<String>) -> Failure {
+    Failure::new(FailureCode::InvalidArgument, Stage::Request, cause)
+}
+
+fn bounded(what: &str, count: usize, limit: usize) -> Result<(), Failure> {
+    if count > limit {
+        Err(invalid(format!("{count} {what}, {limit} allowed")))
+    } else {
+        Ok(())
+    }
+}
+
+fn name(what: &str, name: &str) -> Result<(), Failure> {
+    if name.is_empty() {
+        return Err(invalid(format!("{what} is empty")));
+    }
+    if name.contains('\0') {
+        return Err(invalid(format!("{what} contains a NUL")));
+    }
+    bounded(&format!("bytes of {what}"), name.len(), NAME_BYTES)
+}
+
+fn path(what: &str, path: &str) -> Result<(), Failure> {
+    if path.contains('\0') {
+        return Err(invalid(format!("{what} contains a NUL")));
+    }
+    bounded(&format!("bytes of {what}"), path.len(), PATH_BYTES)
+}
+
+/// Labels.
+///
+/// # Errors
+///
+/// `InvalidArgument` past a bound.
+pub fn metadata(metadata: &BTreeMap<String, String>) -> Result<(), Failure> {
+    bounded("metadata entries", metadata.len(), METADATA_ENTRIES)?;
+    for (key, value) in metadata {
+        if key.is_empty() {
+            return Err(invalid("a metadata key is empty"));
+        }
+        bounded("bytes of a metadata key", key.len(), METADATA_BYTES)?;
+        bounded(
+            &format!("bytes of the metadata value of \"{key}\""),
+            value.len(),
+            METADATA_BYTES,
+        )?;
+    }
+    Ok(())
+}
+
+/// A load request.
+///
+/// # Errors
+///
+/// `InvalidArgument` naming what is wrong.
+pub fn load(options: &LoadOptions) -> Result<(), Failure> {
+    if options.programs.is_empty() {
+        return Err(invalid("no program is named").remedy("name at least one as TYPE:NAME"));
+    }
+    bounded(
+        "programs in one load",
+        options.programs.len(),
+        LOAD_PROGRAMS,
+    )?;
+    for program in &options.programs {
+        name("a program name", &program.name)?;
+        match (program.kind, &program.attach_function) {
+            (ProgramKind::Fentry | ProgramKind::Fexit | ProgramKind::Lsm, None) => {
+                return Err(invalid(format!(
+                    "{} program \"{}\" names no function",
+                    program.kind, program.name
+                ))
+                .remedy("give it as TYPE:NAME:FUNCTION"));
+            }
+            (_, Some(function)) => name("an attach function", function)?,
+            (_, None) => {}
+        }
+    }
+    metadata(&options.metadata)?;
+    bounded("global variables", options.globals.len(), GLOBALS)?;
+    for global in &options.globals {
+        name("the name of a global variable", &global.name)?;
+        bounded(
+            "bytes of a global variable",
+            global.bytes.len(),
+            OBJECT_BYTES as usize,
+        )?;
+    }
+    if let Some(mode) = options.maps_mode
+        && mode & !0o777 != 0
+    {
+        return Err(
+            invalid(format!("maps mode {mode:o} has more than permission bits"))
+                .remedy("use an octal mode from 0 to 777, for example 0640"),
+        );
+    }
+    match &options.source {
+        Source::File(source) => path("the source path", source),
+    }
+}
+
+/// An attach request and the descriptors beside it.
+///
+/// # Errors
+///
+/// `InvalidArgument` naming what is wrong.
+pub fn attach(spec: &AttachSpec, descriptors: usize) -> Result<(), Failure> {
+    let wanted = usize::from(matches!(spec, AttachSpec::Uprobe { .. }));
+    if descriptors != wanted {
+        return Err(invalid(format!(
+            "{descriptors} descriptors beside a {} attach, {wanted} needed",
+            spec.name()
+        )));
+    }
+    match spec {
+        AttachSpec::Tcx {
+            interface,
+            priority,
+            ..
+        }
+        | AttachSpec::Xdp {
+            interface,
+            priority,
+            ..
+        } => {
+            name("the interface name", interface)?;
+            if *priority < 0 {
+                return Err(invalid(format!("priority {priority} is negative"))
+                    .remedy("use 0 or more; lower runs first"));
+            }
+            if let AttachSpec::Xdp { proceed_on, .. } = spec
+                && let Some(unknown) = proceed_on
+                    .iter()
+                    .find(|action| !matches!(action, 0..=4 | 31))
+            {
+                return Err(invalid(format!("{unknown} is no XDP verdict"))
+                    .remedy("verdicts are aborted, drop, pass, tx, redirect, dispatcher_return"));
+            }
+            Ok(())
+        }
+        AttachSpec::Tracepoint {
+            group,
+            name: tracepoint,
+        } => {
+            name("the tracepoint group", group)?;
+            name("the tracepoint name", tracepoint)?;
+            for part in [group, tracepoint] {
+                if part.contains('/')
+                    || part.chars().any(char::is_whitespace)
+                    || part.starts_with('.')
+                {
+                    return Err(
+                        invalid(format!("\"{group}/{tracepoint}\" is no tracepoint"))
+                            .remedy("give it as GROUP/NAME, for example syscalls/sys_enter_openat"),
+                    );
+                }
+            }
+            Ok(())
+        }
+        AttachSpec::Uprobe {
+            target,
+            path: opened,
+            function,
+            offset,
+            pid,
+            container_pid,
+        } => {
+            path("the target", target)?;
+            path("the path of the target", opened)?;
+            if target.is_empty() {
+                return Err(
+                    invalid("the uprobe target is empty").remedy("give a path or a library name")
+                );
+            }
+            match function {
+                Some(function) => name("the function name", function)?,
+                None if *offset == 0 => {
+                    return Err(invalid("neither a function nor an offset is given")
+                        .remedy("give --fn-name, --offset, or both"));
+                }
+                None => {}
+            }
+            for (what, value) in [("pid", pid), ("container pid", container_pid)] {
+                if value.is_some_and(|value| value <= 0) {
+                    return Err(invalid(format!(
+                        "{what} {} is not positive",
+                        value.unwrap_or_default()
+                    )));
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ipc::messages::attach::Direction;
+    use ipc::messages::program::{GlobalValue, ProgramRequest};
+
+    fn request(kind: ProgramKind) -> ProgramRequest {
+        ProgramRequest {
+            name: "count".to_owned(),
+            kind,
+            attach_function: None,
+        }
+    }
+
+    fn options() -> LoadOptions {
+        LoadOptions {
+            programs: vec![request(ProgramKind::Tcx)],
+            metadata: BTreeMap::new(),
+            globals: Vec::new(),
+            map_owner: None,
+            maps_mode: None,
+            maps_group: None,
+            source: Source::File("counter.bpf.o".to_owned()),
+        }
+    }
+
+    fn cause(result: Result<(), Failure>) -> String {
+        let failure = result.unwrap_err();
+        assert_eq!(
+            (failure.code, failure.stage),
+            (FailureCode::InvalidArgument, Stage::Request)
+        );
+        failure.cause
+    }
+
+    #[test]
+    fn a_plain_load_is_fine() {
+        assert_eq!(load(&options()), Ok(()));
+    }
+
+    #[test]
+    fn each_bound_holds_at_the_limit_and_not_past_it() {
+        let mut at = options();
+        at.programs = vec![request(ProgramKind::Tcx); LOAD_PROGRAMS];
+        at.metadata = (0..METADATA_ENTRIES)
+            .map(|n| (n.to_string(), "v".repeat(METADATA_BYTES)))
+            .collect();
+        at.globals = vec![
+            GlobalValue {
+                name: "g".repeat(NAME_BYTES),
+                bytes: vec![1]
+            };
+            GLOBALS
+        ];
+        at.source = Source::File("p".repeat(PATH_BYTES));
+        at.maps_mode = Some(0o777);
+        assert_eq!(load(&at), Ok(()));
+
+        let past = |change: fn(&mut LoadOptions)| {
+            let mut past = at.clone();
+            change(&mut past);
+            cause(load(&past))
+        };
+        assert!(past(|o| o.programs.push(request(ProgramKind::Tcx))).contains("programs"));
+        assert!(
+            past(|o| drop(o.metadata.insert("one more".to_owned(), String::new())))
+                .contains("metadata entries")
+        );
+        assert!(
+            past(|o| drop(
+                o.metadata
+                    .insert("0".to_owned(), "v".repeat(METADATA_BYTES + 1))
+            ))
+            .contains("value")
+        );
+        assert!(
+            past(|o| o.globals.push(GlobalValue {
+                name: "g".to_owned(),
+                bytes: vec![]
+            }))
+            .contains("global")
+        );
+        assert!(past(|o| o.globals[0].name.push('g')).contains("name of a global"));
+        assert!(
+            past(|o| o.source = Source::File("p".repeat(PATH_BYTES + 1))).contains("source path")
+        );
+        assert!(past(|o| o.maps_mode = Some(0o1000)).contains("1000"));
+    }
+
+    #[test]
+    fn a_load_without_programs_or_with_a_nameless_one_is_refused() {
+        let mut none = options();
+        none.programs.clear();
+        assert_eq!(cause(load(&none)), "no program is named");
+        let mut nameless = options();
+        nameless.programs[0].name.clear();
+        assert_eq!(cause(load(&nameless)), "a program name is empty");
+        let mut aimless = options();
+        aimless.programs[0].kind = ProgramKind::Fentry;
+        assert!(cause(load(&aimless)).contains("names no function"));
+    }
+
+    #[test]
+    fn descriptors_are_for_uprobes_and_for_nothing_else() {
+        let tcx = AttachSpec::Tcx {
+            interface: "eth0".to_owned(),
+            direction: Direction::Ingress,
+            priority: 0,
+        };
+        assert_eq!(attach(&tcx, 0), Ok(()));
+        assert!(cause(attach(&tcx, 1)).contains("descriptors"));
+        let uprobe = AttachSpec::Uprobe {
+            target: "libc".to_owned(),
+            path: "/lib/libc.so.6".to_owned(),
+            function: Some("malloc".to_owned()),
+            offset: 0,
+            pid: None,
+            container_pid: None,
+        };
+        assert_eq!(attach(&uprobe, 1), Ok(()));
+        assert!(cause(attach(&uprobe, 0)).contains("descriptors"));
+    }
+
+    #[test]
+    fn hopeless_attachments_are_refused_here() {
+        let tcx = |priority| AttachSpec::Tcx {
+            interface: "lo".to_owned(),
+            direction: Direction::Egress,
+            priority,
+        };
+        assert!(cause(attach(&tcx(-1), 0)).contains("negative"));
+        let xdp = AttachSpec::Xdp {
+            interface: "lo".to_owned(),
+            priority: 0,
+            proceed_on: vec![2, 5],
+        };
+        assert!(cause(attach(&xdp, 0)).contains("5 is no XDP verdict"));
+        let tracepoint = AttachSpec::Tracepoint {
+            group: "..".to_owned(),
+            name: "x".to_owned(),
+        };
+        assert!(cause(attach(&tracepoint, 0)).contains("no tracepoint"));
+        let uprobe = |pid, offset| AttachSpec::Uprobe {
+            target: "t".to_owned(),
+            path: "/t".to_owned(),
+            function: None,
+            offset,
+            pid,
+            container_pid: None,
+        };
+        assert!(cause(attach(&uprobe(None, 0), 1)).contains("neither"));
+        assert!(cause(attach(&uprobe(Some(-3), 8), 1)).contains("pid -3"));
+        let long = "i".repeat(NAME_BYTES + 1);
+        let tcx = AttachSpec::Tcx {
+            interface: long,
+            direction: Direction::Ingress,
+            priority: 0,
+        };
+        assert!(cause(attach(&tcx, 0)).contains("interface name"));
+    }
+}
