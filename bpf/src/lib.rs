@@ -1,0 +1,88 @@
+//! The kernel-side programs, as the object files that `build.rs` made of `src/*.bpf.c`.
+
+use std::path::PathBuf;
+
+/// An object file whose start is aligned as ELF readers that map structures want it.
+#[repr(align(16))]
+struct Aligned<T: ?Sized>(T);
+
+macro_rules! object {
+    ($(#[$meta:meta])* $name:ident, $file:literal) => {
+        $(#[$meta])*
+        pub const $name: &[u8] = {
+            static OBJECT: &Aligned<[u8]> =
+                &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/", $file, ".o")));
+            &OBJECT.0
+        };
+    };
+}
+
+object! {
+    /// One counter per kind of hook (`counter.bpf.c`).
+    COUNTER, "counter"
+}
+object! {
+    /// Programs that write down in which order they ran (`order.bpf.c`).
+    ORDER, "order"
+}
+object! {
+    /// CO-RE relocations, subprograms, a callback (`core.bpf.c`).
+    CORE, "core"
+}
+object! {
+    /// A program that the verifier rejects beside one that it accepts (`invalid.bpf.c`).
+    INVALID, "invalid"
+}
+object! {
+    /// Maps of many types (`maps.bpf.c`).
+    MAPS, "maps"
+}
+object! {
+    /// No BTF, no license, maps of the old style (`bare.bpf.c`).
+    BARE, "bare"
+}
+
+/// Every object with its name.
+pub const ALL: [(&str, &[u8]); 6] = [
+    ("counter", COUNTER),
+    ("order", ORDER),
+    ("core", CORE),
+    ("invalid", INVALID),
+    ("maps", MAPS),
+    ("bare", BARE),
+];
+
+/// Slots of the `counters` map of [`COUNTER`], in the order of `enum slot`.
+pub const COUNTER_SLOTS: [&str; 8] = [
+    "tcx_ingress_count",
+    "tcx_egress_count",
+    "tc_count",
+    "xdp_count",
+    "tracepoint_count",
+    "uprobe_count",
+    "uretprobe_count",
+    "optional_count",
+];
+
+/// Where the object with this name ("counter") lies in the build directory: for commands that take a file.
+pub fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("OUT_DIR")).join(format!("{name}.o"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_object_is_bpf_elf_and_has_a_file() {
+        for (name, object) in ALL {
+            assert_eq!(&object[..4], b"\x7fELF", "{name}");
+            assert_eq!(
+                object[18..20],
+                247_u16.to_le_bytes(),
+                "{name} is not for the BPF machine"
+            );
+            assert_eq!(std::fs::read(path(name)).expect(name), object, "{name}");
+        }
+    }
+}
