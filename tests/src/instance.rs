@@ -1,0 +1,360 @@
+//! A whole bpfman: `bpfmand` with its workers, in directories and a network namespace of its own.
+
+use crate::binaries::program;
+use crate::ctl::{Run, ctl, ctl_as};
+use crate::netns::Netns;
+use crate::{process, wait};
+use ipc::blocking::Link;
+use ipc::messages::client::{ClientReply, ClientRequest};
+use ipc::messages::supervision::{ProcessState, ProcessStatus};
+use ipc::role::Role;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Generous: what must be quick is measured by `cargo xtask bench`.
+const START_BOUND: Duration = Duration::from_secs(10);
+
+/// A connection of a client.
+pub type Client = Link<ClientReply, ClientRequest>;
+
+/// A running service.
+#[derive(Debug)]
+pub struct Instance {
+    folder: Arc<TempDir>,
+    netns: Arc<Netns>,
+    daemon: Child,
+    pids: Vec<u32>,
+}
+
+impl Instance {
+    /// Starts a service in fresh directories and a fresh network namespace, and waits until it serves.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more arguments for `bpfmand`.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("bpfman-test-")
+            .tempdir()
+            .expect("a directory");
+        // Workers with other uids must get through to their directories.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
+        Self::start_in(Arc::new(folder), Arc::new(Netns::new()), arguments)
+    }
+
+    /// Starts a service where another one was: the same directories, the same namespace.
+    pub fn start_in(folder: Arc<TempDir>, netns: Arc<Netns>, arguments: &[&str]) -> Self {
+        let mut instance = Self {
+            daemon: spawn(folder.path(), &netns, arguments),
+            folder,
+            netns,
+            pids: Vec::new(),
+        };
+        let ready = wait::until(START_BOUND, || {
+            if let Ok(Some(status)) = instance.daemon.try_wait() {
+                panic!(
+                    "bpfmand ended with {status} instead of serving\n{}",
+                    instance.log()
+                );
+            }
+            instance.try_status()
+        });
+        assert!(
+            ready.is_some(),
+            "bpfmand does not serve after {START_BOUND:?}\n{}",
+            instance.log()
+        );
+        instance.remember();
+        instance
+    }
+
+    /// Starts `bpfmand` in a fresh place and returns how it ended, for cases in which it must not serve.
+    pub fn refusal(arguments: &[&str]) -> (ExitStatus, String) {
+        let folder = tempfile::Builder::new()
+            .prefix("bpfman-test-")
+            .tempdir()
+            .expect("a directory");
+        let netns = Netns::new();
+        let mut daemon = spawn(folder.path(), &netns, arguments);
+        let ended = wait::until(START_BOUND, || daemon.try_wait().ok().flatten());
+        if ended.is_none() {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+        let log = fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+        let _ = Command::new("umount")
+            .arg(folder.path().join("run/fs"))
+            .output();
+        (
+            ended.unwrap_or_else(|| panic!("bpfmand did not end\n{log}")),
+            log,
+        )
+    }
+
+    /// `--runtime-dir`.
+    pub fn runtime_dir(&self) -> PathBuf {
+        self.folder.path().join("run")
+    }
+
+    /// `--state-dir`.
+    pub fn state_dir(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// The BPF file system.
+    pub fn fs(&self) -> PathBuf {
+        self.runtime_dir().join("fs")
+    }
+
+    /// The socket of `bpfmanctl`.
+    pub fn socket(&self) -> PathBuf {
+        self.runtime_dir().join("bpfmanctl.sock")
+    }
+
+    /// The namespace that it runs in.
+    pub fn netns(&self) -> &Netns {
+        &self.netns
+    }
+
+    /// Directories and namespace, to start another service on them.
+    pub fn place(&self) -> (Arc<TempDir>, Arc<Netns>) {
+        (Arc::clone(&self.folder), Arc::clone(&self.netns))
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Pid of the process that was started.
+    pub fn pid(&self) -> u32 {
+        self.daemon.id()
+    }
+
+    /// Runs `bpfmanctl` as root.
+    pub fn ctl(&self, arguments: &[&str]) -> Run {
+        ctl(&self.runtime_dir(), arguments)
+    }
+
+    /// Runs `bpfmanctl` as another user.
+    pub fn ctl_as(&self, uid: u32, arguments: &[&str]) -> Run {
+        ctl_as(uid, &self.runtime_dir(), arguments)
+    }
+
+    /// A connection that has said hello.
+    pub fn client(&self) -> Client {
+        self.try_client().expect("a connection")
+    }
+
+    /// A connection, if the service takes one.
+    pub fn try_client(&self) -> Option<Client> {
+        let socket = UnixStream::connect(self.socket()).ok()?;
+        let deadline = Duration::from_secs(5) * wait::slowness();
+        Link::establish(socket, Role::Client, 0, Role::Api, deadline)
+            .ok()
+            .map(|(link, _)| link)
+    }
+
+    /// One request over a fresh connection.
+    pub fn request(&self, request: &ClientRequest) -> ClientReply {
+        ask(&mut self.client(), request)
+    }
+
+    /// Every process of the service.
+    pub fn status(&self) -> Vec<ProcessStatus> {
+        match self.request(&ClientRequest::Status) {
+            ClientReply::Status(rows) => rows,
+            other => panic!("status answered {other:?}"),
+        }
+    }
+
+    /// The rows of `status` when every process is at work.
+    pub fn try_status(&self) -> Option<Vec<ProcessStatus>> {
+        let mut client = self.try_client()?;
+        client.send(1, &ClientRequest::Status, &[]).ok()?;
+        let deadline = Duration::from_secs(5) * wait::slowness();
+        match client.receive(deadline).ok()??.message {
+            ClientReply::Status(rows) => rows
+                .iter()
+                .all(|row| row.state == ProcessState::Serving)
+                .then_some(rows),
+            _ => None,
+        }
+    }
+
+    /// The row of a role.
+    pub fn process(&self, role: &str) -> ProcessStatus {
+        let rows = self.status();
+        rows.iter()
+            .find(|row| row.role == role)
+            .cloned()
+            .unwrap_or_else(|| panic!("no {role} in {rows:?}"))
+    }
+
+    /// Waits until every process is at work again; how long it took.
+    pub fn wait_until_serving(&mut self) -> Duration {
+        let started = Instant::now();
+        let rows = wait::until(START_BOUND, || self.try_status());
+        assert!(
+            rows.is_some(),
+            "not back after {START_BOUND:?}\n{}",
+            self.log()
+        );
+        let elapsed = started.elapsed();
+        self.remember();
+        elapsed
+    }
+
+    /// `doctor` finds no difference between store, pins and kernel.
+    #[track_caller]
+    pub fn assert_no_drift(&self) {
+        match self.request(&ClientRequest::Doctor) {
+            ClientReply::Doctor(report) => {
+                assert!(
+                    report.findings.is_empty(),
+                    "drift: {:#?}\n{}",
+                    report.findings,
+                    self.log()
+                );
+            }
+            other => panic!("doctor answered {other:?}"),
+        }
+    }
+
+    /// Ends it as an administrator does; waits until every process is gone.
+    pub fn stop(&mut self) -> ExitStatus {
+        let pid = Pid::from_child(&self.daemon);
+        kill_process(pid, Signal::TERM).expect("kill");
+        let ended = wait::until(START_BOUND, || self.daemon.try_wait().ok().flatten());
+        let status = ended.unwrap_or_else(|| panic!("bpfmand did not end\n{}", self.log()));
+        self.assert_all_gone();
+        status
+    }
+
+    /// Kills the first process; waits until every other one is gone too.
+    pub fn crash(&mut self) {
+        self.daemon.kill().expect("kill");
+        self.daemon.wait().expect("wait");
+        self.assert_all_gone();
+    }
+
+    /// Every process that was ever seen is gone.
+    pub fn assert_all_gone(&self) {
+        let gone = wait::until(START_BOUND, || {
+            (!self.pids.iter().any(|pid| process::is_alive(*pid))).then_some(())
+        });
+        assert!(
+            gone.is_some(),
+            "processes of a stopped service are left: {:?}",
+            self.pids
+        );
+    }
+
+    /// Loads programs of an object and returns their ids.
+    #[track_caller]
+    pub fn load(&self, object: &Path, programs: &str, more: &[&str]) -> Vec<u32> {
+        let path = object.to_string_lossy();
+        let mut arguments = vec![
+            "program",
+            "load",
+            "file",
+            &path,
+            "--programs",
+            programs,
+            "-o",
+            "json",
+        ];
+        arguments.extend(more);
+        let loaded = self.ctl(&arguments).json();
+        loaded["programs"]
+            .as_array()
+            .expect("programs")
+            .iter()
+            .map(program_id)
+            .collect()
+    }
+
+    /// Attaches and returns the link's id and what was printed.
+    #[track_caller]
+    pub fn attach(&self, arguments: &[&str]) -> (u64, Value) {
+        let mut all = vec!["link", "attach"];
+        all.extend(arguments);
+        all.extend(["-o", "json"]);
+        let link = self.ctl(&all).json();
+        (link["record"]["id"].as_u64().expect("a link id"), link)
+    }
+
+    fn remember(&mut self) {
+        let rows = self.status();
+        self.pids.extend(rows.iter().map(|row| row.pid));
+    }
+}
+
+fn program_id(program: &Value) -> u32 {
+    program["record"]["program_id"]
+        .as_u64()
+        .and_then(|id| u32::try_from(id).ok())
+        .expect("a program id")
+}
+
+/// One request and its answer.
+#[track_caller]
+pub fn ask(client: &mut Client, request: &ClientRequest) -> ClientReply {
+    client.send(1, request, &[]).expect("send");
+    let deadline = Duration::from_secs(60);
+    client
+        .receive(deadline)
+        .expect("an answer")
+        .expect("an open connection")
+        .message
+}
+
+fn spawn(folder: &Path, netns: &Netns, arguments: &[&str]) -> Child {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))
+        .expect("a log file");
+    let mut command = Command::new(program("bpfmand"));
+    command
+        .arg("--runtime-dir")
+        .arg(folder.join("run"))
+        .arg("--state-dir")
+        .arg(folder.join("state"))
+        .arg("--image-cache-dir")
+        .arg(folder.join("cache"))
+        .args(["--log", "debug"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a descriptor"))
+        .stderr(log);
+    // The namespace of the thread that forks is the child's.
+    netns.inside(|| command.spawn().expect("cannot start bpfmand"))
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of bpfmand\n{}---", self.log());
+        }
+        // Already ended is what is wanted.
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+        let _ = wait::until(START_BOUND, || {
+            (!self.pids.iter().any(|pid| process::is_alive(*pid))).then_some(())
+        });
+        if Arc::strong_count(&self.folder) == 1 {
+            // Pins go with the last mount, and with them programs and links.
+            let _ = Command::new("umount").arg(self.fs()).output();
+        }
+    }
+}

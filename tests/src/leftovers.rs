@@ -1,0 +1,67 @@
+//! Comparing what is in kernel, pins, store and on disk before and after a request that must leave nothing.
+
+use crate::instance::Instance;
+use crate::kernel::{Inventory, inventory};
+use crate::wait;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What is there at one moment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Traces {
+    kernel: Inventory,
+    pins: BTreeSet<PathBuf>,
+    files: BTreeSet<PathBuf>,
+    programs: Value,
+    links: Value,
+}
+
+impl Traces {
+    /// Of an instance that serves.
+    pub fn of(instance: &Instance) -> Self {
+        Self {
+            kernel: inventory(),
+            pins: files_below(&instance.fs()),
+            files: files_below(&instance.state_dir())
+                .into_iter()
+                .filter(|path| !is_churn_of_the_database(path))
+                .collect(),
+            programs: instance.ctl(&["program", "list", "-o", "json"]).json(),
+            links: instance.ctl(&["link", "list", "-o", "json"]).json(),
+        }
+    }
+
+    /// The same is there now. The kernel frees what was released a little later, so that is waited for.
+    #[track_caller]
+    pub fn assert_unchanged(&self, instance: &Instance, after: &str) {
+        let mut now = Traces::of(instance);
+        let _ = wait::until(Duration::from_secs(5), || {
+            now = Traces::of(instance);
+            (now == *self).then_some(())
+        });
+        assert_eq!(&now, self, "left behind after {after}");
+    }
+}
+
+/// Log files and tables of RocksDB come and go by its own rules; what is in it is compared through the lists.
+fn is_churn_of_the_database(path: &Path) -> bool {
+    path.parent()
+        .is_some_and(|folder| folder.join("CURRENT").exists())
+}
+
+fn files_below(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(path.clone());
+            }
+            found.insert(path);
+        }
+    }
+    found
+}

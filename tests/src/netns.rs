@@ -1,0 +1,132 @@
+//! A network namespace with a veth pair to a second one from which traffic comes.
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::fs::File;
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// Interface inside the namespace of the instance.
+pub const INTERFACE: &str = "veth0";
+
+/// Address of [`INTERFACE`].
+pub const ADDRESS: &str = "192.0.2.1";
+
+/// Address of the other end.
+pub const PEER_ADDRESS: &str = "192.0.2.2";
+
+/// Two namespaces joined by a veth pair; both end with it.
+#[derive(Debug)]
+pub struct Netns {
+    name: String,
+    peer: String,
+}
+
+impl Default for Netns {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Netns {
+    /// Makes both namespaces, the pair, and brings it up.
+    pub fn new() -> Self {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("bpfman-{}-{number}", std::process::id());
+        let peer = format!("{name}-peer");
+        ip(&["netns", "add", &name]);
+        ip(&["netns", "add", &peer]);
+        let pair = Self { name, peer };
+        ip(&[
+            "-n", &pair.name, "link", "add", INTERFACE, "type", "veth", "peer", "name", INTERFACE,
+            "netns", &pair.peer,
+        ]);
+        for (namespace, address) in [(&pair.name, ADDRESS), (&pair.peer, PEER_ADDRESS)] {
+            ip(&[
+                "-n",
+                namespace,
+                "address",
+                "add",
+                &format!("{address}/24"),
+                "dev",
+                INTERFACE,
+            ]);
+            ip(&["-n", namespace, "link", "set", "lo", "up"]);
+            // No link-local address: neighbour discovery would be counted beside what the tests send.
+            ip(&[
+                "-n",
+                namespace,
+                "link",
+                "set",
+                INTERFACE,
+                "addrgenmode",
+                "none",
+            ]);
+            ip(&["-n", namespace, "link", "set", INTERFACE, "up"]);
+        }
+        pair
+    }
+
+    /// Name of the instance's namespace, as `ip netns` lists it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs something inside the namespace of the instance, on a thread that ends there.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        inside(&self.name, work)
+    }
+
+    /// Sends datagrams from the other end to a port where nobody listens; each is at least one packet on [`INTERFACE`].
+    pub fn send_packets(&self, count: usize) {
+        inside(&self.peer, || {
+            let socket = UdpSocket::bind((PEER_ADDRESS, 0)).expect("bind");
+            for _ in 0..count {
+                // Unreachable ports are reported on a later send: that is the other end's answer to the packet before.
+                let _ = socket.send_to(b"bpfman", (ADDRESS, 9));
+            }
+        });
+    }
+}
+
+impl Drop for Netns {
+    fn drop(&mut self) {
+        for namespace in [&self.peer, &self.name] {
+            // A namespace that cannot be removed was never made.
+            let _ = Command::new("ip")
+                .args(["netns", "del", namespace])
+                .output();
+        }
+    }
+}
+
+fn inside<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> T {
+    let file = File::open(format!("/run/netns/{namespace}")).expect("the namespace is there");
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(move || {
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+                .expect("setns");
+            work()
+        });
+        match worker.join() {
+            Ok(value) => value,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+fn ip(arguments: &[&str]) {
+    let output = Command::new("ip")
+        .args(arguments)
+        .output()
+        .expect("cannot start ip");
+    assert!(
+        output.status.success(),
+        "ip {}: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

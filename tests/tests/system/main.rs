@@ -1,0 +1,20 @@
+//! The system tests: one binary, one module per area of behaviour. Run as root; `cargo xtask test` runs them on this
+//! machine's kernel and in virtual machines.
+//!
+//! They run one after the other (`--test-threads=1`): several compare everything that is in the kernel before and after.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start processes and read the environment"
+)]
+
+mod bad_input;
+mod crash;
+mod frames;
+mod global_data;
+mod main_job;
+mod maps_access;
+mod order;
+mod privileges;
+mod service;
+mod status;

@@ -1,0 +1,166 @@
+//! Starting and stopping the service.
+
+use bpfman_tests::fixture::{Counter, slot};
+use bpfman_tests::instance::Instance;
+use bpfman_tests::process::call_getpid;
+use rustix::process::{Pid, Signal, kill_process};
+use std::os::unix::fs::PermissionsExt;
+
+const USERS: [&str; 4] = ["bpfman", "bpfman-loader", "bpfman-image", "bpfman-api"];
+
+fn uid_of(user: &str) -> Option<u32> {
+    let passwd = std::fs::read_to_string("/etc/passwd").expect("passwd");
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(user))
+            .then(|| fields.nth(1)?.parse().ok())
+            .flatten()
+    })
+}
+
+#[test]
+fn programs_outlive_the_service_and_are_managed_again() {
+    let mut first = Instance::start();
+    let counter = Counter::load(&first, "tracepoint:tracepoint_count", slot::TRACEPOINT);
+    let (link, _) = first.attach(&["tracepoint", &counter.id(), "syscalls/sys_enter_getpid"]);
+    let programs = first.ctl(&["program", "list", "-o", "json"]).json();
+    let (folder, netns) = first.place();
+    assert!(first.stop().success());
+
+    let counted = counter.value();
+    call_getpid(10);
+    assert!(
+        counter.value() >= counted + 10,
+        "the program stopped with the service"
+    );
+
+    let second = Instance::start_in(folder, netns, &[]);
+    assert_eq!(
+        second.ctl(&["program", "list", "-o", "json"]).json(),
+        programs
+    );
+    second.assert_no_drift();
+    // Link ids go on where they were.
+    let (next, _) = second.attach(&["tracepoint", &counter.id(), "syscalls/sys_enter_getppid"]);
+    assert!(next > link);
+    second
+        .ctl(&["link", "detach", &link.to_string(), &next.to_string()])
+        .ok();
+    second.ctl(&["program", "unload", &counter.id()]).ok();
+    drop(first);
+}
+
+#[test]
+fn a_signal_ends_it_in_order() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut instance = Instance::start();
+        if signal == Signal::TERM {
+            assert!(instance.stop().success());
+        } else {
+            let pid = i32::try_from(instance.pid())
+                .ok()
+                .and_then(Pid::from_raw)
+                .expect("a pid");
+            kill_process(pid, signal).expect("kill");
+            instance.assert_all_gone();
+        }
+        assert!(!instance.socket().exists() || instance.try_client().is_none());
+    }
+}
+
+#[test]
+fn two_services_do_not_see_each_other() {
+    let (first, second) = (Instance::start(), Instance::start());
+    let counter = Counter::load(&first, "tracepoint:tracepoint_count", slot::TRACEPOINT);
+    let other = Counter::load(&second, "tracepoint:tracepoint_count", slot::TRACEPOINT);
+    assert_ne!(counter.program, other.program);
+    for (instance, own, foreign) in [(&first, &counter, &other), (&second, &other, &counter)] {
+        assert_eq!(
+            instance.ctl(&["program", "list", "-q"]).ok().trim(),
+            own.id()
+        );
+        let error = instance
+            .ctl(&["program", "unload", &foreign.id()])
+            .refused();
+        assert!(
+            error.contains(&format!("program {}", foreign.id())),
+            "{error}"
+        );
+        instance.assert_no_drift();
+    }
+    first.attach(&["tracepoint", &counter.id(), "syscalls/sys_enter_getpid"]);
+    call_getpid(3);
+    assert!(counter.value() >= 3);
+    assert_eq!(other.value(), 0);
+}
+
+#[test]
+fn the_socket_is_closed_to_others() {
+    let instance = Instance::start();
+    let mode = instance
+        .socket()
+        .metadata()
+        .expect("the socket")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o660);
+}
+
+#[test]
+fn system_users_are_used_where_they_exist() {
+    let instance = Instance::start();
+    let roles = ["supervisor", "loader", "image", "api"];
+    for (role, user) in roles.into_iter().zip(USERS) {
+        let uid = instance.process(role).uid;
+        match uid_of(user) {
+            Some(expected) => assert_eq!(uid, expected, "{role}"),
+            None => {
+                assert!(
+                    instance.log().contains(user),
+                    "the log does not say that {user} is missing\n{}",
+                    instance.log()
+                );
+                // The loader falls back to root without root's capabilities, the others to unnamed ids.
+                assert_eq!(uid == 0, role == "loader", "{role} runs as {uid}");
+            }
+        }
+    }
+}
+
+#[test]
+fn require_users_refuses_to_fall_back() {
+    if let Some(missing) = USERS.into_iter().find(|user| uid_of(user).is_none()) {
+        let (status, log) = Instance::refusal(&["--require-users"]);
+        assert!(!status.success());
+        assert!(
+            log.contains(missing),
+            "the user that is missing is not named: {log}"
+        );
+    } else {
+        let instance = Instance::start_with(&["--require-users"]);
+        assert_eq!(
+            Some(instance.process("loader").uid),
+            uid_of("bpfman-loader")
+        );
+    }
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused() {
+    for (arguments, word) in [
+        (
+            &["--worker-dir", "/nonexistent/workers"][..],
+            "/nonexistent/workers",
+        ),
+        (
+            &["--config", "/nonexistent/bpfman.toml"][..],
+            "/nonexistent/bpfman.toml",
+        ),
+        (&["--sandbox=log"][..], "terminal"),
+        (&["--no-such-flag"][..], "--no-such-flag"),
+    ] {
+        let (status, log) = Instance::refusal(arguments);
+        assert!(!status.success(), "{arguments:?}");
+        assert!(log.contains(word), "{arguments:?}: no {word} in {log}");
+    }
+}

@@ -1,0 +1,175 @@
+//! Installs what a fresh Debian machine lacks, and only that.
+
+use crate::run;
+use anyhow::{Result, bail};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Something needed, how to see that it is there, and the package that brings it.
+struct Need {
+    package: &'static str,
+    present: fn() -> bool,
+    reason: &'static str,
+}
+
+/// What building, testing and demonstrating needs beside Rust itself.
+const NEEDS: &[Need] = &[
+    Need {
+        package: "clang",
+        present: || {
+            ["clang", "clang-19", "clang-14"]
+                .iter()
+                .any(|name| on_path(name))
+        },
+        reason: "compiles the kernel-side programs in bpf/",
+    },
+    Need {
+        package: "libbpf-dev",
+        present: || exists("/usr/include/bpf/bpf_helpers.h"),
+        reason: "headers of the kernel-side programs",
+    },
+    Need {
+        package: "librocksdb-dev",
+        present: || exists("/usr/include/rocksdb/c.h"),
+        reason: "the loader's store",
+    },
+    Need {
+        package: "libclang-dev",
+        present: || has_libclang("/usr/lib/x86_64-linux-gnu") || has_libclang_under("/usr/lib"),
+        reason: "bindings to the store are generated with it",
+    },
+    Need {
+        package: "pkg-config",
+        present: || on_path("pkg-config"),
+        reason: "finds libraries",
+    },
+    Need {
+        package: "g++",
+        present: || on_path("c++"),
+        reason: "links the store's C++ library",
+    },
+    Need {
+        package: "binutils",
+        present: || on_path("strip"),
+        reason: "makes test binaries small",
+    },
+    Need {
+        package: "iproute2",
+        present: || on_path("ip"),
+        reason: "network namespaces of the tests",
+    },
+    Need {
+        package: "iputils-ping",
+        present: || on_path("ping"),
+        reason: "traffic of the demonstration",
+    },
+    Need {
+        package: "util-linux",
+        present: || on_path("setpriv"),
+        reason: "drops to an unprivileged uid in the demonstration",
+    },
+    Need {
+        package: "qemu-system-x86",
+        present: || on_path("qemu-system-x86_64"),
+        reason: "virtual machines for other kernels",
+    },
+    Need {
+        package: "busybox-static",
+        present: || exists("/usr/bin/busybox") || exists("/bin/busybox"),
+        reason: "user space of the virtual machines",
+    },
+    Need {
+        package: "xz-utils",
+        present: || on_path("xz"),
+        reason: "unpacks kernel modules",
+    },
+];
+
+/// Installs what is missing; says what it is for.
+pub(crate) fn ensure() -> Result<()> {
+    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !(need.present)()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for need in &missing {
+        println!("missing: {:<18} {}", need.package, need.reason);
+    }
+    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    if !on_path("apt-get") {
+        bail!(
+            "this is not a Debian machine: install the equivalents of {}",
+            packages.join(" ")
+        );
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!(
+            "not root: run `apt-get install {}` as root, then again",
+            packages.join(" ")
+        );
+    }
+    println!("installing with apt-get: {}", packages.join(" "));
+    run::run(apt_get().args(["-q", "update"]).stdout(Stdio::null()))?;
+    run::run(
+        apt_get()
+            .args(["-q", "-y", "--no-install-recommends", "install"])
+            .args(&packages)
+            .stdout(Stdio::null()),
+    )?;
+    match missing.iter().find(|need| !(need.present)()) {
+        None => Ok(()),
+        Some(need) => bail!(
+            "{} was installed, but what it brings was not found",
+            need.package
+        ),
+    }
+}
+
+/// The command: as [`ensure`], with a word when all is there.
+pub(crate) fn run() -> Result<()> {
+    ensure()?;
+    println!(
+        "all {} things that building and testing needs are installed",
+        NEEDS.len()
+    );
+    Ok(())
+}
+
+/// `apt-get` that asks nothing.
+pub(crate) fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Whether a program is found as the shell would find it.
+pub(crate) fn on_path(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .any(|directory| directory.join(name).is_file())
+}
+
+fn exists(path: &str) -> bool {
+    Path::new(path).exists()
+}
+
+fn has_libclang(directory: &str) -> bool {
+    std::fs::read_dir(directory).is_ok_and(|entries| {
+        entries.flatten().any(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name.starts_with("libclang.so") || name.starts_with("libclang-")
+        })
+    })
+}
+
+fn has_libclang_under(directory: &str) -> bool {
+    std::fs::read_dir(directory).is_ok_and(|entries| {
+        entries.flatten().any(|entry| {
+            entry.file_name().to_string_lossy().starts_with("llvm-")
+                && has_libclang(&entry.path().join("lib").to_string_lossy())
+        })
+    })
+}

@@ -1,0 +1,254 @@
+//! `cargo xtask test`: every tier, cheapest first, and one line with the sum at the end.
+
+use crate::artifacts::{Artifacts, Profile, build_all};
+use crate::run::{cargo, run, workspace};
+use crate::vm::{self, Series};
+use crate::{deny, setup};
+use anyhow::{Context, Result, bail};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Leave the virtual machines out
+    #[arg(long)]
+    no_vm: bool,
+}
+
+pub(crate) fn run_all(options: &Options) -> Result<()> {
+    let mut session = Session::default();
+    session.tier("what the machine lacks", |_| setup::run());
+    session.tier("formatting", |_| {
+        run(cargo().args(["fmt", "--all", "--check"]))
+    });
+    session.tier("lints", |_| {
+        run(cargo().args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    });
+    session.tier("licences, sources, duplicates", |_| deny::check());
+    let mut built = None;
+    session.tier("build", |_| {
+        built = Some(build_all(Profile::Dev)?);
+        Ok(())
+    });
+    if let Some(artifacts) = built {
+        session.tier("unit and property tests", |counts| {
+            unit_tests(&artifacts, counts)
+        });
+        session.tier("system tests on this kernel", |counts| {
+            system_tests(&artifacts, counts)
+        });
+        if !options.no_vm {
+            for series in [Series::V6_12, Series::V6_1] {
+                session.tier(
+                    &format!("system tests on Linux {}", series.name()),
+                    |counts| virtual_machine(series, &artifacts, counts),
+                );
+            }
+        }
+    }
+    session.finish()
+}
+
+/// Tests by how they ended.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Counts {
+    passed: i32,
+    failed: i32,
+    skipped: i32,
+}
+
+impl Counts {
+    /// Takes in a line of a test executable.
+    fn note(&mut self, line: &str) {
+        if let Some(result) = line.strip_prefix("test result: ") {
+            let number = |what: &str| -> i32 {
+                result
+                    .split([';', '.'])
+                    .find_map(|part| part.trim().strip_suffix(what)?.trim().parse().ok())
+                    .unwrap_or(0)
+            };
+            self.passed += number("passed");
+            self.failed += number("failed");
+            self.skipped += number("ignored");
+        } else if line.contains("skipped: ") {
+            // To the test harness, a test that found that it does not apply has passed. The line may stand behind the
+            // harness's own "test name ... ".
+            self.skipped += 1;
+            self.passed -= 1;
+        }
+    }
+
+    fn add(&mut self, other: Counts) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+/// What has happened so far.
+#[derive(Default)]
+struct Session {
+    counts: Counts,
+    broken: Vec<String>,
+}
+
+impl Session {
+    /// One tier: a heading, its work, its time. A tier that fails does not keep the next from running.
+    fn tier(&mut self, name: &str, work: impl FnOnce(&mut Counts) -> Result<()>) {
+        println!("\n=== {name}");
+        let started = Instant::now();
+        let mut counts = Counts::default();
+        let result = work(&mut counts);
+        self.counts.add(counts);
+        let seconds = started.elapsed().as_secs_f64();
+        match result {
+            Ok(()) => println!("--- {name}: good ({seconds:.1} s)"),
+            Err(error) => {
+                println!("--- {name}: FAILED ({seconds:.1} s): {error:#}");
+                self.broken.push(name.to_owned());
+            }
+        }
+    }
+
+    fn finish(self) -> Result<()> {
+        let Counts {
+            passed,
+            failed,
+            skipped,
+        } = self.counts;
+        println!();
+        for name in &self.broken {
+            println!("tier that failed: {name}");
+        }
+        println!("{passed} passed, {failed} failed, {skipped} skipped");
+        if !self.broken.is_empty() || failed > 0 {
+            bail!("not everything passed");
+        }
+        Ok(())
+    }
+}
+
+fn unit_tests(artifacts: &Artifacts, counts: &mut Counts) -> Result<()> {
+    let mut broken = Vec::new();
+    for test in &artifacts.unit_tests {
+        let mut command = Command::new(&test.executable);
+        // As cargo starts them: some read test data of their crate.
+        command
+            .current_dir(&test.folder)
+            .env("CARGO_MANIFEST_DIR", &test.folder);
+        if !run_tests(&mut command, counts)? {
+            broken.push(name(&test.executable));
+        }
+    }
+    let mut documentation = cargo();
+    documentation.args(["test", "--workspace", "--doc", "--quiet"]);
+    if !run_tests(&mut documentation, counts)? {
+        broken.push("documentation".to_owned());
+    }
+    verdict(&broken)
+}
+
+fn system_tests(artifacts: &Artifacts, counts: &mut Counts) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("system tests load programs into the kernel: run as root");
+    }
+    let mut broken = Vec::new();
+    for test in &artifacts.system_tests {
+        if !run_tests(Command::new(test).arg("--test-threads=1"), counts)? {
+            broken.push(name(test));
+        }
+    }
+    verdict(&broken)
+}
+
+fn virtual_machine(series: Series, artifacts: &Artifacts, counts: &mut Counts) -> Result<()> {
+    let outcome = vm::boot(series, artifacts, None)?;
+    outcome.console.lines().for_each(|line| counts.note(line));
+    if outcome.status != 0 {
+        bail!("the system tests ended with status {}", outcome.status);
+    }
+    Ok(())
+}
+
+/// Runs one executable, showing and counting what it prints; whether it succeeded.
+fn run_tests(command: &mut Command, counts: &mut Counts) -> Result<bool> {
+    let (reader, writer) = std::io::pipe().context("a pipe")?;
+    let mut child = command
+        .stdin(std::process::Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .spawn()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    // The command holds its own copies of the pipe's end; while they are open the reader never sees an end.
+    command
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
+    for line in BufReader::new(reader).lines() {
+        let line = line?;
+        println!("{line}");
+        counts.note(&line);
+    }
+    Ok(child.wait()?.success())
+}
+
+fn verdict(broken: &[String]) -> Result<()> {
+    if broken.is_empty() {
+        return Ok(());
+    }
+    bail!("failed: {}", broken.join(", "))
+}
+
+fn name(executable: &Path) -> String {
+    executable
+        .strip_prefix(workspace())
+        .unwrap_or(executable)
+        .display()
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_added_up() {
+        let mut counts = Counts::default();
+        counts.note("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s");
+        counts
+            .note("test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out");
+        counts.note("test a_test ... ok");
+        assert_eq!(
+            counts,
+            Counts {
+                passed: 15,
+                failed: 2,
+                skipped: 1
+            }
+        );
+    }
+
+    #[test]
+    fn a_test_that_does_not_apply_is_skipped_not_passed() {
+        let mut counts = Counts::default();
+        counts.note("test order::lower_priorities ... skipped: order::lower_priorities: Linux 6.1 has no tcx");
+        counts.note("test result: ok. 5 passed; 0 failed; 0 ignored; 0 measured");
+        assert_eq!(
+            counts,
+            Counts {
+                passed: 4,
+                failed: 0,
+                skipped: 1
+            }
+        );
+    }
+}

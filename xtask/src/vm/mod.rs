@@ -1,0 +1,198 @@
+//! `cargo xtask vm`: the system tests on Debian's kernels, in a machine emulated in software.
+
+mod cpio;
+mod image;
+mod kernel;
+
+use crate::artifacts::{Artifacts, Profile, build_all};
+use crate::setup;
+use anyhow::{Context, Result, bail};
+pub(crate) use kernel::Series;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// A whole run of the system tests under emulation takes minutes; a machine that hangs must not hang the test command.
+const DEADLINE: Duration = Duration::from_secs(15 * 60);
+
+/// What the machine prints last.
+const END: &str = "vm: exit status ";
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Kernel series
+    #[arg(long, value_enum)]
+    kernel: Series,
+    /// Only tests whose name contains this
+    #[arg(long)]
+    run: Option<String>,
+
+    /// Run this executable instead of the system tests, to look at what a kernel does
+    #[arg(long, value_name = "FILE", conflicts_with = "run")]
+    executable: Option<PathBuf>,
+}
+
+/// What a machine said.
+pub(crate) struct Outcome {
+    /// Everything on its console.
+    pub(crate) console: String,
+    /// Exit status of the tests.
+    pub(crate) status: i32,
+    /// From power on to the first line of its init.
+    pub(crate) boot: Option<Duration>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    setup::ensure()?;
+    let artifacts = match &options.executable {
+        Some(file) => Artifacts {
+            system_tests: vec![file.clone()],
+            ..Artifacts::default()
+        },
+        None => build_all(Profile::Dev)?,
+    };
+    let outcome = boot(options.kernel, &artifacts, options.run.as_deref())?;
+    if outcome.status != 0 {
+        bail!(
+            "the system tests ended with status {} on {}",
+            outcome.status,
+            options.kernel.name()
+        );
+    }
+    Ok(())
+}
+
+/// Boots a kernel of the series with the programs and system tests, runs them, and powers off.
+pub(crate) fn boot(series: Series, artifacts: &Artifacts, filter: Option<&str>) -> Result<Outcome> {
+    if artifacts.system_tests.is_empty() {
+        bail!("no system test was built");
+    }
+    let kernel = kernel::fetch(series)?;
+    let programs: Vec<_> = artifacts
+        .programs
+        .iter()
+        .filter(|program| program.file_name().is_some_and(|name| name != "xtask"))
+        .cloned()
+        .collect();
+    let mut arguments = vec!["--test-threads=1".to_owned()];
+    arguments.extend(filter.map(str::to_owned));
+    let initramfs = tempfile::Builder::new()
+        .prefix("bpfman-vm-")
+        .suffix(".cpio")
+        .tempfile()?;
+    image::write(
+        initramfs.path(),
+        &kernel,
+        &image::Content {
+            programs: &programs,
+            tests: &artifacts.system_tests,
+            arguments: &arguments,
+        },
+    )?;
+    let size = initramfs.as_file().metadata()?.len() / (1024 * 1024);
+    println!("booting {} with an initramfs of {size} MiB", kernel.release);
+    let machine = Machine::start(&kernel.image, initramfs.path())?;
+    machine.watch()
+}
+
+/// A running emulator; ended when dropped.
+struct Machine {
+    emulator: Child,
+    started: Instant,
+}
+
+impl Machine {
+    fn start(image: &Path, initramfs: &Path) -> Result<Self> {
+        let started = Instant::now();
+        let emulator = Command::new("qemu-system-x86_64")
+            .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2G"])
+            .args(["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"])
+            .arg("-kernel")
+            .arg(image)
+            .arg("-initrd")
+            .arg(initramfs)
+            .args(["-append", "console=ttyS0 quiet panic=-1 random.trust_cpu=on mitigations=off lsm=landlock,lockdown,yama,bpf"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start qemu-system-x86_64; run `cargo xtask setup`")?;
+        Ok(Self { emulator, started })
+    }
+
+    /// Copies the console to standard output until the machine is off.
+    fn watch(mut self) -> Result<Outcome> {
+        let console = self
+            .emulator
+            .stdout
+            .take()
+            .context("the emulator has no console")?;
+        let lines = read_lines(console);
+        let mut outcome = Outcome {
+            console: String::new(),
+            status: -1,
+            boot: None,
+        };
+        let mut ended = false;
+        loop {
+            let left = DEADLINE.saturating_sub(self.started.elapsed());
+            match lines.recv_timeout(left) {
+                Ok(line) => {
+                    println!("{line}");
+                    if outcome.boot.is_none() && line.starts_with("vm: ") {
+                        outcome.boot = Some(self.started.elapsed());
+                    }
+                    if let Some(status) = line.strip_prefix(END) {
+                        outcome.status = status.trim().parse().unwrap_or(-1);
+                        ended = true;
+                    }
+                    outcome.console.push_str(&line);
+                    outcome.console.push('\n');
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    bail!("the machine did not end within {} s", DEADLINE.as_secs())
+                }
+            }
+        }
+        if !ended {
+            bail!("the machine ended without a result (kernel panic or initramfs failure above)");
+        }
+        let boot = outcome.boot.unwrap_or_default();
+        println!(
+            "machine: {:.1} s from power on to init, {:.1} s in all",
+            boot.as_secs_f64(),
+            self.started.elapsed().as_secs_f64()
+        );
+        std::io::stdout().flush()?;
+        Ok(outcome)
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Already gone is what is wanted.
+        let _ = self.emulator.kill();
+        let _ = self.emulator.wait();
+    }
+}
+
+/// Lines as they come, without the carriage returns of a serial console.
+fn read_lines(console: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(console);
+        let mut bytes = Vec::new();
+        while matches!(reader.read_until(b'\n', &mut bytes), Ok(count) if count > 0) {
+            let line = String::from_utf8_lossy(&bytes)
+                .trim_end_matches(['\r', '\n'])
+                .to_owned();
+            bytes.clear();
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
