@@ -11,6 +11,7 @@ pub const PLAN_VERSION: u16 = 1;
 
 /// Everything needed to create the maps and programs of one load request by bpf(2).
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct LoadPlan {
     /// [`PLAN_VERSION`].
     pub version: u16,
@@ -21,13 +22,16 @@ pub struct LoadPlan {
     /// BTF blob for `BPF_BTF_LOAD`, already fitted to what kernels from 6.1 on accept; `None` when the object has none.
     pub btf: Option<Vec<u8>>,
     /// All maps of the object, data sections included, in the order that slots refer to.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
     pub maps: Vec<MapPlan>,
     /// The requested programs, in the order of the request.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
     pub programs: Vec<ProgramPlan>,
 }
 
 /// One map, as `BPF_MAP_CREATE` wants it.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct MapPlan {
     /// Name in the object (any length; the kernel sees the first 15 characters).
     pub name: String,
@@ -59,6 +63,7 @@ pub struct MapPlan {
 
 /// One program, as `BPF_PROG_LOAD` wants it.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct ProgramPlan {
     /// C function name (any length; the kernel sees the first 15 characters).
     pub name: String,
@@ -75,6 +80,7 @@ pub struct ProgramPlan {
     /// `struct bpf_insn` after relocation, 8 bytes each, subprograms appended.
     pub instructions: Vec<u8>,
     /// Instructions whose immediate must become a map descriptor, ascending.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
     pub map_slots: Vec<MapSlot>,
     /// `func_info` records for the program, when there is BTF.
     pub func_info: Option<InfoTable>,
@@ -88,6 +94,7 @@ pub struct ProgramPlan {
 
 /// Where a map descriptor goes.
 #[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct MapSlot {
     /// Index of the first of the two `ld_imm64` instructions.
     pub instruction: u32,
@@ -97,6 +104,7 @@ pub struct MapSlot {
 
 /// A table of fixed-size records of `.BTF.ext`.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct InfoTable {
     /// Bytes of one record.
     pub record_size: u32,

@@ -4,6 +4,7 @@ use bincode::{Decode, Encode};
 
 /// Who stands at one end of a link. The number is the one on the wire: append only.
 #[derive(Clone, Copy, Debug, Decode, Encode, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum Role {
     /// `bpfmand`: starts, watches and restarts workers; holds no capability.
     Supervisor,

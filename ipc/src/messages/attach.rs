@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 /// Traffic direction of an interface hook.
 #[derive(Clone, Copy, Debug, Decode, Encode, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum Direction {
     /// Packets that arrive.
     Ingress,
@@ -26,6 +27,7 @@ impl Direction {
 
 /// How an XDP program runs on its interface.
 #[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum XdpMode {
     /// In the driver.
     Native,
@@ -45,6 +47,7 @@ impl XdpMode {
 
 /// Where to attach. A uprobe's target travels beside the message as a descriptor that the client opened.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum AttachSpec {
     /// An interface, through a tcx link.
     Tcx {
@@ -62,6 +65,7 @@ pub enum AttachSpec {
         /// Kept for the chain that follows.
         priority: i32,
         /// Verdicts after which the chain goes on; empty for the default.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
         proceed_on: Vec<i32>,
     },
     /// A tracepoint.
@@ -102,6 +106,7 @@ impl AttachSpec {
 
 /// What is recorded of an attachment.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum LinkDetails {
     /// tcx.
     Tcx {
@@ -131,6 +136,7 @@ pub enum LinkDetails {
         /// Place in the chain; 0 when alone.
         position: u32,
         /// Verdicts after which the chain goes on, ascending by mask bit.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
         proceed_on: Vec<i32>,
         /// Path of the network namespace, empty for bpfman's own.
         netns: String,
@@ -173,6 +179,7 @@ pub enum LinkDetails {
 
 /// An attachment under management, as it is stored.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct LinkRecord {
     /// bpfman's own id, from 1, never reused.
     pub id: u64,
@@ -189,11 +196,13 @@ pub struct LinkRecord {
     /// Seconds since the Unix epoch.
     pub created_at: i64,
     /// Labels.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few_labels()"))]
     pub metadata: BTreeMap<String, String>,
 }
 
 /// A link with its state in the kernel.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct Link {
     /// The record.
     pub record: LinkRecord,
@@ -207,6 +216,7 @@ pub struct Link {
 
 /// A row of `link list`.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct LinkEntry {
     /// The record.
     pub record: LinkRecord,
@@ -215,5 +225,6 @@ pub struct LinkEntry {
     /// Declared kind of the program.
     pub program_kind: ProgramKind,
     /// Labels of the program.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few_labels()"))]
     pub program_metadata: BTreeMap<String, String>,
 }

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 /// Client to API worker.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum ClientRequest {
     /// Since version 1.
     Hello(Hello),
@@ -36,6 +37,7 @@ pub enum ClientRequest {
         /// Where.
         spec: AttachSpec,
         /// Labels of the link.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few_labels()"))]
         metadata: BTreeMap<String, String>,
     },
     /// Detach a link.
@@ -60,6 +62,7 @@ edge!(ClientRequest: Hello, Load, GetProgram, ListPrograms, Unload, Attach, Deta
 
 /// API worker to client. Every request has exactly one answer.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum ClientReply {
     /// Since version 1.
     Hello(Hello),
@@ -68,17 +71,17 @@ pub enum ClientReply {
     /// Carried out, nothing to tell.
     Done,
     /// To `Load`, in the order of the request.
-    Loaded(Vec<Program>),
+    Loaded(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<Program>),
     /// To `GetProgram`.
     Program(Box<Program>),
     /// To `ListPrograms`, ascending by id.
-    Programs(Vec<ProgramEntry>),
+    Programs(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<ProgramEntry>),
     /// To `Attach` and `GetLink`.
     Link(Box<Link>),
     /// To `ListLinks`, ascending by id.
-    Links(Vec<LinkEntry>),
+    Links(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<LinkEntry>),
     /// To `Status`.
-    Status(Vec<ProcessStatus>),
+    Status(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<ProcessStatus>),
     /// To `Doctor`.
     Doctor(DoctorReport),
 }

@@ -4,6 +4,7 @@ use bincode::{Decode, Encode};
 
 /// Why a request was not carried out. Nothing of it remains in the kernel, the store or on disk.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq, thiserror::Error)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 #[error("{stage}: {cause}{}", if remedy.is_empty() { String::new() } else { format!("; {remedy}") })]
 pub struct Failure {
     /// What kind of failure; decides exit and gRPC codes.
@@ -52,6 +53,7 @@ impl Failure {
 
 /// Kinds of failure, named like the gRPC codes they become.
 #[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum FailureCode {
     /// The request is wrong whatever the state.
     InvalidArgument,
@@ -79,6 +81,7 @@ pub enum FailureCode {
 
 /// The stage of work that failed.
 #[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum Stage {
     /// Talking to bpfman.
     Connect,

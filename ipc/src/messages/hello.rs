@@ -6,6 +6,7 @@ use bincode::{Decode, Encode};
 
 /// Who I am. Anything else before it is a fault.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct Hello {
     /// Protocol version of the sender.
     pub version: u16,

@@ -7,6 +7,7 @@ use bincode::{Decode, Encode};
 
 /// What a helper is started for. Each kind has its own capability and its own sandbox profile.
 #[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum HelperKind {
     /// Opens perf events that need CAP_SYS_ADMIN (uprobes before 6.6, tracepoints where `perf_event_paranoid` is 3).
     PerfEvent,
@@ -16,6 +17,7 @@ pub enum HelperKind {
 
 /// Loader to helper.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum HelperJob {
     /// Since version 1.
     Hello(Hello),
@@ -46,6 +48,7 @@ edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup);
 
 /// Helper to loader.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum HelperResult {
     /// Since version 1.
     Hello(Hello),

@@ -9,6 +9,7 @@ use bincode::{Decode, Encode};
 
 /// API worker to image worker.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum ImageRequest {
     /// Since version 1.
     Hello(Hello),
@@ -17,8 +18,10 @@ pub enum ImageRequest {
         /// Under which the loader awaits the plan.
         ticket: Ticket,
         /// Programs wanted.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
         programs: Vec<ProgramRequest>,
         /// Global variables to set.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
         globals: Vec<GlobalValue>,
     },
     /// Find a function in the binary whose open file is beside the message.
@@ -36,6 +39,7 @@ edge!(ImageRequest: Hello, Compile, ResolveSymbol);
 
 /// Image worker to API worker. Every request has exactly one answer.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum ImageReply {
     /// Since version 1.
     Hello(Hello),
@@ -54,6 +58,7 @@ edge!(ImageReply: Hello, Failed, Delivered, Symbol);
 
 /// Image worker to loader.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum PlanDelivery {
     /// Since version 1.
     Hello(Hello),
@@ -79,6 +84,7 @@ edge!(PlanDelivery: Hello, Plan, NoPlan);
 
 /// Loader to image worker: only its greeting. The loader asks nothing of the image worker.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum PlanReceipt {
     /// Since version 1.
     Hello(Hello),

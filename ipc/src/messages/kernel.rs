@@ -6,6 +6,7 @@ use bincode::{Decode, Encode};
 
 /// `struct bpf_prog_info`.
 #[derive(Clone, Debug, Default, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct KernelProgram {
     /// Kernel id.
     pub id: u32,
@@ -22,6 +23,7 @@ pub struct KernelProgram {
     /// BTF object, 0 for none.
     pub btf_id: u32,
     /// Maps in use.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
     pub map_ids: Vec<u32>,
     /// Bytes of native code.
     pub jited_size: u32,
@@ -37,6 +39,7 @@ pub struct KernelProgram {
 
 /// Run statistics; zero unless `kernel.bpf_stats_enabled` is set.
 #[derive(Clone, Copy, Debug, Default, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct ProgramStats {
     /// Nanoseconds.
     pub runtime_ns: u64,
@@ -48,6 +51,7 @@ pub struct ProgramStats {
 
 /// `struct bpf_map_info` with its pin.
 #[derive(Clone, Debug, Default, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct KernelMap {
     /// Kernel id.
     pub id: u32,
@@ -79,6 +83,7 @@ pub struct KernelMap {
 
 /// `struct bpf_link_info`, flattened; fields that do not apply are 0.
 #[derive(Clone, Debug, Default, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct KernelLink {
     /// Kernel id.
     pub id: u32,

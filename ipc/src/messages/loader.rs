@@ -16,6 +16,7 @@ pub type Ticket = u64;
 
 /// API worker to loader.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum LoaderRequest {
     /// Since version 1.
     Hello(Hello),
@@ -73,6 +74,7 @@ pub enum LoaderRequest {
         /// Offset in the target's file, resolved by the image worker (uprobes).
         file_offset: Option<u64>,
         /// Labels of the link.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few_labels()"))]
         metadata: BTreeMap<String, String>,
     },
     /// Detach a link.
@@ -105,6 +107,7 @@ edge!(LoaderRequest: Hello, OpenSession, CloseSession, Load, CancelLoad, Unload,
 
 /// Loader to API worker. Every request but `CloseSession` and `CancelLoad` has exactly one answer.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum LoaderReply {
     /// Since version 1.
     Hello(Hello),
@@ -113,15 +116,15 @@ pub enum LoaderReply {
     /// Carried out, nothing to tell.
     Done,
     /// To `Load`, in the order of the request.
-    Loaded(Vec<Program>),
+    Loaded(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<Program>),
     /// To `GetProgram`.
     Program(Box<Program>),
     /// To `ListPrograms`, ascending by id.
-    Programs(Vec<ProgramEntry>),
+    Programs(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<ProgramEntry>),
     /// To `Attach` and `GetLink`.
     Link(Box<Link>),
     /// To `ListLinks`, ascending by id.
-    Links(Vec<LinkEntry>),
+    Links(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<LinkEntry>),
     /// To `Doctor`.
     Doctor(DoctorReport),
 }
@@ -130,9 +133,11 @@ edge!(LoaderReply: Hello, Failed, Done, Loaded, Program, Programs, Link, Links, 
 
 /// Where store, pins and kernel differ. Empty lists mean no drift.
 #[derive(Clone, Debug, Default, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct DoctorReport {
     /// Programs and links compared.
     pub checked: u32,
     /// One sentence per difference: what, where, what to do.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
     pub findings: Vec<String>,
 }

@@ -64,3 +64,79 @@ macro_rules! edge {
     };
 }
 pub(crate) use edge;
+
+/// At most three of anything: messages nest, and their sizes would multiply.
+#[cfg(test)]
+pub(crate) fn few<T: proptest::arbitrary::Arbitrary>()
+-> impl proptest::strategy::Strategy<Value = Vec<T>> {
+    proptest::collection::vec(proptest::arbitrary::any::<T>(), 0..=3)
+}
+
+/// At most three labels.
+#[cfg(test)]
+pub(crate) fn few_labels()
+-> impl proptest::strategy::Strategy<Value = std::collections::BTreeMap<String, String>> {
+    proptest::collection::btree_map("\\PC{0,8}", "\\PC{0,8}", 0..=3)
+}
+
+#[cfg(test)]
+mod round_trip {
+    use super::{Message, client, helper, image, loader, supervision};
+    use crate::codec;
+    use crate::limits::PLAN_BYTES;
+    use crate::plan::LoadPlan;
+    use proptest::prelude::*;
+
+    fn survives<M: Message + PartialEq>(message: &M) -> Result<(), TestCaseError> {
+        let bytes = codec::encode(message, PLAN_BYTES).unwrap();
+        // The first four bytes are the variant: what the header repeats.
+        prop_assert_eq!(&bytes[..4], &u32::from(message.kind()).to_le_bytes()[..]);
+        prop_assert_eq!(&codec::decode::<M>(&bytes).unwrap(), message);
+        prop_assert!(codec::decode::<M>(&bytes[..bytes.len() - 1]).is_err());
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn control(message: supervision::Control) { survives(&message)?; }
+        #[test]
+        fn status(message: supervision::Status) { survives(&message)?; }
+        #[test]
+        fn client_request(message: client::ClientRequest) { survives(&message)?; }
+        #[test]
+        fn client_reply(message: client::ClientReply) { survives(&message)?; }
+        #[test]
+        fn loader_request(message: loader::LoaderRequest) { survives(&message)?; }
+        #[test]
+        fn loader_reply(message: loader::LoaderReply) { survives(&message)?; }
+        #[test]
+        fn image_request(message: image::ImageRequest) { survives(&message)?; }
+        #[test]
+        fn image_reply(message: image::ImageReply) { survives(&message)?; }
+        #[test]
+        fn plan_delivery(message: image::PlanDelivery) { survives(&message)?; }
+        #[test]
+        fn plan_receipt(message: image::PlanReceipt) { survives(&message)?; }
+        #[test]
+        fn helper_job(message: helper::HelperJob) { survives(&message)?; }
+        #[test]
+        fn helper_result(message: helper::HelperResult) { survives(&message)?; }
+
+        #[test]
+        fn load_plan(plan: LoadPlan) {
+            let bytes = codec::encode(&plan, PLAN_BYTES).unwrap();
+            prop_assert_eq!(codec::decode::<LoadPlan>(&bytes).unwrap(), plan);
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_refused_or_decoded_but_never_panic(bytes: Vec<u8>) {
+            let _ = codec::decode::<client::ClientRequest>(&bytes);
+            let _ = codec::decode::<loader::LoaderRequest>(&bytes);
+            let _ = codec::decode::<image::PlanDelivery>(&bytes);
+            let _ = codec::decode::<supervision::Status>(&bytes);
+            let _ = codec::decode::<LoadPlan>(&bytes);
+        }
+    }
+}

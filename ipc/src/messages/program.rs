@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 /// Kinds of program, named as users write them. Append only: the position is the encoding.
 #[derive(Clone, Copy, Debug, Decode, Encode, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 #[allow(missing_docs, reason = "the names are the field's own terms")]
 pub enum ProgramKind {
     Xdp,
@@ -82,6 +83,7 @@ pub struct UnknownKind(pub String);
 
 /// One program wanted from an object.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct ProgramRequest {
     /// C function name.
     pub name: String,
@@ -93,6 +95,7 @@ pub struct ProgramRequest {
 
 /// A value for a global variable, bytes as they stand in memory.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct GlobalValue {
     /// Name of the variable in the object.
     pub name: String,
@@ -102,6 +105,7 @@ pub struct GlobalValue {
 
 /// Where an object came from, as the user said it.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum Source {
     /// A file that the client opened; the operand verbatim.
     File(String),
@@ -109,12 +113,16 @@ pub enum Source {
 
 /// A load request: all of it is carried out, or nothing.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct LoadOptions {
     /// Programs to load, at least one.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
     pub programs: Vec<ProgramRequest>,
     /// Labels kept with each of them.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few_labels()"))]
     pub metadata: BTreeMap<String, String>,
     /// Global variables to set before loading.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
     pub globals: Vec<GlobalValue>,
     /// Use the maps of the program with this id instead of creating new ones.
     pub map_owner: Option<u32>,
@@ -128,6 +136,7 @@ pub struct LoadOptions {
 
 /// A program under management, as it is stored.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct ProgramRecord {
     /// Kernel program id.
     pub program_id: u32,
@@ -144,8 +153,10 @@ pub struct ProgramRecord {
     /// Whether the kernel takes the licence for GPL compatible.
     pub gpl_compatible: bool,
     /// Labels.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few_labels()"))]
     pub metadata: BTreeMap<String, String>,
     /// Global variables that were set.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
     pub globals: Vec<GlobalValue>,
     /// Where the object came from.
     pub source: Source,
@@ -170,6 +181,7 @@ pub type Uid = u32;
 
 /// A program with its state in the kernel.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct Program {
     /// The record.
     pub record: ProgramRecord,
@@ -178,21 +190,26 @@ pub struct Program {
     /// Run statistics; `None` directly after a load.
     pub stats: Option<ProgramStats>,
     /// Its links, ascending by id.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
     pub links: Vec<Link>,
     /// Its maps.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
     pub maps: Vec<KernelMap>,
     /// Programs on the same map set, itself included, ascending.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
     pub map_used_by: Vec<u32>,
 }
 
 /// A row of `program list`.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct ProgramEntry {
     /// The record.
     pub record: ProgramRecord,
     /// What the kernel says; `None` when the program is gone from it.
     pub kernel: Option<KernelProgram>,
     /// Link ids, ascending.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
     pub links: Vec<u64>,
     /// Whether at least one of the links is live in the kernel.
     pub attached: bool,

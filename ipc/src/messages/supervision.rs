@@ -8,6 +8,7 @@ use bincode::{Decode, Encode};
 
 /// Supervisor to worker.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum Control {
     /// Since version 1. The generation is the one that the supervisor gives to the worker.
     Hello(Hello),
@@ -35,7 +36,9 @@ pub enum Control {
         reason: String,
     },
     /// To `QueryStatus`.
-    StatusReport(Vec<ProcessStatus>),
+    StatusReport(
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<ProcessStatus>,
+    ),
     /// Finish what is in flight, take nothing new, answer `Drained`, exit.
     Stop,
 }
@@ -44,6 +47,7 @@ edge!(Control: Hello, Activate, PeerUp, PeerDown, HelperStarted, HelperRefused, 
 
 /// Worker to supervisor.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum Status {
     /// Since version 1.
     Hello(Hello),
@@ -75,6 +79,7 @@ edge!(Status: Hello, Ready, Serving, PeerFault, StartHelper, QueryStatus, Draine
 
 /// What a process gave up, read back from /proc and the kernel after the sandbox was entered.
 #[derive(Clone, Debug, Default, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct SandboxReport {
     /// Process id.
     pub pid: u32,
@@ -83,6 +88,7 @@ pub struct SandboxReport {
     /// Real, effective, saved group ids.
     pub gids: [u32; 3],
     /// Supplementary groups.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
     pub groups: Vec<u32>,
     /// CapInh.
     pub cap_inheritable: u64,
@@ -111,6 +117,7 @@ pub struct SandboxReport {
     /// Threads at the time of the report: 1.
     pub threads: u32,
     /// Open descriptors, ascending.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
     pub descriptors: Vec<i32>,
     /// Violations are only logged (`--sandbox=log`).
     pub learning: bool,
@@ -118,6 +125,7 @@ pub struct SandboxReport {
 
 /// State of a process, as in `bpfmanctl status`.
 #[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum ProcessState {
     /// Started, not yet ready.
     Starting,
@@ -146,6 +154,7 @@ impl ProcessState {
 
 /// A row of `bpfmanctl status`.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub struct ProcessStatus {
     /// `spawner`, `supervisor`, `loader`, `image`, `api`.
     pub role: String,
