@@ -1,0 +1,440 @@
+//! Frames as they stand on the wire: a change of a message that changes its bytes shows up in review.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p ipc --test golden` writes the file anew.
+
+use ipc::codec;
+use ipc::frame::Header;
+use ipc::limits::PLAN_BYTES;
+use ipc::messages::Message;
+use ipc::messages::attach::{
+    AttachSpec, Direction, Link, LinkDetails, LinkEntry, LinkRecord, XdpMode,
+};
+use ipc::messages::client::{ClientReply, ClientRequest};
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::hello::Hello;
+use ipc::messages::helper::{HelperJob, HelperKind, HelperResult};
+use ipc::messages::image::{ImageReply, ImageRequest, PlanDelivery, PlanReceipt};
+use ipc::messages::kernel::{KernelLink, KernelMap, KernelProgram, ProgramStats};
+use ipc::messages::loader::{DoctorReport, LoaderReply, LoaderRequest};
+use ipc::messages::program::{
+    GlobalValue, LoadOptions, Program, ProgramEntry, ProgramKind, ProgramRecord, ProgramRequest,
+    Source,
+};
+use ipc::messages::supervision::{Control, ProcessState, ProcessStatus, SandboxReport, Status};
+use ipc::role::Role;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/frames.txt");
+
+fn labels() -> BTreeMap<String, String> {
+    [("owner".to_owned(), "acme".to_owned())].into()
+}
+
+fn hello(role: Role) -> Hello {
+    Hello {
+        version: 1,
+        role,
+        build_id: "build".to_owned(),
+        generation: 2,
+    }
+}
+
+fn failure() -> Failure {
+    Failure::new(FailureCode::Rejected, Stage::Load, "cause")
+        .remedy("remedy")
+        .verifier_log("log".to_owned())
+}
+
+fn programs() -> Vec<ProgramRequest> {
+    vec![ProgramRequest {
+        name: "count".to_owned(),
+        kind: ProgramKind::Lsm,
+        attach_function: Some("f".to_owned()),
+    }]
+}
+
+fn globals() -> Vec<GlobalValue> {
+    vec![GlobalValue {
+        name: "g".to_owned(),
+        bytes: vec![1, 2],
+    }]
+}
+
+fn options() -> LoadOptions {
+    LoadOptions {
+        programs: programs(),
+        metadata: labels(),
+        globals: globals(),
+        map_owner: Some(7),
+        maps_mode: Some(0o640),
+        maps_group: Some(8),
+        source: Source::File("a.o".to_owned()),
+    }
+}
+
+fn record() -> ProgramRecord {
+    ProgramRecord {
+        program_id: 5,
+        name: "count".to_owned(),
+        kind: ProgramKind::Tcx,
+        section: "tcx/ingress".to_owned(),
+        attach_function: None,
+        license: "GPL".to_owned(),
+        gpl_compatible: true,
+        metadata: labels(),
+        globals: globals(),
+        source: Source::File("a.o".to_owned()),
+        object_digest: [3; 32],
+        plan_path: "/s/p".to_owned(),
+        pin_path: "/r/prog_5".to_owned(),
+        maps_dir: "/r/maps/5".to_owned(),
+        map_owner: None,
+        loaded_by: 1000,
+        created_at: 1_700_000_000,
+    }
+}
+
+fn link_record() -> LinkRecord {
+    LinkRecord {
+        id: 1,
+        program_id: 5,
+        kernel_link_id: Some(9),
+        kind: ProgramKind::Xdp,
+        pin_path: "/r/links/1".to_owned(),
+        details: LinkDetails::Xdp {
+            interface: "eth0".to_owned(),
+            ifindex: 2,
+            priority: 50,
+            position: 0,
+            proceed_on: vec![2, 31],
+            netns: String::new(),
+            nsid: 4_026_531_840,
+            dispatcher_id: 0,
+            revision: 0,
+            mode: XdpMode::Generic,
+        },
+        created_at: 1_700_000_001,
+        metadata: labels(),
+    }
+}
+
+fn link() -> Link {
+    Link {
+        record: link_record(),
+        program_name: "count".to_owned(),
+        kernel: Some(KernelLink::default()),
+        pin_present: true,
+    }
+}
+
+fn link_entry() -> LinkEntry {
+    LinkEntry {
+        record: link_record(),
+        program_name: "count".to_owned(),
+        program_kind: ProgramKind::Xdp,
+        program_metadata: labels(),
+    }
+}
+
+fn program() -> Program {
+    Program {
+        record: record(),
+        kernel: Some(KernelProgram {
+            id: 5,
+            map_ids: vec![6],
+            memlock: Some(4096),
+            ..KernelProgram::default()
+        }),
+        stats: Some(ProgramStats {
+            runtime_ns: 1,
+            run_count: 2,
+            recursion_misses: 3,
+        }),
+        links: vec![link()],
+        maps: vec![KernelMap {
+            id: 6,
+            present: true,
+            ..KernelMap::default()
+        }],
+        map_used_by: vec![5],
+    }
+}
+
+fn entry() -> ProgramEntry {
+    ProgramEntry {
+        record: record(),
+        kernel: None,
+        links: vec![1],
+        attached: true,
+    }
+}
+
+fn process() -> ProcessStatus {
+    ProcessStatus {
+        role: "loader".to_owned(),
+        state: ProcessState::Serving,
+        pid: 10,
+        uid: 0,
+        cap_effective: 1 << 39,
+        cap_permitted: 1 << 39,
+        seccomp_mode: 2,
+        no_new_privs: true,
+        landlock: 6,
+        generation: 1,
+        restarts: 0,
+        memory: 4096,
+        note: String::new(),
+    }
+}
+
+fn uprobe() -> AttachSpec {
+    AttachSpec::Uprobe {
+        target: "libc".to_owned(),
+        path: "/lib/libc.so.6".to_owned(),
+        function: Some("malloc".to_owned()),
+        offset: 4,
+        pid: Some(1),
+        container_pid: None,
+    }
+}
+
+fn tcx() -> AttachSpec {
+    AttachSpec::Tcx {
+        interface: "eth0".to_owned(),
+        direction: Direction::Egress,
+        priority: 50,
+    }
+}
+
+/// One line for each sample; every variant of the direction must be among them.
+fn direction<M: Message>(golden: &mut String, from: Role, to: Role, samples: &[M]) {
+    let seen: BTreeSet<u16> = samples.iter().map(Message::kind).collect();
+    assert_eq!(
+        seen.len(),
+        M::KINDS.len(),
+        "a variant from {from} to {to} has no sample"
+    );
+    for sample in samples {
+        let body = codec::encode(sample, PLAN_BYTES).unwrap();
+        let mut header = Header::new(sample.kind(), 42, 2);
+        header.length = u32::try_from(body.len()).unwrap();
+        write!(
+            golden,
+            "{from} {to} {} ",
+            M::KINDS[usize::from(sample.kind())]
+        )
+        .unwrap();
+        for byte in header.encode().iter().chain(&body) {
+            write!(golden, "{byte:02x}").unwrap();
+        }
+        golden.push('\n');
+    }
+}
+
+#[test]
+fn every_message_has_its_golden_frame() {
+    let mut golden = String::new();
+    let control = [
+        Control::Hello(hello(Role::Supervisor)),
+        Control::Activate,
+        Control::PeerUp {
+            peer: Role::Image,
+            generation: 3,
+        },
+        Control::PeerDown {
+            peer: Role::Image,
+            generation: 3,
+        },
+        Control::HelperStarted,
+        Control::HelperRefused {
+            reason: "too many".to_owned(),
+        },
+        Control::StatusReport(vec![process()]),
+        Control::Stop,
+    ];
+    direction(&mut golden, Role::Supervisor, Role::Loader, &control);
+    let status = [
+        Status::Hello(hello(Role::Loader)),
+        Status::Ready(SandboxReport {
+            pid: 3,
+            groups: vec![4],
+            descriptors: vec![0, 1, 2, 3],
+            ..SandboxReport::default()
+        }),
+        Status::Serving,
+        Status::PeerFault {
+            peer: Role::Api,
+            generation: 1,
+            fault: "fault".to_owned(),
+        },
+        Status::StartHelper {
+            kind: HelperKind::ChangeGroup,
+        },
+        Status::QueryStatus,
+        Status::Drained,
+    ];
+    direction(&mut golden, Role::Loader, Role::Supervisor, &status);
+    let requests = [
+        ClientRequest::Hello(hello(Role::Client)),
+        ClientRequest::Load(options()),
+        ClientRequest::GetProgram { program_id: 5 },
+        ClientRequest::ListPrograms,
+        ClientRequest::Unload { program_id: 5 },
+        ClientRequest::Attach {
+            program_id: 5,
+            spec: uprobe(),
+            metadata: labels(),
+        },
+        ClientRequest::Detach { link_id: 1 },
+        ClientRequest::GetLink { link_id: 1 },
+        ClientRequest::ListLinks,
+        ClientRequest::Status,
+        ClientRequest::Doctor,
+    ];
+    direction(&mut golden, Role::Client, Role::Api, &requests);
+    let doctor = DoctorReport {
+        checked: 2,
+        findings: vec!["finding".to_owned()],
+    };
+    let replies = [
+        ClientReply::Hello(hello(Role::Api)),
+        ClientReply::Failed(failure()),
+        ClientReply::Done,
+        ClientReply::Loaded(vec![program()]),
+        ClientReply::Program(Box::new(program())),
+        ClientReply::Programs(vec![entry()]),
+        ClientReply::Link(Box::new(link())),
+        ClientReply::Links(vec![link_entry()]),
+        ClientReply::Status(vec![process()]),
+        ClientReply::Doctor(doctor.clone()),
+    ];
+    direction(&mut golden, Role::Api, Role::Client, &replies);
+    let session = 11;
+    let requests = [
+        LoaderRequest::Hello(hello(Role::Api)),
+        LoaderRequest::OpenSession { session },
+        LoaderRequest::CloseSession { session },
+        LoaderRequest::Load {
+            session,
+            ticket: 12,
+            options: options(),
+        },
+        LoaderRequest::CancelLoad { ticket: 12 },
+        LoaderRequest::Unload {
+            session,
+            program_id: 5,
+        },
+        LoaderRequest::GetProgram {
+            session,
+            program_id: 5,
+        },
+        LoaderRequest::ListPrograms { session },
+        LoaderRequest::Attach {
+            session,
+            program_id: 5,
+            spec: tcx(),
+            file_offset: None,
+            metadata: labels(),
+        },
+        LoaderRequest::Detach {
+            session,
+            link_id: 1,
+        },
+        LoaderRequest::GetLink {
+            session,
+            link_id: 1,
+        },
+        LoaderRequest::ListLinks { session },
+        LoaderRequest::Doctor { session },
+    ];
+    direction(&mut golden, Role::Api, Role::Loader, &requests);
+    let replies = [
+        LoaderReply::Hello(hello(Role::Loader)),
+        LoaderReply::Failed(failure()),
+        LoaderReply::Done,
+        LoaderReply::Loaded(vec![program()]),
+        LoaderReply::Program(Box::new(program())),
+        LoaderReply::Programs(vec![entry()]),
+        LoaderReply::Link(Box::new(link())),
+        LoaderReply::Links(vec![link_entry()]),
+        LoaderReply::Doctor(doctor),
+    ];
+    direction(&mut golden, Role::Loader, Role::Api, &replies);
+    let requests = [
+        ImageRequest::Hello(hello(Role::Api)),
+        ImageRequest::Compile {
+            ticket: 12,
+            programs: programs(),
+            globals: globals(),
+        },
+        ImageRequest::ResolveSymbol {
+            target: "libc".to_owned(),
+            function: "malloc".to_owned(),
+            offset: 4,
+        },
+    ];
+    direction(&mut golden, Role::Api, Role::Image, &requests);
+    let replies = [
+        ImageReply::Hello(hello(Role::Image)),
+        ImageReply::Failed(failure()),
+        ImageReply::Delivered,
+        ImageReply::Symbol {
+            file_offset: 0x1234,
+        },
+    ];
+    direction(&mut golden, Role::Image, Role::Api, &replies);
+    let deliveries = [
+        PlanDelivery::Hello(hello(Role::Image)),
+        PlanDelivery::Plan {
+            ticket: 12,
+            length: 100,
+            digest: [7; 32],
+        },
+        PlanDelivery::NoPlan {
+            ticket: 12,
+            failure: failure(),
+        },
+    ];
+    direction(&mut golden, Role::Image, Role::Loader, &deliveries);
+    direction(
+        &mut golden,
+        Role::Loader,
+        Role::Image,
+        &[PlanReceipt::Hello(hello(Role::Loader))],
+    );
+    let jobs = [
+        HelperJob::Hello(hello(Role::Loader)),
+        HelperJob::OpenTracepoint {
+            group: "g".to_owned(),
+            name: "n".to_owned(),
+        },
+        HelperJob::OpenUprobe {
+            file_offset: 16,
+            retprobe: true,
+            pid: Some(1),
+        },
+        HelperJob::ChangeGroup { gid: 100 },
+    ];
+    direction(&mut golden, Role::Loader, Role::Helper, &jobs);
+    let results = [
+        HelperResult::Hello(hello(Role::Helper)),
+        HelperResult::Opened,
+        HelperResult::Changed,
+        HelperResult::Failed(failure()),
+    ];
+    direction(&mut golden, Role::Helper, Role::Loader, &results);
+
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(GOLDEN, &golden).unwrap();
+    }
+    let expected = std::fs::read_to_string(GOLDEN)
+        .expect("tests/golden/frames.txt; write it with UPDATE_GOLDEN=1");
+    for (got, expected) in golden.lines().zip(expected.lines()) {
+        assert_eq!(
+            got, expected,
+            "the bytes of a message changed: raise PROTOCOL_VERSION or undo"
+        );
+    }
+    assert_eq!(golden.lines().count(), expected.lines().count());
+}
