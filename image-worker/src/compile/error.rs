@@ -1,0 +1,203 @@
+//! What can be wrong with an object, and what to do about it.
+
+use ipc::limits;
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::program::ProgramKind;
+
+/// Why there is no plan. Each names the cause; [`CompileError::remedy`] says what to do.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum CompileError {
+    /// No byte in it.
+    #[error("the object file is empty")]
+    Empty,
+    /// More than the limit.
+    #[error("the object file has more than {} bytes", limits::OBJECT_BYTES)]
+    TooLarge,
+    /// No ELF magic.
+    #[error("the file is not an ELF object")]
+    NotElf,
+    /// 32-bit ELF.
+    #[error("the object is a 32-bit ELF file")]
+    Not64Bit,
+    /// The other byte order.
+    #[error("the object is big-endian, this machine is little-endian")]
+    BigEndian,
+    /// Compiled for a processor.
+    #[error("the object is for machine {0}, not for BPF (machine 247)")]
+    WrongMachine(u16),
+    /// An executable or a shared library.
+    #[error("the ELF file is of type {0}, not a relocatable object (type 1)")]
+    NotRelocatable(u16),
+    /// Something lies beyond the end of the file.
+    #[error("the object is truncated: {0} lies beyond the end of the file")]
+    Truncated(String),
+    /// A contradiction in the file.
+    #[error("the object is malformed: {0}")]
+    Malformed(String),
+    /// A bound of ours was reached.
+    #[error("the object has too many {what}: more than {limit}")]
+    Limit {
+        /// What there is too much of.
+        what: &'static str,
+        /// The bound.
+        limit: u64,
+    },
+    /// The request asks for none.
+    #[error("no program is asked for")]
+    NoPrograms,
+    /// The request asks for too many.
+    #[error("more than {} programs in one load", limits::LOAD_PROGRAMS)]
+    TooManyPrograms,
+    /// The request asks for the same program twice.
+    #[error("program \"{0}\" is asked for twice")]
+    DuplicateProgram(String),
+    /// Not in the object. Both lists are sorted.
+    #[error(
+        "program(s) not found in object file: [{}]; available programs: [{}]",
+        missing.join(", "),
+        available.join(", ")
+    )]
+    ProgramsNotFound {
+        /// What is asked for and not there.
+        missing: Vec<String>,
+        /// What is there.
+        available: Vec<String>,
+        /// What may have been meant.
+        suggestions: Vec<String>,
+    },
+    /// The section says another kind.
+    #[error(
+        "program type mismatch: caller specified {declared} but ELF section \"{section}\" implies {implied}"
+    )]
+    KindMismatch {
+        /// What the caller says.
+        declared: ProgramKind,
+        /// The section.
+        section: String,
+        /// What the section says.
+        implied: ProgramKind,
+    },
+    /// More global values than the bound.
+    #[error("more than {} global variables set in one load", limits::GLOBALS)]
+    TooManyGlobals,
+    /// No such variable.
+    #[error("global variable \"{name}\" not found in program; available: [{}]", available.join(", "))]
+    GlobalNotFound {
+        /// What was asked for.
+        name: String,
+        /// What is there, sorted.
+        available: Vec<String>,
+    },
+    /// Variable and value differ in size.
+    #[error("set variable \"{name}\": it has {expected} bytes, the value has {given}")]
+    GlobalSize {
+        /// Which.
+        name: String,
+        /// Bytes of the variable.
+        expected: u64,
+        /// Bytes of the value.
+        given: u64,
+    },
+    /// A function refers to something that is not in the object.
+    #[error("function \"{function}\" uses \"{symbol}\", which the object does not define")]
+    UnresolvedSymbol {
+        /// Who refers.
+        function: String,
+        /// To what.
+        symbol: String,
+    },
+    /// Valid, but nothing that bpfman can load.
+    #[error("{0}")]
+    Unsupported(String),
+    /// Type information contradicts itself.
+    #[error("the object's BTF is malformed: {0}")]
+    Btf(String),
+    /// The kernel's types could not be had.
+    #[error("the object has CO-RE relocations, but the kernel's BTF cannot be used: {0}")]
+    KernelBtf(String),
+    /// The ELF parser refuses the object.
+    #[error("the object cannot be parsed: {0}")]
+    Parser(String),
+    /// A relocation cannot be made.
+    #[error("the object cannot be relocated: {0}")]
+    Relocation(String),
+}
+
+impl CompileError {
+    /// What the caller can do.
+    pub fn remedy(&self) -> String {
+        const REBUILD: &str = "compile it with clang -O2 -g -target bpf -c";
+        match self {
+            Self::Empty | Self::NotElf | Self::Not64Bit | Self::NotRelocatable(_) => {
+                format!("pass a BPF object file: {REBUILD}")
+            }
+            Self::BigEndian => "compile it with -target bpfel".to_owned(),
+            Self::WrongMachine(_) => REBUILD.to_owned(),
+            Self::TooLarge => "strip it of debug sections with llvm-strip -g".to_owned(),
+            Self::Truncated(_) => "copy or compile it again".to_owned(),
+            Self::Malformed(_) | Self::Btf(_) | Self::Parser(_) => {
+                format!("{REBUILD}, and do not post-process it")
+            }
+            Self::Limit { .. } => "split the object".to_owned(),
+            Self::NoPrograms => "name at least one program".to_owned(),
+            Self::TooManyPrograms | Self::TooManyGlobals => "split the load".to_owned(),
+            Self::DuplicateProgram(_) => "name each program once".to_owned(),
+            Self::ProgramsNotFound { suggestions, .. } => did_you_mean(suggestions),
+            Self::KindMismatch { implied, .. } => format!("load it as {implied}"),
+            Self::GlobalNotFound { name, available } => {
+                did_you_mean(&super::select::similar(name, available.iter().map(String::as_str)))
+            }
+            Self::GlobalSize { expected, .. } => format!("give {expected} bytes"),
+            Self::UnresolvedSymbol { .. } => {
+                "kernel functions, .ksyms and .kconfig variables are not supported; \
+                 define it in the object"
+                    .to_owned()
+            }
+            Self::Unsupported(_) | Self::Relocation(_) => String::new(),
+            Self::KernelBtf(_) => {
+                "use a kernel with CONFIG_DEBUG_INFO_BTF (/sys/kernel/btf/vmlinux)".to_owned()
+            }
+        }
+    }
+
+    fn stage(&self) -> Stage {
+        match self {
+            Self::Empty
+            | Self::TooLarge
+            | Self::NotElf
+            | Self::Not64Bit
+            | Self::BigEndian
+            | Self::WrongMachine(_)
+            | Self::NotRelocatable(_)
+            | Self::Truncated(_) => Stage::Object,
+            _ => Stage::Compile,
+        }
+    }
+
+    fn code(&self) -> FailureCode {
+        match self {
+            Self::ProgramsNotFound { .. } | Self::GlobalNotFound { .. } => FailureCode::NotFound,
+            Self::KindMismatch { .. } => FailureCode::FailedPrecondition,
+            Self::TooLarge | Self::Limit { .. } | Self::TooManyPrograms | Self::TooManyGlobals => {
+                FailureCode::ResourceExhausted
+            }
+            Self::Unsupported(_) | Self::UnresolvedSymbol { .. } | Self::KernelBtf(_) => {
+                FailureCode::Unsupported
+            }
+            _ => FailureCode::InvalidArgument,
+        }
+    }
+}
+
+fn did_you_mean(suggestions: &[String]) -> String {
+    if suggestions.is_empty() {
+        return String::new();
+    }
+    format!("did you mean: {}?", suggestions.join(", "))
+}
+
+impl From<CompileError> for Failure {
+    fn from(error: CompileError) -> Self {
+        Failure::new(error.code(), error.stage(), error.to_string()).remedy(error.remedy())
+    }
+}

@@ -1,0 +1,52 @@
+//! Object file to load plan.
+//!
+//! The steps, each in its own file: is it an object ([`check`](mod@check)), what is in it (`elf`, `functions`, `btf`,
+//! `btf_ext`, `core`), what is asked for (`select`, `sections`), a form that aya-obj takes (`normalise`), values of
+//! globals (`globals`), maps (`maps`), relocation by aya-obj (`relocate`), and the plan (`plan`).
+//!
+//! Everything that the file says is checked before aya-obj sees it: aya-obj indexes, multiplies and recurses by what
+//! it reads. No descriptor, no system call and no state is involved, except that the kernel's own types are read when
+//! an object has CO-RE relocations ([`kernel_btf`]).
+
+mod btf;
+mod btf_ext;
+mod bytes;
+pub mod check;
+mod core;
+mod elf;
+pub mod error;
+mod functions;
+mod globals;
+pub mod kernel_btf;
+mod maps;
+mod normalise;
+mod plan;
+mod relocate;
+mod sections;
+mod select;
+
+pub use error::CompileError;
+pub use kernel_btf::{KernelBtf, RunningKernel};
+
+use ipc::messages::failure::Failure;
+use ipc::messages::program::{GlobalValue, ProgramRequest};
+use ipc::plan::LoadPlan;
+
+/// What is wanted from an object.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'r> {
+    /// Programs, at least one.
+    pub programs: &'r [ProgramRequest],
+    /// Values for global variables.
+    pub globals: &'r [GlobalValue],
+}
+
+/// Compiles an object into the plan for the programs asked for.
+pub fn compile(
+    object: &[u8],
+    request: &Request<'_>,
+    kernel_btf: &mut dyn KernelBtf,
+) -> Result<LoadPlan, Failure> {
+    check::check(object)?;
+    Ok(plan::plan(object, request, kernel_btf)?)
+}

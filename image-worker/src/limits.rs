@@ -1,0 +1,41 @@
+//! Bounds of the image worker, each with its reason. What both ends of a link must know stands in `ipc::limits`.
+
+/// Sections of one object. Compilers make about five per program; the largest objects known have under two thousand.
+pub const SECTIONS: usize = 8192;
+
+/// Symbols of one object. Large objects have some ten thousand, labels included.
+pub const SYMBOLS: usize = 256 * 1024;
+
+/// Types in the BTF of one object. The whole kernel has about 150 000.
+pub const BTF_TYPES: usize = 256 * 1024;
+
+/// Bytes of a structure in the BTF of an object: keeps bit offsets within 31 bits.
+pub const BTF_STRUCT_BYTES: u32 = 1 << 27;
+
+/// Functions of one program with all that it calls: the kernel takes no more (`BPF_MAX_SUBPROGS`).
+pub const PROGRAM_FUNCTIONS: usize = 256;
+
+/// Instructions of one program with all that it calls: the kernel takes no more (`BPF_COMPLEXITY_LIMIT_INSNS`).
+pub const PROGRAM_INSTRUCTIONS: u64 = 1_000_000;
+
+/// Maps of one object, inner templates included. Cilium's objects have about eighty.
+pub const MAPS: usize = 256;
+
+/// Steps from a type through modifiers, type definitions and arrays to what it is.
+pub const TYPE_DEPTH: usize = 32;
+
+/// Accessors of one CO-RE relocation.
+pub const CORE_ACCESSORS: usize = 64;
+
+/// Array index in a CO-RE relocation.
+pub const CORE_INDEX: usize = 1 << 16;
+
+/// Names suggested when one is not found.
+pub const SUGGESTIONS: usize = 3;
+
+/// Bytes of the kernel's own BTF. It is 5 to 8 MiB today.
+pub const KERNEL_BTF_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Bytes of one table of a binary whose symbols are read (headers, symbols, strings).
+/// The symbol table of a browser with debug symbols is under 100 MiB; it is read in pieces.
+pub const SYMBOL_TABLE_BYTES: u64 = 512 * 1024 * 1024;

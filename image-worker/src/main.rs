@@ -1,0 +1,3 @@
+//! `bpfman-image`.
+
+fn main() {}
