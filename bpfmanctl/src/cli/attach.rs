@@ -1,0 +1,168 @@
+//! The grammar of `link attach`.
+
+use super::{Anything, OutputArgs};
+use crate::parse;
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Subcommand};
+use ipc::messages::attach::Direction;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AttachCommand {
+    /// To an interface, beside other programs there, by a tcx link
+    #[command(
+        long_about = "To an interface, beside other programs there, by a tcx link (Linux 6.6).",
+        after_help = "Examples:\n  bpfmanctl link attach tcx 512 eth0 ingress --priority 50"
+    )]
+    Tcx(TcxArgs),
+
+    /// To a tracepoint
+    #[command(after_help = "Examples:\n  bpfmanctl link attach tracepoint 512 sched/sched_switch")]
+    Tracepoint(TracepointArgs),
+
+    /// To a function of a user-space binary or library
+    #[command(
+        long_about = "To a function of a user-space binary or library.\n\n\
+            TARGET is an absolute path, or a library name that is looked up in the memory of --pid and in the \
+            linker's cache; `libc` stands for `libc.so.6`. The file is opened with your rights. Programs of type \
+            uretprobe are attached to the return.",
+        after_help = "Examples:\n  bpfmanctl link attach uprobe 512 libc --fn-name malloc\n  \
+            bpfmanctl link attach uprobe 512 /usr/bin/bash -f readline --pid 4711\n  \
+            bpfmanctl link attach uprobe 512 /opt/shop/server --offset 0x1f40"
+    )]
+    Uprobe(UprobeArgs),
+
+    /// To an interface, before the network stack
+    #[command(
+        long_about = "To an interface, before the network stack.\n\n\
+            The driver's hook is used where there is one, the generic hook otherwise; `link get` tells which.",
+        after_help = "Examples:\n  bpfmanctl link attach xdp 512 eth0 --priority 50\n  \
+            bpfmanctl link attach xdp 512 eth0 --priority 50 --proceed-on pass,drop"
+    )]
+    Xdp(XdpArgs),
+
+    #[command(hide = true)]
+    Tc(Anything),
+    #[command(hide = true)]
+    Kprobe(Anything),
+    #[command(hide = true)]
+    Fentry(Anything),
+    #[command(hide = true)]
+    Fexit(Anything),
+    #[command(hide = true)]
+    Lsm(Anything),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TcxArgs {
+    /// Program id
+    #[arg(value_name = "PROGRAM", value_parser = parse::program_id)]
+    pub(crate) program_id: u32,
+
+    /// Interface name
+    #[arg(value_name = "INTERFACE", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) interface: String,
+
+    /// ingress or egress
+    #[arg(value_name = "DIRECTION", value_parser = parse::direction)]
+    pub(crate) direction: Direction,
+
+    /// Lower runs first
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i32).range(0..))]
+    pub(crate) priority: i32,
+
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArgs,
+
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct XdpArgs {
+    /// Program id
+    #[arg(value_name = "PROGRAM", value_parser = parse::program_id)]
+    pub(crate) program_id: u32,
+
+    /// Interface name
+    #[arg(value_name = "INTERFACE", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) interface: String,
+
+    /// Lower runs first
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i32).range(0..))]
+    pub(crate) priority: i32,
+
+    /// Verdicts after which the next program runs [default: pass,dispatcher_return]
+    #[arg(long, value_name = "ACTION", value_delimiter = ',', value_parser = parse::xdp_action)]
+    pub(crate) proceed_on: Vec<i32>,
+
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArgs,
+
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TracepointArgs {
+    /// Program id
+    #[arg(value_name = "PROGRAM", value_parser = parse::program_id)]
+    pub(crate) program_id: u32,
+
+    /// The tracepoint
+    #[arg(value_name = "GROUP/NAME", value_parser = parse::tracepoint)]
+    pub(crate) tracepoint: (String, String),
+
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct UprobeArgs {
+    /// Program id
+    #[arg(value_name = "PROGRAM", value_parser = parse::program_id)]
+    pub(crate) program_id: u32,
+
+    /// Absolute path, or name of a library
+    #[arg(value_name = "TARGET", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) target: String,
+
+    /// Function
+    #[arg(short, long, value_name = "FUNCTION", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) fn_name: Option<String>,
+
+    /// Bytes after the start of the function; without a function, bytes after the start of the file
+    #[arg(long, value_name = "N", default_value = "0", value_parser = parse::offset)]
+    pub(crate) offset: u64,
+
+    /// Only this process [default: all]
+    #[arg(long, value_name = "PID", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i32).range(0..))]
+    pub(crate) pid: Option<i32>,
+
+    /// Look the target up where this process sees files (not supported by this build)
+    #[arg(long, value_name = "PID", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i32).range(0..))]
+    pub(crate) container_pid: Option<i32>,
+
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NamespaceArgs {
+    /// Network namespace of the interface (not supported by this build)
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) netns: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LinkArgs {
+    /// Labels of the link
+    #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = parse::key_value)]
+    pub(crate) metadata: Vec<(String, String)>,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}

@@ -1,0 +1,158 @@
+//! The grammar of the command line.
+
+mod attach;
+mod link;
+mod program;
+
+pub(crate) use attach::{
+    AttachCommand, LinkArgs, NamespaceArgs, TcxArgs, TracepointArgs, UprobeArgs, XdpArgs,
+};
+pub(crate) use link::{LinkCommand, LinkDetachArgs, LinkGetArgs, LinkListArgs};
+pub(crate) use program::{
+    LoadCommand, LoadFileArgs, ProgramCommand, ProgramGetArgs, ProgramListArgs, ProgramUnloadArgs,
+};
+
+use crate::parse;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Load, attach, list and remove eBPF programs.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bpfmanctl",
+    subcommand_required = true,
+    args_override_self = true,
+    long_about = "Load, attach, list and remove eBPF programs.\n\n\
+        Every command asks the bpfman service, which does the work; see `bpfmanctl status` for its processes.",
+    after_help = "Examples:\n  \
+        bpfmanctl program load file counter.o --programs xdp:pass -m owner=acme\n  \
+        bpfmanctl link attach xdp 512 eth0 --priority 50\n  \
+        bpfmanctl program list\n  \
+        bpfmanctl link detach 1\n  \
+        bpfmanctl program unload 512\n\n\
+        Exit codes: 0 success, 1 the command failed, 80 the command line is wrong."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Accepted before and after every command; `-h` leaves them out, `--help` shows them.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Globals {
+    /// Directory of the service; its socket is DIR/bpfmanctl.sock
+    #[arg(long, global = true, value_name = "DIR", env = "BPFMAN_RUNTIME_DIR",
+          default_value = "/run/bpfman", value_parser = parse::absolute_path, hide_short_help = true)]
+    pub(crate) runtime_dir: PathBuf,
+
+    /// Configuration file; accepted for scripts, the service reads its own
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "BPFMAN_CONFIG",
+        hide_short_help = true
+    )]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Log specification; accepted for scripts, commands do not log
+    #[arg(
+        long,
+        global = true,
+        value_name = "SPEC",
+        env = "BPFMAN_LOG",
+        hide_short_help = true
+    )]
+    pub(crate) log: Option<String>,
+
+    /// Longest wait for a lock, like 30s or 1m30s; accepted for scripts, the service orders commands without one
+    #[arg(long, global = true, value_name = "DURATION", env = "BPFMAN_LOCK_TIMEOUT",
+          default_value = "30s", value_parser = parse::duration, hide_short_help = true)]
+    pub(crate) lock_timeout: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Load, list and unload programs
+    #[command(
+        subcommand,
+        disable_help_subcommand = true,
+        long_about = "Load, list and unload programs.\n\nWithout a command: list.",
+        after_help = "Examples:\n  bpfmanctl program\n  bpfmanctl program get 512 -o json"
+    )]
+    Program(ProgramCommand),
+
+    /// Attach programs, list and detach links
+    #[command(
+        subcommand,
+        disable_help_subcommand = true,
+        long_about = "Attach programs, list and detach links.\n\nWithout a command: list.",
+        after_help = "Examples:\n  bpfmanctl link\n  bpfmanctl link attach tracepoint 512 sched/sched_switch"
+    )]
+    Link(LinkCommand),
+
+    /// Show a program or a link
+    #[command(subcommand, hide = true, disable_help_subcommand = true)]
+    Get(GetCommand),
+
+    /// Show every process of the service with what it may do
+    #[command(
+        long_about = "Show every process of the service with what it may do.\n\n\
+            CAPABILITIES are the effective ones; a process that only holds some for the workers it starts shows \
+            them as permitted.",
+        after_help = "Examples:\n  bpfmanctl status\n  bpfmanctl status -o json"
+    )]
+    Status(OutputArgs),
+
+    /// Compare what is recorded with what is pinned and what runs
+    #[command(
+        long_about = "Compare what is recorded with what is pinned and what runs.\n\n\
+            Prints one line per difference, and exits with 1 when there are any.",
+        after_help = "Examples:\n  bpfmanctl doctor"
+    )]
+    Doctor(OutputArgs),
+
+    /// Show which build this is
+    #[command(after_help = "Examples:\n  bpfmanctl version")]
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GetCommand {
+    /// Show a link
+    Link(LinkGetArgs),
+    /// Show a program
+    Program(ProgramGetArgs),
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct OutputArgs {
+    /// How results are printed
+    #[arg(
+        short = 'o',
+        long,
+        value_enum,
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    pub(crate) output: Output,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Output {
+    Text,
+    Json,
+}
+
+/// The arguments of a command that is known and not built yet: anything.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Anything {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub(crate) arguments: Vec<OsString>,
+}

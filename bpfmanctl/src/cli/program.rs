@@ -1,0 +1,162 @@
+//! The grammar of `program`.
+
+use super::{Anything, OutputArgs};
+use crate::parse::{self, LabelSelector};
+use clap::{Args, Subcommand};
+use ipc::messages::program::{GlobalValue, ProgramKind, ProgramRequest};
+use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProgramCommand {
+    /// Load programs from an object file
+    #[command(
+        subcommand,
+        disable_help_subcommand = true,
+        long_about = "Load programs from an object file.\n\n\
+            `program load PATH` is short for `program load file PATH`. Images are not supported by this build.",
+        after_help = "Examples:\n  bpfmanctl program load counter.o --programs tcx:count"
+    )]
+    Load(LoadCommand),
+
+    /// Unload programs, detaching their links first
+    #[command(
+        long_about = "Unload programs, detaching their links first.\n\n\
+            Every program is tried; each failure is printed, and the exit code is 1 when there was one.",
+        after_help = "Examples:\n  bpfmanctl program unload 512\n  \
+            bpfmanctl program unload --ignore-missing $(bpfmanctl program list -q)"
+    )]
+    Unload(ProgramUnloadArgs),
+
+    /// Show a program
+    #[command(
+        after_help = "Examples:\n  bpfmanctl program get 512\n  bpfmanctl program get 512 -o json"
+    )]
+    Get(ProgramGetArgs),
+
+    /// List programs
+    #[command(
+        after_help = "Examples:\n  bpfmanctl program list --type xdp,tcx --attached\n  \
+            bpfmanctl program list -m owner=acme -q\n  \
+            bpfmanctl program list -l 'tier in (front,back),!canary' -o json"
+    )]
+    List(ProgramListArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LoadCommand {
+    /// Load programs from an object file that you can read
+    #[command(
+        long_about = "Load programs from an object file that you can read.\n\n\
+            All programs are loaded, or none. The file is opened with your rights, not with those of the service.",
+        after_help = "Examples:\n  \
+            bpfmanctl program load file counter.o --programs xdp:pass\n  \
+            bpfmanctl program load file probes.o --programs uprobe:enter,uretprobe:leave -a shop\n  \
+            bpfmanctl program load file filter.o --programs tcx:filter -g limit=0x10270000 \\\n      \
+            --maps-mode 0640 --maps-group monitoring"
+    )]
+    File(LoadFileArgs),
+
+    #[command(hide = true)]
+    Image(Anything),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LoadFileArgs {
+    /// The object file
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+
+    /// Programs to load: TYPE:NAME, or TYPE:NAME:FUNCTION for fentry, fexit and lsm
+    #[arg(long, value_name = "SPEC", required = true, value_delimiter = ',', value_parser = parse::program_spec)]
+    pub(crate) programs: Vec<ProgramRequest>,
+
+    /// Labels of the programs
+    #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = parse::key_value)]
+    pub(crate) metadata: Vec<(String, String)>,
+
+    /// Global variables to set: the bytes as they stand in memory
+    #[arg(short, long, value_name = "NAME=HEX", value_delimiter = ',', value_parser = parse::global)]
+    pub(crate) global: Vec<GlobalValue>,
+
+    /// Application that the programs belong to (the label bpfman.io/application)
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) application: Option<String>,
+
+    /// Use the maps of this program instead of new ones
+    #[arg(long, value_name = "ID", value_parser = parse::program_id)]
+    pub(crate) map_owner_id: Option<u32>,
+
+    /// Permission bits of the pinned maps, in octal [default: 0600]
+    #[arg(long, value_name = "MODE", value_parser = parse::mode)]
+    pub(crate) maps_mode: Option<u32>,
+
+    /// Group of the pinned maps, by name or number [default: the service's]
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) maps_group: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ProgramUnloadArgs {
+    /// Program ids
+    #[arg(value_name = "ID", required = true, value_parser = parse::program_id)]
+    pub(crate) ids: Vec<u32>,
+
+    /// Take programs that do not exist for unloaded
+    #[arg(long)]
+    pub(crate) ignore_missing: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ProgramGetArgs {
+    /// Program id
+    #[arg(value_name = "ID", value_parser = parse::program_id)]
+    pub(crate) id: u32,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ProgramListArgs {
+    /// Print ids only, whatever the format
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// Only programs with a live link
+    #[arg(long, conflicts_with = "unattached")]
+    pub(crate) attached: bool,
+
+    /// Only programs without a live link
+    #[arg(long)]
+    pub(crate) unattached: bool,
+
+    /// Only programs of these types
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', value_parser = parse::program_kind)]
+    pub(crate) types: Vec<ProgramKind>,
+
+    /// Only programs of these types (together with --type)
+    #[arg(short, long, value_name = "TYPE", value_delimiter = ',', value_parser = parse::program_kind)]
+    pub(crate) program_type: Vec<ProgramKind>,
+
+    /// Only programs of this application
+    #[arg(long, value_name = "NAME")]
+    pub(crate) application: Option<String>,
+
+    /// Only programs with all of these labels
+    #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = parse::key_value)]
+    pub(crate) metadata_selector: Vec<(String, String)>,
+
+    /// Only programs whose labels fit a Kubernetes label selector
+    #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = parse::label_selector)]
+    pub(crate) selector: Option<LabelSelector>,
+
+    /// Also programs that are not bpfman's (not supported by this build)
+    #[arg(short, long)]
+    pub(crate) all: bool,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}

@@ -1,0 +1,144 @@
+//! `link attach`.
+
+use super::{Service, print};
+use crate::cli::{LinkArgs, NamespaceArgs, TcxArgs, TracepointArgs, UprobeArgs, XdpArgs};
+use crate::console::Console;
+use crate::exit::Error;
+use crate::target::open_target;
+use crate::{json, text};
+use ipc::messages::attach::AttachSpec;
+use std::os::fd::{AsFd, BorrowedFd};
+
+pub(super) fn tcx(
+    arguments: TcxArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    refuse_namespace(&arguments.namespace)?;
+    let TcxArgs {
+        program_id,
+        interface,
+        direction,
+        priority,
+        link,
+        ..
+    } = arguments;
+    let spec = AttachSpec::Tcx {
+        interface,
+        direction,
+        priority,
+    };
+    attach(program_id, spec, None, link, service, console)
+}
+
+pub(super) fn xdp(
+    arguments: XdpArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    refuse_namespace(&arguments.namespace)?;
+    let XdpArgs {
+        program_id,
+        interface,
+        priority,
+        mut proceed_on,
+        link,
+        ..
+    } = arguments;
+    proceed_on.sort_unstable();
+    proceed_on.dedup();
+    let spec = AttachSpec::Xdp {
+        interface,
+        priority,
+        proceed_on,
+    };
+    attach(program_id, spec, None, link, service, console)
+}
+
+pub(super) fn tracepoint(
+    arguments: TracepointArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let (group, name) = arguments.tracepoint;
+    let spec = AttachSpec::Tracepoint { group, name };
+    attach(
+        arguments.program_id,
+        spec,
+        None,
+        arguments.link,
+        service,
+        console,
+    )
+}
+
+pub(super) fn uprobe(
+    arguments: UprobeArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    if arguments.container_pid.is_some_and(|pid| pid != 0) {
+        return Err(Error::unsupported(
+            "this build cannot look into containers (--container-pid) yet",
+        ));
+    }
+    if arguments.fn_name.is_none() && arguments.offset == 0 {
+        return Err(Error::Usage(
+            "a uprobe needs --fn-name, or an --offset that is not 0".to_owned(),
+        ));
+    }
+    let pid = arguments.pid.filter(|pid| *pid != 0);
+    let (path, file) =
+        open_target(&arguments.target, pid).map_err(|error| Error::Failed(error.to_string()))?;
+    let path = path.into_os_string().into_string().map_err(|path| {
+        Error::Failed(format!(
+            "target \"{}\": the path is not UTF-8",
+            path.display()
+        ))
+    })?;
+    let spec = AttachSpec::Uprobe {
+        target: arguments.target,
+        path,
+        function: arguments.fn_name,
+        offset: arguments.offset,
+        pid,
+        container_pid: None,
+    };
+    attach(
+        arguments.program_id,
+        spec,
+        Some(file.as_fd()),
+        arguments.link,
+        service,
+        console,
+    )
+}
+
+fn refuse_namespace(arguments: &NamespaceArgs) -> Result<(), Error> {
+    match arguments.netns.as_deref() {
+        None | Some("") => Ok(()),
+        Some(_) => Err(Error::unsupported(
+            "this build cannot attach in other network namespaces (--netns) yet",
+        )),
+    }
+}
+
+fn attach(
+    program_id: u32,
+    spec: AttachSpec,
+    target: Option<BorrowedFd<'_>>,
+    arguments: LinkArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let metadata = arguments.metadata.into_iter().collect();
+    let link = service
+        .connect()?
+        .attach(program_id, spec, metadata, target)?;
+    print(
+        console,
+        arguments.output.output,
+        |width| text::link(&link, false, width),
+        || json::Link::from(link.clone()),
+    )
+}

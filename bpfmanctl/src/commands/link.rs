@@ -1,0 +1,63 @@
+//! `link get`, `link list`, `link detach`.
+
+use super::{Service, print, write_ids};
+use crate::batch::Batch;
+use crate::cli::{LinkDetachArgs, LinkGetArgs, LinkListArgs};
+use crate::console::Console;
+use crate::exit::Error;
+use crate::select::LinkFilter;
+use crate::{json, text};
+
+pub(super) fn detach(
+    arguments: &LinkDetachArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let mut client = service.connect()?;
+    let batch = Batch {
+        noun: "link",
+        verb: "detach",
+        ignore_missing: arguments.ignore_missing,
+    };
+    batch.run(&arguments.ids, console, |id| client.detach(id))
+}
+
+pub(super) fn get(
+    arguments: &LinkGetArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let link = service.connect()?.link(arguments.id)?;
+    print(
+        console,
+        arguments.output.output,
+        |width| text::link(&link, true, width),
+        || json::Link::from(link.clone()),
+    )
+}
+
+pub(super) fn list(
+    arguments: LinkListArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let filter = LinkFilter {
+        program_id: arguments.program_id,
+        kinds: arguments.kind,
+        program_kinds: arguments.program_type,
+        application: arguments.application,
+        labels: arguments.metadata_selector,
+    };
+    let mut links = service.connect()?.links()?;
+    links.retain(|entry| filter.matches(entry));
+    links.sort_by_key(|entry| entry.record.id);
+    if arguments.quiet {
+        return write_ids(console, links.iter().map(|entry| entry.record.id));
+    }
+    print(
+        console,
+        arguments.output.output,
+        |width| text::links(&links, width),
+        || json::LinkList::from(links.clone()),
+    )
+}

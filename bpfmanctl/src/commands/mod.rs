@@ -1,0 +1,106 @@
+//! Carrying commands out.
+
+mod attach;
+mod link;
+mod program;
+mod service;
+
+use crate::cli::{
+    AttachCommand, Cli, Command, GetCommand, LinkCommand, LoadCommand, Output, ProgramCommand,
+};
+use crate::client::{self, Client};
+use crate::console::Console;
+use crate::exit::Error;
+use crate::json;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Runs a command that parsed.
+pub(crate) fn run(cli: Cli, console: &mut Console<'_>) -> Result<(), Error> {
+    let service = Service(cli.globals.runtime_dir);
+    match cli.command {
+        Command::Program(command) => match command {
+            ProgramCommand::Load(LoadCommand::File(arguments)) => {
+                program::load(arguments, &service, console)
+            }
+            ProgramCommand::Load(LoadCommand::Image(_)) => {
+                Err(Error::unsupported("this build cannot load images yet"))
+            }
+            ProgramCommand::Unload(arguments) => program::unload(&arguments, &service, console),
+            ProgramCommand::Get(arguments) => program::get(&arguments, &service, console),
+            ProgramCommand::List(arguments) => program::list(arguments, &service, console),
+        },
+        Command::Link(command) => match command {
+            LinkCommand::Attach(command) => attach(command, &service, console),
+            LinkCommand::Detach(arguments) => link::detach(&arguments, &service, console),
+            LinkCommand::Get(arguments) => link::get(&arguments, &service, console),
+            LinkCommand::List(arguments) => link::list(arguments, &service, console),
+        },
+        Command::Get(GetCommand::Program(arguments)) => program::get(&arguments, &service, console),
+        Command::Get(GetCommand::Link(arguments)) => link::get(&arguments, &service, console),
+        Command::Status(arguments) => service::status(arguments, &service, console),
+        Command::Doctor(arguments) => service::doctor(arguments, &service, console),
+        Command::Version => service::version(console),
+    }
+}
+
+fn attach(
+    command: AttachCommand,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let kind = match command {
+        AttachCommand::Tcx(arguments) => return attach::tcx(arguments, service, console),
+        AttachCommand::Tracepoint(arguments) => {
+            return attach::tracepoint(arguments, service, console);
+        }
+        AttachCommand::Uprobe(arguments) => return attach::uprobe(arguments, service, console),
+        AttachCommand::Xdp(arguments) => return attach::xdp(arguments, service, console),
+        AttachCommand::Tc(_) => "tc",
+        AttachCommand::Kprobe(_) => "kprobe",
+        AttachCommand::Fentry(_) => "fentry",
+        AttachCommand::Fexit(_) => "fexit",
+        AttachCommand::Lsm(_) => "lsm",
+    };
+    Err(Error::unsupported(format!(
+        "this build cannot attach {kind} programs yet"
+    )))
+}
+
+/// Where the service is; connected to when everything on this side is in order.
+struct Service(PathBuf);
+
+impl Service {
+    fn connect(&self) -> Result<Client, Error> {
+        Ok(client::connect(&self.0)?)
+    }
+}
+
+/// Prints a result in the wanted format; `text` gets the terminal's width.
+fn print<T: Serialize>(
+    console: &mut Console<'_>,
+    output: Output,
+    text: impl FnOnce(Option<u16>) -> String,
+    value: impl FnOnce() -> T,
+) -> Result<(), Error> {
+    let result = match output {
+        Output::Text => text(console.width),
+        Output::Json => json::render(&value())?,
+    };
+    write(console, &result)
+}
+
+fn write(console: &mut Console<'_>, text: &str) -> Result<(), Error> {
+    console.output.write_all(text.as_bytes())?;
+    console.output.flush()?;
+    Ok(())
+}
+
+/// One id per line.
+fn write_ids(
+    console: &mut Console<'_>,
+    ids: impl Iterator<Item = impl std::fmt::Display>,
+) -> Result<(), Error> {
+    let lines: String = ids.map(|id| format!("{id}\n")).collect();
+    write(console, &lines)
+}

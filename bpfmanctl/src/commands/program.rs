@@ -1,0 +1,144 @@
+//! `program`.
+
+use super::{Service, print, write_ids};
+use crate::batch::Batch;
+use crate::cli::{LoadFileArgs, ProgramGetArgs, ProgramListArgs, ProgramUnloadArgs};
+use crate::console::Console;
+use crate::exit::Error;
+use crate::select::{APPLICATION, ProgramFilter};
+use crate::{group, json, object, text};
+use ipc::messages::program::{LoadOptions, Program, ProgramEntry, Source};
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+
+pub(super) fn load(
+    arguments: LoadFileArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let object = object::open(&arguments.path)?;
+    let output = arguments.output.output;
+    let options = options(arguments)?;
+    let programs = service.connect()?.load(options, object.as_fd())?;
+    let with_stats = stats_enabled();
+    let text = |width| {
+        let mut programs: Vec<&Program> = programs.iter().collect();
+        programs.sort_by_key(|program| program.record.program_id);
+        let reports: Vec<String> = programs
+            .into_iter()
+            .map(|program| text::program(program, with_stats, width))
+            .collect();
+        reports.join("\n")
+    };
+    print(console, output, text, || {
+        json::Programs::from(programs.clone())
+    })
+}
+
+fn options(arguments: LoadFileArgs) -> Result<LoadOptions, Error> {
+    let mut metadata: BTreeMap<String, String> = arguments.metadata.into_iter().collect();
+    if let Some(application) = arguments.application {
+        metadata.insert(APPLICATION.to_owned(), application);
+    }
+    let maps_group = arguments
+        .maps_group
+        .as_deref()
+        .map(group::resolve)
+        .transpose()
+        .map_err(Error::Usage)?;
+    let source = arguments
+        .path
+        .into_os_string()
+        .into_string()
+        .map_err(|path| {
+            Error::Usage(format!(
+                "object file \"{}\": the path is not UTF-8",
+                path.display()
+            ))
+        })?;
+    Ok(LoadOptions {
+        programs: arguments.programs,
+        metadata,
+        globals: arguments.global,
+        // 0 is no program: scripts pass it for "none".
+        map_owner: arguments.map_owner_id.filter(|id| *id != 0),
+        maps_mode: arguments.maps_mode,
+        maps_group,
+        source: Source::File(source),
+    })
+}
+
+pub(super) fn unload(
+    arguments: &ProgramUnloadArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let mut client = service.connect()?;
+    let batch = Batch {
+        noun: "program",
+        verb: "unload",
+        ignore_missing: arguments.ignore_missing,
+    };
+    batch.run(&arguments.ids, console, |id| client.unload(id))
+}
+
+pub(super) fn get(
+    arguments: &ProgramGetArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let program = service.connect()?.program(arguments.id)?;
+    let output = arguments.output.output;
+    print(
+        console,
+        output,
+        |width| text::program(&program, stats_enabled(), width),
+        || json::Program::from(program.clone()),
+    )
+}
+
+pub(super) fn list(
+    arguments: ProgramListArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    if arguments.all {
+        return Err(Error::unsupported(
+            "this build cannot list programs that are not bpfman's yet",
+        ));
+    }
+    let filter = ProgramFilter {
+        attached: match (arguments.attached, arguments.unattached) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        },
+        kinds: [arguments.types, arguments.program_type].concat(),
+        application: arguments.application,
+        labels: arguments.metadata_selector,
+        selector: arguments.selector,
+    };
+    let mut programs = service.connect()?.programs()?;
+    programs.retain(|entry| filter.matches(entry));
+    programs.sort_by_key(|entry| entry.record.program_id);
+    if arguments.quiet {
+        return write_ids(
+            console,
+            programs.iter().map(|entry| entry.record.program_id),
+        );
+    }
+    let entries = |programs: Vec<ProgramEntry>| programs.into_iter().map(Into::into).collect();
+    print(
+        console,
+        arguments.output.output,
+        |width| text::programs(&programs, width),
+        || json::ProgramList {
+            programs: entries(programs.clone()),
+        },
+    )
+}
+
+/// Whether the kernel counts runs; it does not where that cannot be told.
+fn stats_enabled() -> bool {
+    std::fs::read("/proc/sys/kernel/bpf_stats_enabled").is_ok_and(|value| value.starts_with(b"1"))
+}

@@ -1,0 +1,217 @@
+//! Links.
+
+use super::kernel::KernelLink;
+use crate::time::rfc3339;
+use ipc::messages::attach::{self, LinkDetails};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What `link attach` and `link get` print.
+#[derive(Serialize)]
+pub(crate) struct Link {
+    record: LinkRecord,
+    status: LinkStatus,
+}
+
+#[derive(Serialize)]
+struct LinkStatus {
+    kernel: Option<KernelLink>,
+    kernel_seen: bool,
+    pin_present: bool,
+}
+
+impl From<attach::Link> for Link {
+    fn from(link: attach::Link) -> Self {
+        let kernel = link.kernel.map(KernelLink::from);
+        let kernel_seen = kernel.is_some();
+        Self {
+            record: link.record.into(),
+            status: LinkStatus {
+                kernel,
+                kernel_seen,
+                pin_present: link.pin_present,
+            },
+        }
+    }
+}
+
+/// What `link list` prints: records only, ascending by id.
+#[derive(Serialize)]
+pub(crate) struct LinkList {
+    links: Vec<LinkRecord>,
+}
+
+impl From<Vec<attach::LinkEntry>> for LinkList {
+    fn from(links: Vec<attach::LinkEntry>) -> Self {
+        Self {
+            links: links.into_iter().map(|link| link.record.into()).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct LinkRecord {
+    id: u64,
+    program_id: u32,
+    kernel_link_id: Option<u32>,
+    kind: &'static str,
+    pin_path: Option<String>,
+    details: Details,
+    created_at: String,
+    /// Null when there are none, unlike a program's.
+    metadata: Option<BTreeMap<String, String>>,
+}
+
+impl From<attach::LinkRecord> for LinkRecord {
+    fn from(record: attach::LinkRecord) -> Self {
+        Self {
+            id: record.id,
+            program_id: record.program_id,
+            kernel_link_id: record.kernel_link_id,
+            kind: record.kind.name(),
+            pin_path: Some(record.pin_path).filter(|path| !path.is_empty()),
+            details: record.details.into(),
+            created_at: rfc3339(record.created_at),
+            metadata: Some(record.metadata).filter(|metadata| !metadata.is_empty()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Details {
+    Tracepoint {
+        group: String,
+        name: String,
+    },
+    Uprobe {
+        target: String,
+        fn_name: String,
+        offset: u64,
+        pid: i32,
+        retprobe: bool,
+        container_pid: i32,
+    },
+    Xdp {
+        interface: String,
+        ifindex: u32,
+        priority: i32,
+        position: u32,
+        proceed_on: Vec<i32>,
+        netns: String,
+        nsid: u64,
+        dispatcher_id: u32,
+        revision: u32,
+        /// `native` or `generic`: a key of our own.
+        mode: &'static str,
+    },
+    Tcx {
+        interface: String,
+        ifindex: u32,
+        direction: &'static str,
+        priority: i32,
+        position: u32,
+        netns: String,
+        nsid: u64,
+    },
+}
+
+impl From<LinkDetails> for Details {
+    fn from(details: LinkDetails) -> Self {
+        match details {
+            LinkDetails::Tracepoint { group, name } => Details::Tracepoint { group, name },
+            LinkDetails::Uprobe {
+                target,
+                path: _,
+                function,
+                offset,
+                file_offset: _,
+                pid,
+                retprobe,
+                container_pid,
+            } => Details::Uprobe {
+                target,
+                fn_name: function,
+                offset,
+                pid,
+                retprobe,
+                container_pid,
+            },
+            LinkDetails::Xdp {
+                interface,
+                ifindex,
+                priority,
+                position,
+                proceed_on,
+                netns,
+                nsid,
+                dispatcher_id,
+                revision,
+                mode,
+            } => Details::Xdp {
+                interface,
+                ifindex,
+                priority,
+                position,
+                proceed_on,
+                netns,
+                nsid,
+                dispatcher_id,
+                revision,
+                mode: mode.name(),
+            },
+            LinkDetails::Tcx {
+                interface,
+                ifindex,
+                direction,
+                priority,
+                position,
+                netns,
+                nsid,
+            } => {
+                let direction = direction.name();
+                Details::Tcx {
+                    interface,
+                    ifindex,
+                    direction,
+                    priority,
+                    position,
+                    netns,
+                    nsid,
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::render;
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn every_kind() {
+        let links: Vec<Link> = samples::links().into_iter().map(Link::from).collect();
+        insta::assert_snapshot!(render(&links).unwrap());
+    }
+
+    #[test]
+    fn a_link_that_is_gone_from_the_kernel() {
+        let mut link = samples::xdp_link();
+        link.kernel = None;
+        link.pin_present = false;
+        link.record.kernel_link_id = None;
+        link.record.pin_path.clear();
+        insta::assert_snapshot!(render(&Link::from(link)).unwrap());
+    }
+
+    #[test]
+    fn lists() {
+        insta::assert_snapshot!(render(&LinkList::from(vec![samples::link_entry()])).unwrap());
+        assert_eq!(
+            render(&LinkList::from(vec![])).unwrap(),
+            "{\n  \"links\": []\n}\n"
+        );
+    }
+}

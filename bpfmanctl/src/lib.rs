@@ -1,0 +1,101 @@
+//! The command line of bpfman.
+//!
+//! One process per command: parse, ask the service over `<runtime-dir>/bpfmanctl.sock`, print, exit. There is no runtime
+//! and no thread. The user's files (object files, uprobe targets) are opened here, with the user's rights, and cross to
+//! the service as descriptors.
+//!
+//! Data flow: [`cli`] and `parse` turn arguments into typed commands; `commands` carries them out through [`Client`];
+//! `select` filters; `text` and `json` render. Rendering and selecting are pure functions.
+//!
+//! Programs use the same protocol through [`connect`].
+
+mod batch;
+mod cli;
+mod client;
+mod commands;
+mod console;
+mod default_command;
+mod exit;
+mod group;
+mod json;
+mod kernel_names;
+pub mod limits;
+mod object;
+mod parse;
+mod retry;
+#[cfg(test)]
+mod samples;
+mod select;
+mod target;
+mod text;
+mod time;
+mod version;
+
+pub use client::{Client, ClientError, SOCKET_NAME, connect};
+pub use console::Console;
+pub use target::{TargetError, open_target};
+
+use clap::{CommandFactory, FromArgMatches};
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Runs one command on the process's own standard streams.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut output = std::io::stdout().lock();
+    let mut errors = std::io::stderr().lock();
+    let width = console::terminal_width(&output);
+    let mut console = Console {
+        output: &mut output,
+        errors: &mut errors,
+        width,
+    };
+    ExitCode::from(run(arguments, &mut console))
+}
+
+/// Runs one command and returns the exit code: 0, 1 for a failure, 80 for a usage error.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<'_>) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let name = invoked_name(arguments.first());
+    let mut command = cli::Cli::command()
+        .name(name.clone())
+        .bin_name(name.clone());
+    let arguments = default_command::insert(arguments, &command);
+
+    let parsed = command
+        .try_get_matches_from_mut(arguments)
+        .and_then(|mut matches| cli::Cli::from_arg_matches_mut(&mut matches))
+        .map_err(|error| error.format(&mut command));
+    let outcome = match parsed {
+        Ok(cli) => commands::run(cli, console),
+        Err(error) => Err(exit::Error::Parse(Box::new(error))),
+    };
+    exit::report(&name, outcome, console)
+}
+
+/// The name that the command was called by: `bpfman` is a symbolic link to `bpfmanctl` where scripts expect it.
+fn invoked_name(argument: Option<&OsString>) -> String {
+    argument
+        .and_then(|argument| Path::new(argument).file_name())
+        .and_then(|name| name.to_str())
+        .unwrap_or("bpfmanctl")
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_the_one_the_user_typed() {
+        assert_eq!(invoked_name(Some(&"/usr/bin/bpfman".into())), "bpfman");
+        assert_eq!(invoked_name(Some(&"bpfmanctl".into())), "bpfmanctl");
+        assert_eq!(invoked_name(Some(&"/".into())), "bpfmanctl");
+        assert_eq!(invoked_name(None), "bpfmanctl");
+    }
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        cli::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,106 @@
+//! Files that the user names, opened with the user's rights.
+
+use crate::exit::Error;
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+/// Opens an object file for the service to read.
+pub(crate) fn open(path: &Path) -> Result<OwnedFd, Error> {
+    let shown = path.display();
+    let file = open_regular(path).map_err(|error| match error {
+        OpenError::Missing => Error::Usage(format!("object file \"{shown}\" does not exist")),
+        OpenError::Directory => Error::Usage(format!("object file \"{shown}\" is a directory")),
+        OpenError::Irregular => {
+            Error::Failed(format!("object file \"{shown}\" is not a regular file"))
+        }
+        OpenError::Other(errno) => Error::Failed(format!(
+            "cannot open object file \"{shown}\": {}",
+            std::io::Error::from(errno)
+        )),
+    })?;
+    Ok(file)
+}
+
+/// Why a file cannot be sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum OpenError {
+    Missing,
+    Directory,
+    /// A device, pipe or socket.
+    Irregular,
+    Other(Errno),
+}
+
+/// Opens a regular file. Nothing happens to what is not one: a pipe is not waited for, a terminal not taken.
+pub(crate) fn open_regular(path: &Path) -> Result<OwnedFd, OpenError> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
+        Errno::NOENT | Errno::NOTDIR => OpenError::Missing,
+        Errno::NXIO | Errno::NODEV => OpenError::Irregular,
+        errno => OpenError::Other(errno),
+    })?;
+    let status = rustix::fs::fstat(&file).map_err(OpenError::Other)?;
+    match FileType::from_raw_mode(status.st_mode) {
+        FileType::RegularFile => Ok(file),
+        FileType::Directory => Err(OpenError::Directory),
+        _ => Err(OpenError::Irregular),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn only_regular_files_are_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("object.o"), b"x").unwrap();
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), FileType::Fifo, mode, 0).unwrap();
+        let _listener = UnixListener::bind(path("socket")).unwrap();
+
+        assert!(open_regular(&path("object.o")).is_ok());
+        assert_eq!(
+            open_regular(&path("missing")).unwrap_err(),
+            OpenError::Missing
+        );
+        assert_eq!(
+            open_regular(&path("object.o/x")).unwrap_err(),
+            OpenError::Missing
+        );
+        assert_eq!(
+            open_regular(directory.path()).unwrap_err(),
+            OpenError::Directory
+        );
+        assert_eq!(
+            open_regular(&path("pipe")).unwrap_err(),
+            OpenError::Irregular
+        );
+        assert_eq!(
+            open_regular(&path("socket")).unwrap_err(),
+            OpenError::Irregular
+        );
+        assert_eq!(
+            open_regular(Path::new("/dev/null")).unwrap_err(),
+            OpenError::Irregular
+        );
+    }
+
+    #[test]
+    fn errors_name_the_file() {
+        let error = open(Path::new("/nowhere/x.o")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "object file \"/nowhere/x.o\" does not exist"
+        );
+        assert!(matches!(error, Error::Usage(_)));
+        assert_eq!(
+            open(Path::new("/")).unwrap_err().to_string(),
+            "object file \"/\" is a directory"
+        );
+    }
+}

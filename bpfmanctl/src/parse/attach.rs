@@ -1,0 +1,120 @@
+//! Where to attach.
+
+use super::suggestion;
+use ipc::messages::attach::Direction;
+
+/// Names of XDP verdicts and their numbers, which are also their bits in a mask.
+pub(crate) const XDP_ACTIONS: [(&str, i32); 6] = [
+    ("aborted", 0),
+    ("drop", 1),
+    ("pass", 2),
+    ("tx", 3),
+    ("redirect", 4),
+    ("dispatcher_return", 31),
+];
+
+/// The number of an XDP verdict.
+pub(crate) fn xdp_action(text: &str) -> Result<i32, String> {
+    let wanted = text.trim().to_lowercase();
+    XDP_ACTIONS
+        .iter()
+        .find(|(name, _)| *name == wanted)
+        .map(|(_, number)| *number)
+        .ok_or_else(|| {
+            let names = XDP_ACTIONS.map(|(name, _)| name);
+            format!(
+                "unknown action \"{wanted}\"{}; known are {}",
+                suggestion(&wanted, names),
+                names.join(", ")
+            )
+        })
+}
+
+/// Traffic direction.
+pub(crate) fn direction(text: &str) -> Result<Direction, String> {
+    [Direction::Ingress, Direction::Egress]
+        .into_iter()
+        .find(|direction| direction.name().eq_ignore_ascii_case(text.trim()))
+        .ok_or_else(|| format!("invalid direction \"{text}\": must be ingress or egress"))
+}
+
+/// `group/name`.
+pub(crate) fn tracepoint(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((group, name))
+            if !group.is_empty()
+                && !name.is_empty()
+                && !name.contains('/')
+                && !text.contains(char::is_whitespace) =>
+        {
+            Ok((group.to_owned(), name.to_owned()))
+        }
+        _ => Err(format!(
+            "invalid tracepoint \"{text}\": must be GROUP/NAME, like sched/sched_switch"
+        )),
+    }
+}
+
+/// An offset, decimal or hexadecimal as disassemblers print it.
+pub(crate) fn offset(text: &str) -> Result<u64, String> {
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None => (text, 10),
+    };
+    digits
+        .chars()
+        .all(|digit| digit.is_digit(radix))
+        .then(|| u64::from_str_radix(digits, radix).ok())
+        .flatten()
+        .ok_or_else(|| format!("invalid offset \"{text}\": must be a number, like 16 or 0x10"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_take_any_case() {
+        assert_eq!(xdp_action("PASS"), Ok(2));
+        assert_eq!(xdp_action(" dispatcher_return "), Ok(31));
+        assert_eq!(
+            xdp_action("redirec").unwrap_err(),
+            "unknown action \"redirec\"; did you mean \"redirect\"?; \
+             known are aborted, drop, pass, tx, redirect, dispatcher_return"
+        );
+    }
+
+    #[test]
+    fn directions_take_any_case() {
+        assert_eq!(direction("Ingress"), Ok(Direction::Ingress));
+        assert_eq!(direction("EGRESS"), Ok(Direction::Egress));
+        assert_eq!(
+            direction("in").unwrap_err(),
+            "invalid direction \"in\": must be ingress or egress"
+        );
+    }
+
+    #[test]
+    fn tracepoints_have_a_group() {
+        assert_eq!(
+            tracepoint("syscalls/sys_enter_openat"),
+            Ok(("syscalls".to_owned(), "sys_enter_openat".to_owned()))
+        );
+        for bad in ["", "sched", "/x", "x/", "a/b/c", "a /b", "a/b\n", "/"] {
+            assert!(
+                tracepoint(bad).unwrap_err().contains("must be GROUP/NAME"),
+                "{bad:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn offsets_are_numbers() {
+        assert_eq!(offset("16"), Ok(16));
+        assert_eq!(offset("0x1f40"), Ok(0x1f40));
+        assert_eq!(offset("18446744073709551615"), Ok(u64::MAX));
+        for bad in ["", "0x", "-1", "+1", "1f", "18446744073709551616"] {
+            assert!(offset(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Which rows of a list are wanted: pure functions over the service's whole list.
+
+use crate::parse::LabelSelector;
+use ipc::messages::attach::LinkEntry;
+use ipc::messages::program::{ProgramEntry, ProgramKind};
+use std::collections::BTreeMap;
+
+/// The label that names the application of a program.
+pub(crate) const APPLICATION: &str = "bpfman.io/application";
+
+/// What `program list` was asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ProgramFilter {
+    /// With a live link, or without; `None` for both.
+    pub(crate) attached: Option<bool>,
+    /// Any of these; empty for all.
+    pub(crate) kinds: Vec<ProgramKind>,
+    pub(crate) application: Option<String>,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) selector: Option<LabelSelector>,
+}
+
+impl ProgramFilter {
+    pub(crate) fn matches(&self, entry: &ProgramEntry) -> bool {
+        let labels = &entry.record.metadata;
+        self.attached
+            .is_none_or(|attached| attached == entry.attached)
+            && any_of(&self.kinds, entry.record.kind)
+            && is_of(self.application.as_deref(), labels)
+            && has_all(&self.labels, labels)
+            && self
+                .selector
+                .as_ref()
+                .is_none_or(|selector| selector.matches(labels))
+    }
+}
+
+/// What `link list` was asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LinkFilter {
+    pub(crate) program_id: Option<u32>,
+    /// Any of these link kinds; empty for all.
+    pub(crate) kinds: Vec<ProgramKind>,
+    /// Any of these types of the program behind the link; empty for all.
+    pub(crate) program_kinds: Vec<ProgramKind>,
+    /// Of the program behind the link, as are the labels.
+    pub(crate) application: Option<String>,
+    pub(crate) labels: Vec<(String, String)>,
+}
+
+impl LinkFilter {
+    pub(crate) fn matches(&self, entry: &LinkEntry) -> bool {
+        let labels = &entry.program_metadata;
+        self.program_id
+            .is_none_or(|id| id == entry.record.program_id)
+            && any_of(&self.kinds, entry.record.kind)
+            && any_of(&self.program_kinds, entry.program_kind)
+            && is_of(self.application.as_deref(), labels)
+            && has_all(&self.labels, labels)
+    }
+}
+
+/// The application that labels name, empty for none.
+pub(crate) fn application(labels: &BTreeMap<String, String>) -> &str {
+    labels.get(APPLICATION).map_or("", String::as_str)
+}
+
+fn any_of(wanted: &[ProgramKind], kind: ProgramKind) -> bool {
+    wanted.is_empty() || wanted.contains(&kind)
+}
+
+fn is_of(wanted: Option<&str>, labels: &BTreeMap<String, String>) -> bool {
+    wanted.is_none_or(|wanted| labels.get(APPLICATION).is_some_and(|name| name == wanted))
+}
+
+fn has_all(wanted: &[(String, String)], labels: &BTreeMap<String, String>) -> bool {
+    wanted
+        .iter()
+        .all(|(key, value)| labels.get(key) == Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::label_selector;
+    use crate::samples;
+
+    fn pair(key: &str, value: &str) -> (String, String) {
+        (key.to_owned(), value.to_owned())
+    }
+
+    #[test]
+    fn programs_fit_when_every_condition_holds() {
+        let mut entry = samples::program_entry();
+        entry.record.metadata = BTreeMap::from([
+            pair("owner", "acme"),
+            pair(APPLICATION, "shop"),
+            pair("n", "3"),
+        ]);
+        entry.attached = true;
+        let all = ProgramFilter {
+            attached: Some(true),
+            kinds: vec![ProgramKind::Tc, ProgramKind::Xdp],
+            application: Some("shop".to_owned()),
+            labels: vec![pair("owner", "acme"), pair("n", "3")],
+            selector: Some(label_selector("n>2,owner in (acme)").unwrap()),
+        };
+        assert!(ProgramFilter::default().matches(&entry));
+        assert!(all.matches(&entry));
+        let refusals: [fn(&mut ProgramFilter); 5] = [
+            |filter| filter.attached = Some(false),
+            |filter| filter.kinds = vec![ProgramKind::Tc],
+            |filter| filter.application = Some("other".to_owned()),
+            |filter| filter.labels.push(pair("owner", "x")),
+            |filter| filter.selector = Some(label_selector("!owner").unwrap()),
+        ];
+        for (index, spoil) in refusals.into_iter().enumerate() {
+            let mut filter = all.clone();
+            spoil(&mut filter);
+            assert!(!filter.matches(&entry), "condition {index}");
+        }
+    }
+
+    #[test]
+    fn links_are_chosen_by_their_program() {
+        let mut entry = samples::link_entry();
+        entry.record.kind = ProgramKind::Uretprobe;
+        entry.record.metadata = BTreeMap::from([pair("link", "label")]);
+        entry.program_kind = ProgramKind::Uretprobe;
+        entry.program_metadata = BTreeMap::from([pair("owner", "acme"), pair(APPLICATION, "shop")]);
+        let all = LinkFilter {
+            program_id: Some(entry.record.program_id),
+            kinds: vec![ProgramKind::Uprobe, ProgramKind::Uretprobe],
+            program_kinds: vec![ProgramKind::Uretprobe],
+            application: Some("shop".to_owned()),
+            labels: vec![pair("owner", "acme")],
+        };
+        assert!(LinkFilter::default().matches(&entry));
+        assert!(all.matches(&entry));
+        let refusals: [fn(&mut LinkFilter); 5] = [
+            |filter| filter.program_id = Some(1),
+            |filter| filter.kinds = vec![ProgramKind::Uprobe],
+            |filter| filter.program_kinds = vec![ProgramKind::Xdp],
+            |filter| filter.application = Some("other".to_owned()),
+            |filter| filter.labels.push(pair("link", "label")),
+        ];
+        for (index, spoil) in refusals.into_iter().enumerate() {
+            let mut filter = all.clone();
+            spoil(&mut filter);
+            assert!(!filter.matches(&entry), "condition {index}");
+        }
+    }
+}

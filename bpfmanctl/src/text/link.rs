@@ -1,0 +1,229 @@
+//! Links.
+
+use super::report::{NONE, Section};
+use super::{or_none, table};
+use crate::parse::XDP_ACTIONS;
+use crate::select::application;
+use crate::time::rfc3339;
+use ipc::messages::attach::{Link, LinkDetails, LinkEntry};
+
+/// The table of `link list`.
+pub(crate) fn links(entries: &[LinkEntry], width: Option<u16>) -> String {
+    let with_application = entries
+        .iter()
+        .any(|entry| !application(&entry.program_metadata).is_empty());
+    let mut headings = vec![
+        "LINK ID",
+        "KERNEL LINK ID",
+        "KIND",
+        "PROGRAM ID",
+        "FUNCTION NAME",
+        "ATTACHMENT",
+    ];
+    if with_application {
+        headings.insert(4, "APPLICATION");
+    }
+    let row = |entry: &LinkEntry| {
+        let record = &entry.record;
+        let mut row = vec![
+            record.id.to_string(),
+            or_none(record.kernel_link_id, "<none>"),
+            record.kind.to_string(),
+            record.program_id.to_string(),
+            entry.program_name.clone(),
+            attachment(&record.details),
+        ];
+        if with_application {
+            row.insert(4, application(&entry.program_metadata).to_owned());
+        }
+        row
+    };
+    table(&headings, entries.iter().map(row).collect(), width)
+}
+
+/// Where a link is attached, in one cell.
+pub(super) fn attachment(details: &LinkDetails) -> String {
+    let at = |netns: &str| {
+        if netns.is_empty() {
+            String::new()
+        } else {
+            format!(" netns={netns}")
+        }
+    };
+    match details {
+        LinkDetails::Xdp {
+            interface,
+            position,
+            netns,
+            ..
+        } => {
+            format!("{interface} pos-{position}{}", at(netns))
+        }
+        LinkDetails::Tcx {
+            interface,
+            direction,
+            position,
+            netns,
+            ..
+        } => {
+            format!(
+                "{interface} {} pos-{position}{}",
+                direction.name(),
+                at(netns)
+            )
+        }
+        LinkDetails::Tracepoint { group, name } => format!("{group}/{name}"),
+        LinkDetails::Uprobe {
+            target,
+            function,
+            offset,
+            ..
+        } => match (function.as_str(), offset) {
+            ("", offset) => format!("{target} +{offset}"),
+            (function, 0) => format!("{target} {function}"),
+            (function, offset) => format!("{target} {function}+{offset}"),
+        },
+    }
+}
+
+/// The report of `link get`; `link attach` leaves out what the user has just said.
+pub(crate) fn link(link: &Link, with_function: bool, width: Option<u16>) -> String {
+    let record = &link.record;
+    let metadata: Vec<String> = record
+        .metadata
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let mut spec = Section::new("Spec");
+    if with_function {
+        spec.row("BPF Function", &link.program_name);
+    }
+    spec.row("Created At", rfc3339(record.created_at));
+    spec.row("Kernel Link ID", or_none(record.kernel_link_id, NONE));
+    spec.row("Metadata", metadata.join(", "));
+    spec.row("Pin Path", &record.pin_path);
+    spec.row("Program ID", record.program_id);
+    spec.row("Type", record.kind);
+    details(&mut spec, &record.details);
+
+    let mut status = Section::new("Status");
+    status.row("Kernel Seen", link.kernel.is_some());
+    status.row("Pin Present", link.pin_present);
+
+    format!(
+        "Link ID: {}\n{}{}",
+        record.id,
+        spec.render(width),
+        status.render(width)
+    )
+}
+
+fn details(spec: &mut Section, details: &LinkDetails) {
+    match details {
+        LinkDetails::Xdp {
+            interface,
+            priority,
+            position,
+            proceed_on,
+            netns,
+            mode,
+            ..
+        } => {
+            spec.row("Interface", interface);
+            spec.row("Mode", mode.name());
+            spec.row("Network Namespace", netns);
+            spec.row("Position", position);
+            spec.row("Priority", priority);
+            spec.row("Proceed On", actions(proceed_on));
+        }
+        LinkDetails::Tcx {
+            interface,
+            direction,
+            priority,
+            position,
+            netns,
+            ..
+        } => {
+            spec.row("Direction", direction.name());
+            spec.row("Interface", interface);
+            spec.row("Network Namespace", netns);
+            spec.row("Position", position);
+            spec.row("Priority", priority);
+        }
+        LinkDetails::Tracepoint { group, name } => {
+            spec.row("Tracepoint", format!("{group}/{name}"))
+        }
+        LinkDetails::Uprobe {
+            target,
+            path,
+            function,
+            offset,
+            pid,
+            retprobe,
+            ..
+        } => {
+            spec.row(
+                "Attach Type",
+                if *retprobe { "uretprobe" } else { "uprobe" },
+            );
+            spec.row("Target", target);
+            spec.row("Target Function", function);
+            // What a library's name was resolved to.
+            if path != target {
+                spec.row("Target Path", path);
+            }
+            if *offset != 0 {
+                spec.row("Target Offset", offset);
+            }
+            if *pid != 0 {
+                spec.row("PID", pid);
+            }
+        }
+    }
+}
+
+fn actions(numbers: &[i32]) -> String {
+    let name = |number: &i32| {
+        let action = XDP_ACTIONS.iter().find(|(_, known)| known == number);
+        action.map_or_else(|| number.to_string(), |(name, _)| (*name).to_owned())
+    };
+    numbers.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+    use crate::select::APPLICATION;
+
+    #[test]
+    fn lists() {
+        let mut entries: Vec<LinkEntry> = samples::links()
+            .into_iter()
+            .map(samples::entry_of)
+            .collect();
+        entries.push(samples::entry_of(samples::uprobe_link("malloc", 4)));
+        entries[0].record.kernel_link_id = None;
+        insta::assert_snapshot!(links(&entries, None));
+        entries[1]
+            .program_metadata
+            .insert(APPLICATION.to_owned(), "shop".to_owned());
+        insta::assert_snapshot!(links(&entries, None));
+        assert_eq!(links(&[], None), "");
+    }
+
+    #[test]
+    fn every_kind() {
+        let mut all = samples::links();
+        all.push(samples::uprobe_link("malloc", 4));
+        let text: Vec<String> = all.iter().map(|sample| link(sample, true, None)).collect();
+        insta::assert_snapshot!(text.join("\n"));
+    }
+
+    #[test]
+    fn an_attach_does_not_repeat_the_function() {
+        let sample = samples::xdp_link();
+        assert!(link(&sample, true, None).contains("BPF Function:"));
+        assert!(!link(&sample, false, None).contains("BPF Function:"));
+    }
+}

@@ -1,0 +1,262 @@
+//! What is understood, what is refused, and how.
+
+use crate::{run, run_words};
+
+/// Where no service is.
+const NOWHERE: &str = "--runtime-dir /nowhere";
+
+#[test]
+fn usage_errors_exit_with_80() {
+    for (line, part) in [
+        ("", "error: a command is missing"),
+        ("link attach", "error: a command is missing"),
+        ("link attach", "tracepoint"),
+        ("program lst", "unrecognized subcommand 'lst'"),
+        ("program lst", "'list'"),
+        ("frobnicate", "unrecognized subcommand"),
+        (
+            "program list --frobnicate",
+            "unexpected argument '--frobnicate'",
+        ),
+        ("program list -o yaml", "invalid value 'yaml'"),
+        (
+            "program list --attached --unattached",
+            "cannot be used with",
+        ),
+        ("program list --type xpd", "did you mean \"xdp\"?"),
+        ("program list -l a=b=c", "invalid selector"),
+        ("program get", "required arguments were not provided"),
+        (
+            "program get x",
+            "invalid program ID \"x\": must be a decimal number",
+        ),
+        (
+            "program get -- -1",
+            "invalid program ID \"-1\": must be a decimal number",
+        ),
+        ("program unload", "required arguments were not provided"),
+        (
+            "program unload 1 0x2",
+            "invalid program ID \"0x2\": must be a decimal number",
+        ),
+        ("program load x.o", "--programs <SPEC>"),
+        ("program load x.o --programs=", "invalid program \"\""),
+        ("program load x.o --programs xdp:", "the name is empty"),
+        (
+            "program load x.o --programs xdp:p -m novalue",
+            "must be KEY=VALUE",
+        ),
+        ("program load x.o --programs xdp:p -g x=123", "odd number"),
+        (
+            "program load x.o --programs xdp:p --maps-mode 888",
+            "permission bits in octal",
+        ),
+        (
+            "program load /etc/passwd --programs xdp:p --maps-group no-such-group",
+            "\"no-such-group\"",
+        ),
+        (
+            "link detach x",
+            "invalid link ID \"x\": must be a decimal number",
+        ),
+        ("link attach xdp 5 eth0", "--priority <N>"),
+        ("link attach xdp 5 eth0 -p -1", "-1 is not in 0.."),
+        (
+            "link attach xdp 5 eth0 -p 1 --proceed-on pas",
+            "did you mean \"pass\"?",
+        ),
+        (
+            "link attach tcx 5 eth0 sideways -p 1",
+            "must be ingress or egress",
+        ),
+        (
+            "link attach tcx 5 eth0 ingress -p 1 --proceed-on pass",
+            "unexpected argument '--proceed-on'",
+        ),
+        (
+            "link attach tracepoint 5 sched_switch",
+            "must be GROUP/NAME",
+        ),
+        (
+            "link attach uprobe 5 libc -f malloc --pid -3",
+            "-3 is not in 0..",
+        ),
+        ("--runtime-dir run status", "not an absolute path"),
+        ("--lock-timeout 30 status", "invalid duration \"30\""),
+    ] {
+        let outcome = run(&format!("{NOWHERE} {line}"));
+        assert_eq!(outcome.code, 80, "{line}: {outcome:?}");
+        assert!(
+            outcome.errors.starts_with("bpfman: error: "),
+            "{line}: {outcome:?}"
+        );
+        assert!(outcome.errors.contains(part), "{line}: {outcome:?}");
+        assert_eq!(outcome.output, "", "{line}");
+    }
+    let empty = run_words(&["link", "attach", "xdp", "5", "", "-p", "1"]);
+    assert_eq!(empty.code, 80, "{empty:?}");
+}
+
+#[test]
+fn usage_errors_show_a_short_usage() {
+    let errors = run("program get x").errors;
+    let last = run("program list --frobnicate").errors;
+    assert!(
+        errors.contains("For more information, try '--help'"),
+        "{errors}"
+    );
+    assert!(last.contains("Usage: bpfman program list"), "{last}");
+}
+
+#[test]
+fn what_is_known_and_not_built_says_so() {
+    for (line, part) in [
+        (
+            "link attach kprobe 5 do_unlinkat --offset 3",
+            "cannot attach kprobe programs yet",
+        ),
+        (
+            "link attach tc 5 eth0 ingress -p 1",
+            "cannot attach tc programs yet",
+        ),
+        ("link attach fentry 5", "cannot attach fentry programs yet"),
+        ("link attach fexit 5", "cannot attach fexit programs yet"),
+        (
+            "link attach lsm 5 -o json",
+            "cannot attach lsm programs yet",
+        ),
+        (
+            "link attach xdp 5 eth0 -p 1 --netns /run/netns/x",
+            "network namespaces (--netns) yet",
+        ),
+        (
+            "link attach uprobe 5 libc -f f --container-pid 3",
+            "containers (--container-pid) yet",
+        ),
+        (
+            "program load image quay.io/x/y:z --programs xdp:p",
+            "cannot load images yet",
+        ),
+        ("program list --all", "programs that are not bpfman's yet"),
+    ] {
+        let outcome = run(&format!("{NOWHERE} {line}"));
+        assert_eq!(outcome.code, 1, "{line}: {outcome:?}");
+        assert!(
+            outcome
+                .errors
+                .starts_with("bpfman: error: request: this build cannot "),
+            "{outcome:?}"
+        );
+        assert!(outcome.errors.contains(part), "{line}: {outcome:?}");
+    }
+}
+
+#[test]
+fn help_exits_with_0_on_the_output() {
+    for line in [
+        "--help",
+        "-h",
+        "help",
+        "program --help",
+        "help program load file",
+        "link attach xdp -h",
+    ] {
+        let outcome = run(line);
+        assert_eq!((outcome.code, outcome.errors.as_str()), (0, ""), "{line}");
+        assert!(
+            outcome.output.contains("Usage: bpfman"),
+            "{line}: {outcome:?}"
+        );
+    }
+    assert_eq!(
+        run("help program load file").output,
+        run("program load file --help").output
+    );
+}
+
+#[test]
+fn short_help_leaves_the_global_options_out() {
+    assert!(!run("program list -h").output.contains("--runtime-dir"));
+    assert!(run("program list --help").output.contains("--runtime-dir"));
+    let hidden = run("--help").output;
+    assert!(!hidden.contains("\n  get "), "{hidden}");
+}
+
+#[test]
+fn every_command_has_help_with_examples() {
+    for line in [
+        "",
+        "program",
+        "program load",
+        "program load file",
+        "program get",
+        "program list",
+        "program unload",
+        "link",
+        "link attach",
+        "link attach tcx",
+        "link attach tracepoint",
+        "link attach uprobe",
+        "link attach xdp",
+        "link get",
+        "link list",
+        "link detach",
+        "status",
+        "doctor",
+        "version",
+    ] {
+        let outcome = run(&format!("{line} --help"));
+        assert_eq!(outcome.code, 0, "{line}");
+        assert!(
+            outcome.output.contains("Examples:\n  bpfmanctl "),
+            "{line}: {}",
+            outcome.output
+        );
+    }
+}
+
+#[test]
+fn global_flags_stand_before_and_after_the_command() {
+    for line in [
+        "--runtime-dir /nowhere program list",
+        "program --runtime-dir /nowhere list",
+        "program list --runtime-dir /nowhere",
+        "program --runtime-dir=/nowhere",
+        "--config /x --log debug --lock-timeout 1m30s program --runtime-dir /nowhere",
+    ] {
+        let outcome = run(line);
+        assert_eq!(outcome.code, 1, "{line}: {outcome:?}");
+        assert!(
+            outcome.errors.contains("at /nowhere/bpfmanctl.sock;"),
+            "{line}: {outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn the_version_needs_no_service() {
+    let outcome = run(&format!("version {NOWHERE}"));
+    assert_eq!(outcome.code, 0);
+    assert!(outcome.output.starts_with("Version:      "), "{outcome:?}");
+}
+
+/// The name in errors is the one of the symbolic link; environment and exit code go through the real process.
+#[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the test starts the command as a user would"
+)]
+fn the_binary_under_another_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let link = directory.path().join("bpfman");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_bpfmanctl"), &link).unwrap();
+    let output = std::process::Command::new(&link)
+        .args(["program", "list"])
+        .env("BPFMAN_RUNTIME_DIR", "/nowhere")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.starts_with("bpfman: error: connect: "), "{errors}");
+    assert!(errors.contains("at /nowhere/bpfmanctl.sock"), "{errors}");
+}
