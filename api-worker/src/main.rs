@@ -1,2 +1,7 @@
-//! Entry point of `bpfman-api`.
-fn main() {}
+//! `bpfman-api`: started by the spawner of `bpfmand`, never by hand.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    api_worker::run()
+}
