@@ -1,0 +1,28 @@
+//! The API worker: parses what clients send. It may touch nothing; its listening sockets are passed to it.
+
+use super::{MINIMUM_LANDLOCK_ABI, WORKER_DESCRIPTORS};
+use crate::seccomp::Policy;
+use crate::{Network, Profile, ResourceLimits, WorkerArguments};
+
+pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
+    Profile {
+        role: "api",
+        identity: arguments.identity.clone(),
+        capabilities: Vec::new(),
+        descriptors: WORKER_DESCRIPTORS.to_vec(),
+        paths: Vec::new(),
+        network: Network::None,
+        seccomp: policy,
+        limits: ResourceLimits {
+            // Every client session with a descriptor or two of its own.
+            open_files: 2048,
+            // Every session with its largest frame, twice.
+            address_space: Some(4 << 30),
+            // It writes no file.
+            file_bytes: Some(0),
+            processes: None,
+        },
+        parent_death_signal: true,
+        minimum_landlock_abi: MINIMUM_LANDLOCK_ABI,
+    }
+}

@@ -1,0 +1,31 @@
+//! The one-shot helper that gives the pins of one map set to a group, and ends.
+
+use super::{MINIMUM_LANDLOCK_ABI, WORKER_DESCRIPTORS};
+use crate::seccomp::Policy;
+use crate::{Network, Profile, ResourceLimits, WorkerArguments};
+use caps::Capability;
+
+pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
+    Profile {
+        role: "helper-group",
+        identity: arguments.identity.clone(),
+        capabilities: vec![
+            // The group of a file to one that its owner is no member of.
+            Capability::CAP_CHOWN,
+        ],
+        descriptors: WORKER_DESCRIPTORS.to_vec(),
+        // The pins come as descriptors.
+        paths: Vec::new(),
+        network: Network::None,
+        seccomp: policy,
+        limits: ResourceLimits {
+            // The pins of one frame, and its own four.
+            open_files: 128,
+            address_space: Some(256 << 20),
+            file_bytes: Some(0),
+            processes: None,
+        },
+        parent_death_signal: true,
+        minimum_landlock_abi: MINIMUM_LANDLOCK_ABI,
+    }
+}

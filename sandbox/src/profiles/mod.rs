@@ -1,0 +1,53 @@
+//! What each role keeps: one file per role, a reason beside each line.
+//!
+//! The process that enters and the supervisor that checks its report call the same function, so there is one truth. The
+//! system call policy comes from the worker's own crate; the supervisor has no use for it.
+
+mod api;
+mod helper_group;
+mod helper_perf;
+mod image;
+mod loader;
+mod supervisor;
+
+use crate::seccomp::Policy;
+use crate::{Access, PathRule, Profile, WorkerArguments};
+use ipc::messages::helper::HelperKind;
+use ipc::role::Role;
+use std::os::fd::RawFd;
+
+/// Null, null, the log pipe, the control socket: what the spawner passes to every worker.
+const WORKER_DESCRIPTORS: [RawFd; 4] = [0, 1, 2, CONTROL_SOCKET];
+
+/// Where a worker finds its link to the supervisor, and a helper the one to the loader.
+pub const CONTROL_SOCKET: RawFd = 3;
+
+/// Linux 6.1, the oldest supported kernel, has ABI 2: files, and renames between directories.
+const MINIMUM_LANDLOCK_ABI: u8 = 2;
+
+/// What a process of this role keeps.
+///
+/// # Panics
+///
+/// Never: `Role::Client` cannot come out of [`WorkerArguments::parse`], and gets the profile that keeps least.
+pub fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
+    let mut profile = match (arguments.role, arguments.helper) {
+        (Role::Loader, _) => loader::profile(arguments, policy),
+        (Role::Image, _) => image::profile(arguments, policy),
+        (Role::Supervisor, _) => supervisor::profile(arguments, policy),
+        (Role::Helper, Some(HelperKind::PerfEvent)) => helper_perf::profile(arguments, policy),
+        (Role::Helper, Some(HelperKind::ChangeGroup)) => helper_group::profile(arguments, policy),
+        (Role::Api | Role::Client | Role::Helper, _) => api::profile(arguments, policy),
+    };
+    // Trust roots and resolver files of an installation; the administrator names them to bpfmand.
+    profile.paths.extend(
+        arguments
+            .read
+            .iter()
+            .map(|path| PathRule::required(path, Access::Read)),
+    );
+    profile
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! The supervisor: decides who runs. It parses only status frames and log lines of workers.
+
+use super::{MINIMUM_LANDLOCK_ABI, WORKER_DESCRIPTORS};
+use crate::seccomp::Policy;
+use crate::{Access, Network, PathRule, Profile, ResourceLimits, WorkerArguments};
+
+/// The caller says in `descriptors` what it holds: its sockets, the lock, the link to the spawner.
+pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
+    Profile {
+        role: "supervisor",
+        identity: arguments.identity.clone(),
+        capabilities: Vec::new(),
+        descriptors: WORKER_DESCRIPTORS.to_vec(),
+        paths: vec![
+            // Memory, ids and capabilities of the workers, for `bpfmanctl status`. The rest of /proc is guarded by the user
+            // id, and by Landlock itself: a process inside may not look into one outside. Configuration is read and
+            // sockets are made before.
+            PathRule::required("/proc", Access::Read),
+        ],
+        network: Network::None,
+        seccomp: policy,
+        limits: ResourceLimits {
+            // Two sockets, a pipe and a pidfd per worker, with room for helpers.
+            open_files: 1024,
+            address_space: Some(1 << 30),
+            // It writes no file.
+            file_bytes: Some(0),
+            processes: None,
+        },
+        // A service outlives the shell that started it.
+        parent_death_signal: false,
+        minimum_landlock_abi: MINIMUM_LANDLOCK_ABI,
+    }
+}

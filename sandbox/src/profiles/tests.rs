@@ -1,0 +1,103 @@
+//! What the profiles promise, spelled out.
+
+use super::*;
+use crate::{Capability, Identity, Mode, Network};
+
+fn arguments(role: Role, helper: Option<HelperKind>) -> WorkerArguments {
+    WorkerArguments {
+        role,
+        helper,
+        identity: Identity {
+            uid: 7,
+            gid: 8,
+            groups: vec![9],
+        },
+        client_gid: None,
+        generation: 1,
+        mode: Mode::Enforce,
+        runtime_dir: "/run/bpfman".into(),
+        state_dir: "/var/lib/bpfman".into(),
+        cache_dir: "/var/cache/bpfman".into(),
+        log: "info".into(),
+        read: Vec::new(),
+    }
+}
+
+fn of(role: Role, helper: Option<HelperKind>) -> Profile {
+    profile(&arguments(role, helper), Policy::default())
+}
+
+fn all() -> [Profile; 6] {
+    [
+        of(Role::Supervisor, None),
+        of(Role::Loader, None),
+        of(Role::Image, None),
+        of(Role::Api, None),
+        of(Role::Helper, Some(HelperKind::PerfEvent)),
+        of(Role::Helper, Some(HelperKind::ChangeGroup)),
+    ]
+}
+
+#[test]
+fn capabilities_are_exactly_these() {
+    let found: Vec<(&str, Vec<Capability>)> = all()
+        .into_iter()
+        .map(|profile| (profile.role, profile.capabilities))
+        .collect();
+    use Capability::{CAP_BPF, CAP_CHOWN, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN};
+    let expected = [
+        ("supervisor", vec![]),
+        ("loader", vec![CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN]),
+        ("image", vec![]),
+        ("api", vec![]),
+        ("helper-perf", vec![CAP_SYS_ADMIN]),
+        ("helper-group", vec![CAP_CHOWN]),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_may_be_written_is_exactly_this() {
+    let written = |profile: &Profile| -> Vec<String> {
+        profile
+            .paths
+            .iter()
+            .filter(|rule| rule.access != Access::Read)
+            .map(|rule| rule.path.display().to_string())
+            .collect()
+    };
+    let [supervisor, loader, image, api, perf, group] = all();
+    assert!(written(&supervisor).is_empty());
+    assert_eq!(written(&loader), ["/run/bpfman/fs", "/var/lib/bpfman"]);
+    assert_eq!(written(&image), ["/var/cache/bpfman"]);
+    assert!(api.paths.is_empty());
+    assert!(written(&perf).is_empty());
+    assert!(group.paths.is_empty());
+}
+
+#[test]
+fn no_worker_connects_survives_its_parent_or_goes_without_landlock() {
+    for profile in all() {
+        assert_eq!(profile.network, Network::None, "{}", profile.role);
+        assert_eq!(
+            profile.parent_death_signal,
+            profile.role != "supervisor",
+            "{}",
+            profile.role
+        );
+        assert_eq!(profile.minimum_landlock_abi, 2, "{}", profile.role);
+        assert_eq!(profile.descriptors, [0, 1, 2, 3], "{}", profile.role);
+        assert_eq!(profile.identity.uid, 7, "{}", profile.role);
+    }
+}
+
+#[test]
+fn further_paths_are_read_only() {
+    let mut arguments = arguments(Role::Api, None);
+    arguments.read = vec!["/etc/ssl".into()];
+    let profile = profile(&arguments, Policy::default());
+    assert_eq!(
+        profile.paths,
+        [PathRule::required("/etc/ssl", Access::Read)]
+    );
+}

@@ -1,0 +1,688 @@
+//! Every policy of the product, on both architectures, and the form of policy files.
+
+use super::*;
+use crate::Mode;
+use schema::Condition;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use std::collections::BTreeMap;
+
+const POLICIES: [(&str, &str); 6] = [
+    (
+        "loader",
+        include_str!("../../../loader-worker/sandbox/seccomp.json"),
+    ),
+    (
+        "helper-perf",
+        include_str!("../../../loader-worker/sandbox/helper-perf.json"),
+    ),
+    (
+        "helper-group",
+        include_str!("../../../loader-worker/sandbox/helper-group.json"),
+    ),
+    (
+        "image",
+        include_str!("../../../image-worker/sandbox/seccomp.json"),
+    ),
+    (
+        "api",
+        include_str!("../../../api-worker/sandbox/seccomp.json"),
+    ),
+    (
+        "supervisor",
+        include_str!("../../../supervisor/sandbox/seccomp.json"),
+    ),
+];
+
+/// What a seccomp filter answers, by running it as the kernel does.
+fn answer(
+    program: &BpfProgram,
+    architecture: Architecture,
+    number: i64,
+    arguments: [u64; 6],
+) -> u32 {
+    let audit: u32 = match architecture {
+        Architecture::X86_64 => 0xc000_003e,
+        Architecture::Aarch64 => 0xc000_00b7,
+    };
+    let mut data = Vec::new();
+    data.extend((number as u32).to_ne_bytes());
+    data.extend(audit.to_ne_bytes());
+    data.extend(0u64.to_ne_bytes());
+    arguments
+        .iter()
+        .for_each(|argument| data.extend(argument.to_ne_bytes()));
+    let word = |offset: u32| {
+        let offset = offset as usize;
+        u32::from_ne_bytes(data[offset..offset + 4].try_into().unwrap())
+    };
+    let (mut accumulator, mut position) = (0u32, 0usize);
+    loop {
+        let instruction = &program[position];
+        position += 1;
+        let jump = |taken: bool| {
+            usize::from(if taken {
+                instruction.jt
+            } else {
+                instruction.jf
+            })
+        };
+        match instruction.code {
+            0x20 => accumulator = word(instruction.k),
+            0x54 => accumulator &= instruction.k,
+            0x05 => position += instruction.k as usize,
+            0x15 => position += jump(accumulator == instruction.k),
+            0x25 => position += jump(accumulator > instruction.k),
+            0x35 => position += jump(accumulator >= instruction.k),
+            0x06 => return instruction.k,
+            other => panic!("unknown instruction {other:#x}"),
+        }
+    }
+}
+
+#[derive(Debug, Eq, PartialEq)]
+enum Verdict {
+    Allowed,
+    Refused(i32),
+    Killed,
+    Logged,
+}
+
+/// What the kernel makes of several filters: the strictest answer counts.
+fn verdict(
+    policy: &Policy,
+    mode: Mode,
+    architecture: Architecture,
+    call: &str,
+    arguments: &[u64],
+) -> Verdict {
+    let number = syscalls::number(call, architecture).unwrap();
+    let mut all = [0; 6];
+    all[..arguments.len()].copy_from_slice(arguments);
+    let strictest = policy
+        .compile(architecture, mode)
+        .unwrap()
+        .iter()
+        .map(|program| answer(program, architecture, number, all))
+        .min_by_key(|answer| *answer as i32)
+        .unwrap();
+    match strictest & 0xffff_0000 {
+        0x7fff_0000 => Verdict::Allowed,
+        0x7ffc_0000 => Verdict::Logged,
+        0x0005_0000 => Verdict::Refused((strictest & 0xffff) as i32),
+        0x8000_0000 => Verdict::Killed,
+        other => panic!("unknown answer {other:#x}"),
+    }
+}
+
+fn product(name: &str) -> Policy {
+    let (_, json) = POLICIES.iter().find(|(known, _)| *known == name).unwrap();
+    Policy::parse(json).unwrap()
+}
+
+fn policy(allow: &str, refuse: &str) -> Result<Policy, PolicyError> {
+    Policy::parse(&format!(
+        r#"{{ "name": "test", "allow": [{allow}], "refuse": [{refuse}] }}"#
+    ))
+}
+
+fn compiled(allow: &str, refuse: &str) -> Result<Vec<BpfProgram>, PolicyError> {
+    policy(allow, refuse)?.compile(Architecture::X86_64, Mode::Enforce)
+}
+
+#[test]
+fn every_policy_compiles_for_both_architectures_and_modes() {
+    for (name, json) in POLICIES {
+        let policy = Policy::parse(json).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(policy.name, name);
+        for architecture in Architecture::ALL {
+            for mode in [Mode::Enforce, Mode::Log] {
+                let programs = policy
+                    .compile(architecture, mode)
+                    .unwrap_or_else(|error| panic!("{name}, {}: {error}", architecture.name()));
+                assert!(programs.iter().all(|program| program.len() > 4), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_base_list_bears_its_name_and_is_included_somewhere() {
+    let mut included: Vec<String> = vec![base::ALWAYS.into()];
+    for json in POLICIES.iter().chain(&base::LISTS).map(|(_, json)| json) {
+        included.extend(PolicyFile::parse(json).unwrap().includes);
+    }
+    for (name, json) in base::LISTS {
+        assert_eq!(PolicyFile::parse(json).unwrap().name, name);
+        assert!(
+            included.iter().any(|other| other == name),
+            "{name} is included nowhere"
+        );
+    }
+}
+
+#[test]
+fn no_policy_allows_what_none_may_do() {
+    for (name, _) in POLICIES {
+        let policy = product(name);
+        for architecture in Architecture::ALL {
+            for call in [
+                "execve",
+                "execveat",
+                "ptrace",
+                "process_vm_readv",
+                "mount",
+                "setuid",
+                "kill",
+                "pidfd_getfd",
+            ] {
+                assert_eq!(
+                    verdict(&policy, Mode::Enforce, architecture, call, &[]),
+                    Verdict::Killed,
+                    "{name}: {call}"
+                );
+            }
+            // AF_INET, AF_INET6, AF_PACKET.
+            for family in [2, 10, 17] {
+                assert_eq!(
+                    verdict(
+                        &policy,
+                        Mode::Enforce,
+                        architecture,
+                        "socket",
+                        &[family, 1, 0]
+                    ),
+                    Verdict::Killed,
+                    "{name}: socket {family}"
+                );
+            }
+            // fork, vfork, a new user namespace, a thread in a new network namespace.
+            for flags in [17, 0x4111, 0x1000_0011, 0x4000_0000 | 0x3d_0f00] {
+                assert_eq!(
+                    verdict(&policy, Mode::Enforce, architecture, "clone", &[flags]),
+                    Verdict::Killed,
+                    "{name}: clone {flags:#x}"
+                );
+            }
+            // Memory that is code.
+            for call in ["mmap", "mprotect"] {
+                assert_eq!(
+                    verdict(&policy, Mode::Enforce, architecture, call, &[0, 4096, 7]),
+                    Verdict::Killed,
+                    "{name}: {call}"
+                );
+                assert_eq!(
+                    verdict(&policy, Mode::Enforce, architecture, call, &[0, 4096, 3]),
+                    Verdict::Allowed,
+                    "{name}: {call}"
+                );
+            }
+            // SIGABRT for abort, nothing else.
+            assert_eq!(
+                verdict(&policy, Mode::Enforce, architecture, "tgkill", &[1, 1, 6]),
+                Verdict::Allowed
+            );
+            assert_eq!(
+                verdict(&policy, Mode::Enforce, architecture, "tgkill", &[1, 1, 9]),
+                Verdict::Killed
+            );
+        }
+    }
+}
+
+#[test]
+fn only_the_loader_uses_bpf_and_only_these_commands() {
+    // MAP_CREATE, MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_GET_NEXT_KEY, PROG_LOAD, OBJ_PIN, OBJ_GET, OBJ_GET_INFO_BY_FD,
+    // PROG_QUERY, BTF_LOAD, MAP_FREEZE, LINK_CREATE, LINK_UPDATE, LINK_DETACH.
+    let commands = [0, 1, 2, 4, 5, 6, 7, 15, 16, 18, 22, 28, 29, 34];
+    for (name, _) in POLICIES {
+        let policy = product(name);
+        for architecture in Architecture::ALL {
+            for command in 0..40 {
+                let expected = if name == "loader" && commands.contains(&command) {
+                    Verdict::Allowed
+                } else {
+                    Verdict::Killed
+                };
+                assert_eq!(
+                    verdict(&policy, Mode::Enforce, architecture, "bpf", &[command]),
+                    expected,
+                    "{name}: bpf({command})"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn perf_events_are_opened_by_the_loader_and_its_helper_alone() {
+    for (name, _) in POLICIES {
+        let expected = match name {
+            "loader" | "helper-perf" => Verdict::Allowed,
+            _ => Verdict::Killed,
+        };
+        let found = verdict(
+            &product(name),
+            Mode::Enforce,
+            Architecture::X86_64,
+            "perf_event_open",
+            &[],
+        );
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[test]
+fn the_loader_speaks_netlink_route_and_no_other() {
+    let loader = product("loader");
+    let socket = |family, protocol| {
+        verdict(
+            &loader,
+            Mode::Enforce,
+            Architecture::X86_64,
+            "socket",
+            &[family, 3, protocol],
+        )
+    };
+    assert_eq!(socket(16, 0), Verdict::Allowed);
+    // NETLINK_AUDIT, NETLINK_GENERIC.
+    assert_eq!(socket(16, 9), Verdict::Killed);
+    assert_eq!(socket(16, 16), Verdict::Killed);
+    assert_eq!(
+        verdict(
+            &loader,
+            Mode::Enforce,
+            Architecture::X86_64,
+            "connect",
+            &[3]
+        ),
+        Verdict::Killed
+    );
+    for (name, _) in POLICIES.iter().filter(|(name, _)| *name != "loader") {
+        let found = verdict(
+            &product(name),
+            Mode::Enforce,
+            Architecture::X86_64,
+            "socket",
+            &[16, 3, 0],
+        );
+        assert_eq!(found, Verdict::Killed, "{name}");
+    }
+}
+
+#[test]
+fn the_group_helper_changes_groups_of_descriptors_alone() {
+    let helper = product("helper-group");
+    let chown = |uid, flags| {
+        verdict(
+            &helper,
+            Mode::Enforce,
+            Architecture::X86_64,
+            "fchownat",
+            &[3, 0, uid, 7, flags],
+        )
+    };
+    assert_eq!(chown(0xffff_ffff, 0x1000), Verdict::Allowed);
+    assert_eq!(chown(0, 0x1000), Verdict::Killed, "an owner");
+    assert_eq!(chown(0xffff_ffff, 0), Verdict::Killed, "a path");
+}
+
+#[test]
+fn what_libraries_probe_is_refused_and_does_not_kill() {
+    let api = product("api");
+    for architecture in Architecture::ALL {
+        let found =
+            |call, arguments: &[u64]| verdict(&api, Mode::Enforce, architecture, call, arguments);
+        assert_eq!(found("clone3", &[]), Verdict::Refused(libc::ENOSYS));
+        assert_eq!(found("openat", &[]), Verdict::Refused(libc::EACCES));
+        assert_eq!(found("ioctl", &[2, 0x5401]), Verdict::Refused(libc::ENOTTY));
+        assert_eq!(found("ioctl", &[2, 0x5421]), Verdict::Allowed);
+        // TIOCSTI would type into the terminal of whoever started the service.
+        assert_eq!(found("ioctl", &[2, 0x5412]), Verdict::Killed);
+    }
+}
+
+#[test]
+fn learning_logs_instead_of_killing_but_refuses_as_always() {
+    let api = product("api");
+    let found = |call| verdict(&api, Mode::Log, Architecture::X86_64, call, &[]);
+    assert_eq!(found("execve"), Verdict::Logged);
+    assert_eq!(found("openat"), Verdict::Refused(libc::EACCES));
+    assert_eq!(found("read"), Verdict::Allowed);
+}
+
+#[test]
+fn system_calls_of_another_architecture_kill() {
+    let programs = product("api")
+        .compile(Architecture::X86_64, Mode::Enforce)
+        .unwrap();
+    // 3 is close on x86-64, and read in the 32-bit table that a process can call all the same.
+    let strictest = programs
+        .iter()
+        .map(|program| answer(program, Architecture::Aarch64, 3, [0; 6]));
+    assert!(strictest.min_by_key(|answer| *answer as i32).unwrap() & 0xffff_0000 == 0x8000_0000);
+    // The x32 form of read.
+    let x32 = answer(
+        programs.last().unwrap(),
+        Architecture::X86_64,
+        0x4000_0000,
+        [0; 6],
+    );
+    assert_eq!(x32, 0x8000_0000);
+}
+
+#[test]
+fn numbers_agree_with_another_table() {
+    for architecture in Architecture::ALL {
+        let target = match architecture {
+            Architecture::X86_64 => TargetArch::x86_64,
+            Architecture::Aarch64 => TargetArch::aarch64,
+        };
+        let names = syscalls::BOTH.iter().map(|(name, ..)| *name);
+        for name in names.chain(syscalls::X86_64.iter().map(|(name, _)| *name)) {
+            let json = format!(
+                r#"{{ "x": {{ "mismatch_action": "trap", "match_action": "allow", "filter": [{{ "syscall": "{name}" }}] }} }}"#
+            );
+            let theirs = seccompiler::compile_from_json(json.as_bytes(), target)
+                .ok()
+                .map(|mut programs| programs.remove("x").unwrap());
+            let ours = syscalls::number(name, architecture).map(|number| {
+                let rules = BTreeMap::from([(number, vec![])]);
+                BpfProgram::try_from(
+                    SeccompFilter::new(rules, SeccompAction::Trap, SeccompAction::Allow, target)
+                        .unwrap(),
+                )
+                .unwrap()
+            });
+            assert_eq!(ours, theirs, "{name} on {}", architecture.name());
+        }
+    }
+}
+
+/// Names that libc knows, as it knows them here. The numbers are the same on both architectures.
+fn known(name: &str) -> Option<u64> {
+    Some(match name {
+        "AF_UNIX" => libc::AF_UNIX as u64,
+        "AF_NETLINK" => libc::AF_NETLINK as u64,
+        "AT_EMPTY_PATH" => libc::AT_EMPTY_PATH as u64,
+        "CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD|CLONE_SYSVSEM|CLONE_SETTLS|CLONE_PARENT_SETTID|CLONE_CHILD_CLEARTID" => {
+            (libc::CLONE_VM
+                | libc::CLONE_FS
+                | libc::CLONE_FILES
+                | libc::CLONE_SIGHAND
+                | libc::CLONE_THREAD
+                | libc::CLONE_SYSVSEM
+                | libc::CLONE_SETTLS
+                | libc::CLONE_PARENT_SETTID
+                | libc::CLONE_CHILD_CLEARTID) as u64
+        }
+        "F_GETFD" => libc::F_GETFD as u64,
+        "F_SETFD" => libc::F_SETFD as u64,
+        "F_GETFL" => libc::F_GETFL as u64,
+        "F_SETFL" => libc::F_SETFL as u64,
+        "F_DUPFD_CLOEXEC" => libc::F_DUPFD_CLOEXEC as u64,
+        "F_SETLK" => libc::F_SETLK as u64,
+        "F_ADD_SEALS" => libc::F_ADD_SEALS as u64,
+        "F_GET_SEALS" => libc::F_GET_SEALS as u64,
+        // F_LINUX_SPECIFIC_BASE and a number: linux/fcntl.h.
+        "F_GET_RW_HINT" => 1024 + 11,
+        "F_SET_RW_HINT" => 1024 + 12,
+        "F_SET_FILE_RW_HINT" => 1024 + 14,
+        "FIONREAD" => libc::FIONREAD,
+        "FIONBIO" => libc::FIONBIO,
+        "TCGETS" => libc::TCGETS,
+        "SIOCGIFNAME" => libc::SIOCGIFNAME,
+        "SIOCGIFINDEX" => libc::SIOCGIFINDEX,
+        "NETLINK_ROUTE" => libc::NETLINK_ROUTE as u64,
+        "NULL" => 0,
+        "PROT_EXEC" => libc::PROT_EXEC as u64,
+        "PR_GET_DUMPABLE" => libc::PR_GET_DUMPABLE as u64,
+        "PR_SET_NAME" => libc::PR_SET_NAME as u64,
+        "SIGABRT" => libc::SIGABRT as u64,
+        "SOL_SOCKET" => libc::SOL_SOCKET as u64,
+        "SOL_NETLINK" => libc::SOL_NETLINK as u64,
+        "SO_SNDBUF" => libc::SO_SNDBUF as u64,
+        "SO_RCVBUF" => libc::SO_RCVBUF as u64,
+        "SO_PASSCRED" => libc::SO_PASSCRED as u64,
+        "SO_RCVTIMEO" => libc::SO_RCVTIMEO as u64,
+        "SO_SNDTIMEO" => libc::SO_SNDTIMEO as u64,
+        "keep the owner" => u64::from(u32::MAX),
+        // _IO('$', 0), _IO('$', 1), _IOW('$', 8, __u32).
+        "PERF_EVENT_IOC_ENABLE" => 0x24 << 8,
+        "PERF_EVENT_IOC_DISABLE" => (0x24 << 8) | 1,
+        "PERF_EVENT_IOC_SET_BPF" => (1 << 30) | (4 << 16) | (0x24 << 8) | 8,
+        // The position in enum bpf_cmd.
+        bpf => {
+            let position = BPF_COMMANDS
+                .iter()
+                .position(|command| bpf.strip_prefix("BPF_") == Some(command))?;
+            position as u64
+        }
+    })
+}
+
+/// `enum bpf_cmd` of linux/bpf.h, in order.
+const BPF_COMMANDS: [&str; 37] = [
+    "MAP_CREATE",
+    "MAP_LOOKUP_ELEM",
+    "MAP_UPDATE_ELEM",
+    "MAP_DELETE_ELEM",
+    "MAP_GET_NEXT_KEY",
+    "PROG_LOAD",
+    "OBJ_PIN",
+    "OBJ_GET",
+    "PROG_ATTACH",
+    "PROG_DETACH",
+    "PROG_TEST_RUN",
+    "PROG_GET_NEXT_ID",
+    "MAP_GET_NEXT_ID",
+    "PROG_GET_FD_BY_ID",
+    "MAP_GET_FD_BY_ID",
+    "OBJ_GET_INFO_BY_FD",
+    "PROG_QUERY",
+    "RAW_TRACEPOINT_OPEN",
+    "BTF_LOAD",
+    "BTF_GET_FD_BY_ID",
+    "TASK_FD_QUERY",
+    "MAP_LOOKUP_AND_DELETE_ELEM",
+    "MAP_FREEZE",
+    "BTF_GET_NEXT_ID",
+    "MAP_LOOKUP_BATCH",
+    "MAP_LOOKUP_AND_DELETE_BATCH",
+    "MAP_UPDATE_BATCH",
+    "MAP_DELETE_BATCH",
+    "LINK_CREATE",
+    "LINK_UPDATE",
+    "LINK_GET_FD_BY_ID",
+    "LINK_GET_NEXT_ID",
+    "ENABLE_STATS",
+    "ITER_CREATE",
+    "LINK_DETACH",
+    "PROG_BIND_MAP",
+    "TOKEN_CREATE",
+];
+
+#[test]
+fn names_of_values_mean_their_numbers() {
+    let mut conditions: Vec<Condition> = Vec::new();
+    for (_, json) in POLICIES.iter().chain(&base::LISTS) {
+        let file = PolicyFile::parse(json).unwrap();
+        conditions.extend(file.allow.into_iter().flat_map(|rule| rule.when));
+        conditions.extend(file.refuse.into_iter().flat_map(|refusal| refusal.when));
+    }
+    assert!(conditions.len() > 20);
+    for (name, number) in conditions.iter().flat_map(|condition| &condition.values) {
+        assert_eq!(known(name), Some(number.0), "{name}");
+    }
+}
+
+#[test]
+fn a_rule_needs_a_reason() {
+    for why in ["", "  "] {
+        let rule = format!(r#"{{ "syscall": "read", "why": "{why}" }}"#);
+        assert!(matches!(
+            policy(&rule, ""),
+            Err(PolicyError::NoReason { .. })
+        ));
+        let refusal = format!(r#"{{ "syscall": "bind", "errno": "EPERM", "why": "{why}" }}"#);
+        assert!(matches!(
+            policy("", &refusal),
+            Err(PolicyError::NoReason { .. })
+        ));
+    }
+    assert!(matches!(
+        policy(r#"{ "syscall": "read" }"#, ""),
+        Err(PolicyError::Syntax(_))
+    ));
+}
+
+#[test]
+fn unknown_names_are_refused() {
+    assert!(matches!(
+        compiled(r#"{ "syscall": "reed", "why": "x" }"#, ""),
+        Err(PolicyError::UnknownSyscall { .. })
+    ));
+    assert!(matches!(
+        compiled("", r#"{ "syscall": "bind", "errno": "EWHAT", "why": "x" }"#),
+        Err(PolicyError::UnknownErrno(_))
+    ));
+    assert!(matches!(
+        Policy::parse(r#"{ "name": "test", "includes": ["nothing"] }"#),
+        Err(PolicyError::UnknownBase { .. })
+    ));
+    for misspelt in [
+        r#"{ "syscall": "read", "why": "x", "wen": [] }"#,
+        r#"{ "syscall": "read", "why": "x", "only": "arm" }"#,
+        r#"{ "syscall": "read", "why": "x", "when": [{ "argument": 0, "width": 16, "operator": "one-of", "values": { "A": 1 } }] }"#,
+        r#"{ "syscall": "read", "why": "x", "when": [{ "argument": 0, "width": 32, "operator": "is", "values": { "A": 1 } }] }"#,
+        r#"{ "syscall": "read", "why": "x", "when": [{ "argument": 0, "width": 32, "operator": "one-of", "values": { "A": "1" } }] }"#,
+    ] {
+        assert!(
+            matches!(policy(misspelt, ""), Err(PolicyError::Syntax(_))),
+            "{misspelt}"
+        );
+    }
+}
+
+#[test]
+fn an_older_form_needs_its_architecture() {
+    let policy = policy(r#"{ "syscall": "mkdir", "why": "x" }"#, "").unwrap();
+    assert!(policy.compile(Architecture::X86_64, Mode::Enforce).is_ok());
+    assert!(matches!(
+        policy.compile(Architecture::Aarch64, Mode::Enforce),
+        Err(PolicyError::UnknownSyscall { .. })
+    ));
+}
+
+#[test]
+fn conditions_that_cannot_be_meant_are_refused() {
+    for (argument, width, values) in [
+        (6, 32, r#"{ "A": 1 }"#),
+        (0, 32, "{}"),
+        (0, 32, r#"{ "A": "0x100000000" }"#),
+    ] {
+        let rule = format!(
+            r#"{{ "syscall": "read", "why": "x", "when": [{{ "argument": {argument}, "width": {width}, "operator": "one-of", "values": {values} }}] }}"#
+        );
+        assert!(
+            matches!(policy(&rule, ""), Err(PolicyError::Condition { .. })),
+            "{rule}"
+        );
+    }
+}
+
+#[test]
+fn an_allowed_system_call_is_not_refused_without_a_condition() {
+    let refusal = r#"{ "syscall": "read", "errno": "EPERM", "why": "x" }"#;
+    assert!(
+        matches!(compiled("", refusal), Err(PolicyError::Contradiction(name)) if name == "read")
+    );
+}
+
+#[test]
+fn an_empty_policy_is_refused() {
+    let error = Policy::default()
+        .compile(Architecture::X86_64, Mode::Enforce)
+        .unwrap_err();
+    assert!(matches!(error, PolicyError::Empty));
+}
+
+#[test]
+fn a_policy_that_is_too_long_is_refused() {
+    let padding = " ".repeat(crate::limits::POLICY_BYTES);
+    let json = format!(r#"{{ "name": "test" }}{padding}"#);
+    assert!(matches!(Policy::parse(&json), Err(PolicyError::TooLong(_))));
+}
+
+#[test]
+fn operators_mean_what_they_say() {
+    let with = |operator: &str, width: u8| {
+        let rule = format!(
+            r#"{{ "syscall": "bind", "why": "x", "when": [{{ "argument": 1, "width": {width}, "operator": "{operator}", "values": {{ "A": 1, "B": 4 }} }}] }}"#
+        );
+        policy(&rule, "").unwrap()
+    };
+    let allowed = |policy: &Policy, value: u64| {
+        verdict(
+            policy,
+            Mode::Enforce,
+            Architecture::X86_64,
+            "bind",
+            &[0, value],
+        ) == Verdict::Allowed
+    };
+    const HIGH: u64 = 1 << 40;
+    for (operator, width, holds, fails) in [
+        ("one-of", 32, vec![1, 4, HIGH | 1], vec![0, 2, 5]),
+        ("one-of", 64, vec![1, 4], vec![0, 5, HIGH | 1]),
+        ("none-of", 32, vec![0, 5, HIGH], vec![1, 4, HIGH | 4]),
+        ("none-of", 64, vec![0, 5, HIGH | 4], vec![1, 4]),
+        ("no-bits", 32, vec![0, 2, 8], vec![1, 4, 7]),
+        ("no-bits", 64, vec![0, 2, HIGH], vec![1, 4, HIGH | 1]),
+        ("only-bits", 32, vec![0, 1, 4, 5, HIGH | 5], vec![2, 8]),
+        ("only-bits", 64, vec![0, 5], vec![2, HIGH, HIGH | 5]),
+    ] {
+        let policy = with(operator, width);
+        for value in holds {
+            assert!(allowed(&policy, value), "{operator} {width}: {value:#x}");
+        }
+        for value in fails {
+            assert!(!allowed(&policy, value), "{operator} {width}: {value:#x}");
+        }
+    }
+}
+
+#[test]
+fn all_conditions_must_hold() {
+    let policy = policy(
+        r#"{ "syscall": "bind", "why": "x", "when": [
+            { "argument": 0, "width": 32, "operator": "one-of", "values": { "A": 1, "B": 2 } },
+            { "argument": 1, "width": 32, "operator": "one-of", "values": { "C": 3, "D": 4 } }
+        ] }"#,
+        "",
+    )
+    .unwrap();
+    for first in 0..6 {
+        for second in 0..6 {
+            let expected = [1, 2].contains(&first) && [3, 4].contains(&second);
+            let found = verdict(
+                &policy,
+                Mode::Enforce,
+                Architecture::Aarch64,
+                "bind",
+                &[first, second],
+            );
+            assert_eq!(found == Verdict::Allowed, expected, "{first} {second}");
+        }
+    }
+}
+
+#[test]
+fn a_rule_without_conditions_absorbs_others_in_either_order() {
+    let narrow = r#"{ "syscall": "bind", "why": "x", "when": [{ "argument": 0, "width": 32, "operator": "one-of", "values": { "A": 1 } }] }"#;
+    let wide = r#"{ "syscall": "bind", "why": "x" }"#;
+    for rules in [format!("{narrow}, {wide}"), format!("{wide}, {narrow}")] {
+        let policy = policy(&rules, "").unwrap();
+        let found = verdict(&policy, Mode::Enforce, Architecture::X86_64, "bind", &[9]);
+        assert_eq!(found, Verdict::Allowed, "{rules}");
+    }
+}
