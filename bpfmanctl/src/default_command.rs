@@ -15,8 +15,8 @@ fn default_of(path: &[&str]) -> Option<&'static str> {
     }
 }
 
-/// The arguments with the words that were left out.
-pub(crate) fn insert(mut arguments: Vec<OsString>, root: &Command) -> Vec<OsString> {
+/// The arguments with the words that were left out, and the command that they name.
+pub(crate) fn insert(mut arguments: Vec<OsString>, root: &Command) -> (Vec<OsString>, Vec<String>) {
     let mut node = root;
     let mut path: Vec<&str> = Vec::new();
     let mut after_node = 1;
@@ -47,7 +47,7 @@ pub(crate) fn insert(mut arguments: Vec<OsString>, root: &Command) -> Vec<OsStri
     }
 
     let Some(default) = default_of(&path) else {
-        return arguments;
+        return (arguments, owned(&path));
     };
     let wanted = if has_operand {
         // A word that the default could not take is a misspelt command: clap's error for that is the better one.
@@ -58,8 +58,13 @@ pub(crate) fn insert(mut arguments: Vec<OsString>, root: &Command) -> Vec<OsStri
     };
     if wanted {
         arguments.insert(after_node, default.into());
+        path.push(default);
     }
-    arguments
+    (arguments, owned(&path))
+}
+
+fn owned(path: &[&str]) -> Vec<String> {
+    path.iter().map(|name| (*name).to_owned()).collect()
 }
 
 fn is_flag(token: &OsStr) -> bool {
@@ -104,7 +109,7 @@ mod tests {
             .chain(line.split_whitespace())
             .map(Into::into)
             .collect();
-        let words = super::insert(arguments, &Cli::command());
+        let (words, _) = super::insert(arguments, &Cli::command());
         words[1..]
             .iter()
             .map(|word| word.to_str().unwrap())
@@ -167,6 +172,22 @@ mod tests {
     fn help_is_of_the_command_that_was_named() {
         assert_eq!(inserted("program --help"), "program --help");
         assert_eq!(inserted("program load -h"), "program load -h");
+    }
+
+    #[test]
+    fn the_command_is_named() {
+        let named = |line: &str| {
+            let arguments = line.split_whitespace().map(Into::into).collect();
+            super::insert(arguments, &Cli::command()).1.join(" ")
+        };
+        assert_eq!(
+            named("bpfman program load --programs xdp:p x.o"),
+            "program load file"
+        );
+        assert_eq!(named("bpfman --runtime-dir link attach xdp"), "");
+        assert_eq!(named("bpfman link --log x attach xdp 5"), "link attach xdp");
+        assert_eq!(named("bpfman"), "");
+        assert_eq!(named(""), "");
     }
 
     #[test]

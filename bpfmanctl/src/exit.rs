@@ -2,7 +2,7 @@
 
 use crate::client::ClientError;
 use crate::console::{Console, printable};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 
 /// All went well.
@@ -77,10 +77,15 @@ pub(crate) fn report(name: &str, outcome: Result<(), Error>, console: &mut Conso
                 error.render()
             )
         }
+        // clap's text would list hidden commands.
         Error::Parse(error) if error.kind() == ErrorKind::MissingSubcommand => {
-            write!(
+            let usage = error
+                .get(ContextKind::Usage)
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            writeln!(
                 console.errors,
-                "{name}: error: a command is missing\n\n{MORE}\n"
+                "{name}: error: a command is missing\n\n{usage}\n\n{MORE}"
             )
         }
         // clap's text begins with "error: " and ends with a short usage.

@@ -4,8 +4,8 @@
 //! milliseconds. Groups of a directory service are given by number.
 
 use crate::limits::GROUP_FILE_BYTES;
-use std::fs::File;
-use std::io::Read;
+use crate::object::read_bounded;
+use std::path::Path;
 
 /// The number of a group given by name or number.
 pub(crate) fn resolve(text: &str) -> Result<u32, String> {
@@ -24,12 +24,9 @@ pub(crate) fn name(gid: u32) -> Option<String> {
         .map(|(name, _)| name.to_owned())
 }
 
+/// A file that cannot be read has no groups.
 fn read() -> String {
-    let mut contents = Vec::new();
-    if let Ok(file) = File::open("/etc/group") {
-        // What could be read is what is known.
-        let _ = file.take(GROUP_FILE_BYTES).read_to_end(&mut contents);
-    }
+    let contents = read_bounded(Path::new("/etc/group"), GROUP_FILE_BYTES).unwrap_or_default();
     String::from_utf8_lossy(&contents).into_owned()
 }
 

@@ -4,7 +4,7 @@
 //! and no thread. The user's files (object files, uprobe targets) are opened here, with the user's rights, and cross to
 //! the service as descriptors.
 //!
-//! Data flow: [`cli`] and `parse` turn arguments into typed commands; `commands` carries them out through [`Client`];
+//! Data flow: `cli` and `parse` turn arguments into typed commands; `commands` carries them out through [`Client`];
 //! `select` filters; `text` and `json` render. Rendering and selecting are pure functions.
 //!
 //! Programs use the same protocol through [`connect`].
@@ -35,6 +35,7 @@ pub use client::{Client, ClientError, SOCKET_NAME, connect};
 pub use console::Console;
 pub use target::{TargetError, open_target};
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
 use std::ffi::OsString;
 use std::path::Path;
@@ -60,17 +61,36 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<
     let mut command = cli::Cli::command()
         .name(name.clone())
         .bin_name(name.clone());
-    let arguments = default_command::insert(arguments, &command);
+    let (arguments, path) = default_command::insert(arguments, &command);
 
     let parsed = command
         .try_get_matches_from_mut(arguments)
         .and_then(|mut matches| cli::Cli::from_arg_matches_mut(&mut matches))
-        .map_err(|error| error.format(&mut command));
+        .map_err(|error| with_usage(error.format(&mut command), &mut command, &path));
     let outcome = match parsed {
         Ok(cli) => commands::run(cli, console),
         Err(error) => Err(exit::Error::Parse(Box::new(error))),
     };
     exit::report(&name, outcome, console)
+}
+
+/// The error with a short usage of the command, which clap leaves out of errors about values.
+fn with_usage(mut error: clap::Error, root: &mut clap::Command, path: &[String]) -> clap::Error {
+    if error.get(ContextKind::Usage).is_none() {
+        let mut command = root;
+        for name in path {
+            // The path was found by walking the same tree.
+            match command.find_subcommand_mut(name) {
+                Some(found) => command = found,
+                None => return error,
+            }
+        }
+        error.insert(
+            ContextKind::Usage,
+            ContextValue::StyledStr(command.render_usage()),
+        );
+    }
+    error
 }
 
 /// The name that the command was called by: `bpfman` is a symbolic link to `bpfmanctl` where scripts expect it.

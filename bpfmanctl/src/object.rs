@@ -1,8 +1,10 @@
-//! Files that the user names, opened with the user's rights.
+//! Files, opened with the user's rights.
 
 use crate::exit::Error;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -17,7 +19,7 @@ pub(crate) fn open(path: &Path) -> Result<OwnedFd, Error> {
         }
         OpenError::Other(errno) => Error::Failed(format!(
             "cannot open object file \"{shown}\": {}",
-            std::io::Error::from(errno)
+            io::Error::from(errno)
         )),
     })?;
     Ok(file)
@@ -47,6 +49,13 @@ pub(crate) fn open_regular(path: &Path) -> Result<OwnedFd, OpenError> {
         FileType::Directory => Err(OpenError::Directory),
         _ => Err(OpenError::Irregular),
     }
+}
+
+/// The contents of a file of the system, up to a bound: what is beyond is not known.
+pub(crate) fn read_bounded(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    File::open(path)?.take(bytes).read_to_end(&mut contents)?;
+    Ok(contents)
 }
 
 #[cfg(test)]
@@ -88,6 +97,15 @@ mod tests {
             open_regular(Path::new("/dev/null")).unwrap_err(),
             OpenError::Irregular
         );
+    }
+
+    #[test]
+    fn nothing_is_read_beyond_a_bound() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (length, read) in [(99, 99), (100, 100), (101, 100)] {
+            file.as_file().set_len(length).unwrap();
+            assert_eq!(read_bounded(file.path(), 100).unwrap().len(), read);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod ld_cache;
 mod proc_maps;
 
 use crate::limits::{LD_CACHE_BYTES, PROC_MAPS_BYTES};
-use crate::object::{OpenError, open_regular};
+use crate::object::{OpenError, open_regular, read_bounded};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
@@ -84,7 +84,7 @@ fn resolve(target: &str, pid: Option<i32>, cache: &Path) -> Result<PathBuf, Targ
         return Ok(PathBuf::from(target));
     }
     // A cache that is missing or unreadable knows no library.
-    let cache = read(cache).unwrap_or_default();
+    let cache = read_bounded(cache, LD_CACHE_BYTES).unwrap_or_default();
     ld_cache::find(&cache, |name| is_library(name, target.as_bytes())).ok_or_else(|| {
         TargetError::NotFound {
             target: target.to_owned(),
@@ -104,14 +104,6 @@ fn mapped(target: &str, pid: i32) -> io::Result<Option<PathBuf>> {
         }
     }
     Ok(None)
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut contents = Vec::new();
-    File::open(path)?
-        .take(LD_CACHE_BYTES)
-        .read_to_end(&mut contents)?;
-    Ok(contents)
 }
 
 /// Whether a file is meant by a target: by its whole name if that has a version, else `libc` is `libc.so.6` or

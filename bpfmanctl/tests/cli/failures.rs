@@ -2,8 +2,10 @@
 
 use crate::samples;
 use crate::service::{Answer, Service};
-use ipc::messages::client::ClientReply;
+use ipc::blocking::Link;
+use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::role::Role;
 use rustix::fs::Mode;
 use rustix::thread::set_thread_uid;
 use std::io::Write;
@@ -265,6 +267,35 @@ fn a_service_that_takes_no_connection() {
         "{:?}",
         began.elapsed()
     );
+}
+
+/// The refusal is sent before anything was asked; it answers no request.
+#[test]
+fn a_service_that_has_no_room() {
+    let service = Service::start_raw(|stream, _| {
+        let (mut link, _) = Link::<ClientRequest, ClientReply>::establish(
+            stream,
+            Role::Api,
+            1,
+            Role::Client,
+            Duration::from_secs(5),
+        )
+        .unwrap();
+        let full = failed(
+            FailureCode::Unavailable,
+            Stage::Connect,
+            "too many clients are connected",
+        );
+        link.send(0, &full, &[]).unwrap();
+    });
+    for line in ["program list", "program unload 5"] {
+        let outcome = service.run(line);
+        assert_eq!(outcome.code, 1);
+        let told = outcome
+            .errors
+            .contains("connect: too many clients are connected");
+        assert!(told, "{line}: {outcome:?}");
+    }
 }
 
 #[test]

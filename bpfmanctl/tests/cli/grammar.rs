@@ -99,13 +99,35 @@ fn usage_errors_exit_with_80() {
 
 #[test]
 fn usage_errors_show_a_short_usage() {
-    let errors = run("program get x").errors;
-    let last = run("program list --frobnicate").errors;
-    assert!(
-        errors.contains("For more information, try '--help'"),
-        "{errors}"
-    );
-    assert!(last.contains("Usage: bpfman program list"), "{last}");
+    for (line, usage) in [
+        (
+            "program get x",
+            "\n\nUsage: bpfman program get [OPTIONS] <ID>\n",
+        ),
+        (
+            "program -o yaml",
+            "\n\nUsage: bpfman program list [OPTIONS]\n",
+        ),
+        (
+            "program list --frobnicate",
+            "\n\nUsage: bpfman program list [OPTIONS]\n",
+        ),
+        (
+            "program load x.o",
+            "\n\nUsage: bpfman program load file --programs <SPEC> <PATH>\n",
+        ),
+        ("--log x", "\n\nUsage: bpfman [OPTIONS] <COMMAND>\n"),
+    ] {
+        let outcome = run(line);
+        assert_eq!(outcome.code, 80, "{line}");
+        assert!(outcome.errors.contains(usage), "{line}: {outcome:?}");
+        assert!(
+            outcome
+                .errors
+                .ends_with("\n\nFor more information, try '--help'.\n"),
+            "{outcome:?}"
+        );
+    }
 }
 
 #[test]

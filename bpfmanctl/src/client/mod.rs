@@ -1,15 +1,18 @@
 //! The connection to the service.
 
+mod error;
+
+pub use error::ClientError;
+
 use crate::group;
 use crate::limits::ANSWER_DEADLINE;
 use crate::retry::Retry;
 use ipc::blocking::Link as Connection;
 use ipc::limits::FRAME_DEADLINE;
-use ipc::link::{Fault, LinkError};
+use ipc::link::LinkError;
 use ipc::messages::Message;
 use ipc::messages::attach::{AttachSpec, Link, LinkEntry};
 use ipc::messages::client::{ClientReply, ClientRequest};
-use ipc::messages::failure::Failure;
 use ipc::messages::loader::DoctorReport;
 use ipc::messages::program::{LoadOptions, Program, ProgramEntry};
 use ipc::messages::supervision::ProcessStatus;
@@ -24,97 +27,6 @@ use std::path::{Path, PathBuf};
 
 /// Name of the socket in the runtime directory.
 pub const SOCKET_NAME: &str = "bpfmanctl.sock";
-
-/// Why the service did not do what it was asked for.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// No service listens.
-    #[error(
-        "connect: the bpfman service is not running: {cause} at {}; start it with `systemctl start bpfman` or \
-         `bpfmand`, or name its directory with --runtime-dir",
-        socket.display()
-    )]
-    NotRunning {
-        /// What was tried.
-        socket: PathBuf,
-        /// What is there instead.
-        cause: &'static str,
-    },
-    /// The socket is not for this user.
-    #[error(
-        "connect: permission denied on {}: only root and members of the group {group} may use it; become a member \
-         with `usermod -aG {group} USER` and log in again",
-        socket.display()
-    )]
-    Denied {
-        /// What was tried.
-        socket: PathBuf,
-        /// Who may use it.
-        group: String,
-    },
-    /// The socket cannot be connected to for another reason.
-    #[error("connect: {}: {source}", socket.display())]
-    Connect {
-        /// What was tried.
-        socket: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The answer did not come.
-    #[error("connect: no answer from the service within {0:?}; see `bpfmanctl status`")]
-    Silent(std::time::Duration),
-    /// The service closes connections before it greets.
-    #[error(
-        "connect: the service takes no connection at the moment; see `bpfmanctl status`, and its log"
-    )]
-    NotGreeted,
-    /// The connection broke before the answer to a question came.
-    #[error("connect: the service closed the connection before it answered")]
-    Closed,
-    /// The connection broke before the answer to a change came.
-    #[error(
-        "connect: the service closed the connection before it answered: whether the change was made is unknown; \
-         look with `program list` or `link list`"
-    )]
-    Uncertain,
-    /// The other end does not speak the protocol.
-    #[error("connect: {0}; are bpfmanctl and the service of one version?")]
-    Link(LinkError),
-    /// The answer is none to what was asked.
-    #[error("connect: the service answered {0} out of turn")]
-    Unexpected(&'static str),
-    /// The service refused, or tried and failed.
-    #[error(transparent)]
-    Failed(Box<Failure>),
-}
-
-impl ClientError {
-    /// The service's own report, if it is one.
-    pub fn failure(&self) -> Option<&Failure> {
-        match self {
-            ClientError::Failed(failure) => Some(failure),
-            _ => None,
-        }
-    }
-
-    fn may_pass(&self) -> bool {
-        match self {
-            ClientError::Closed => true,
-            ClientError::Failed(failure) => failure.is_retryable(),
-            _ => false,
-        }
-    }
-}
-
-impl From<LinkError> for ClientError {
-    fn from(error: LinkError) -> Self {
-        match error {
-            LinkError::Closed => ClientError::Closed,
-            LinkError::Fault(Fault::Stalled(deadline)) => ClientError::Silent(deadline),
-            error => ClientError::Link(error),
-        }
-    }
-}
 
 /// Connects to the service whose runtime directory this is.
 ///
@@ -250,18 +162,29 @@ impl Client {
             None => connection(&self.socket)?,
         };
         self.last_request += 1;
-        connection.send(self.last_request, request, descriptors)?;
+        match connection.send(self.last_request, request, descriptors) {
+            // Who has no room for this client says so before it closes.
+            Ok(()) | Err(LinkError::Closed) => {}
+            Err(error) => return Err(error.into()),
+        }
         let answer = connection
             .receive(ANSWER_DEADLINE)?
             .ok_or(ClientError::Closed)?;
-        if answer.request_id != self.last_request {
-            return Err(ClientError::Unexpected(name(&answer.message)));
-        }
-        // Kept only when it is in order: what comes late to a request given up must not answer the next one.
-        self.connection = Some(connection);
         match answer.message {
-            ClientReply::Failed(failure) => Err(ClientError::Failed(Box::new(failure))),
-            reply => Ok(reply),
+            ClientReply::Failed(failure) if answer.request_id == 0 => {
+                Err(ClientError::Failed(Box::new(failure)))
+            }
+            reply if answer.request_id != self.last_request => {
+                Err(ClientError::Unexpected(name(&reply)))
+            }
+            reply => {
+                // Kept only when it is in order: what comes late to a request given up must not answer the next one.
+                self.connection = Some(connection);
+                match reply {
+                    ClientReply::Failed(failure) => Err(ClientError::Failed(Box::new(failure))),
+                    reply => Ok(reply),
+                }
+            }
         }
     }
 }
