@@ -25,6 +25,7 @@ pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
             // Kernel types take 40 MB, an object of the largest size a few times its size; beyond this a hostile one ends
             // the worker, which is restarted, and not the machine.
             address_space: Some(2 << 30),
+            // The cache, one entry of which is a few times an object at most.
             file_bytes: Some(1 << 30),
             processes: None,
         },

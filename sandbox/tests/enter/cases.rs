@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 pub type Case = fn(&Place);
 
-pub const ALL: [(&str, Case); 19] = [
+pub const ALL: [(&str, Case); 20] = [
     (
         "outside_view_is_what_the_profile_says",
         outside_view_is_what_the_profile_says,
@@ -41,6 +41,7 @@ pub const ALL: [(&str, Case); 19] = [
         "a_panic_still_prints_its_message",
         a_panic_still_prints_its_message,
     ),
+    ("a_log_may_be_a_file", a_log_may_be_a_file),
     ("an_abort_is_an_abort", an_abort_is_an_abort),
     ("learning_goes_on_and_warns", learning_goes_on_and_warns),
     ("a_second_thread_is_refused", a_second_thread_is_refused),
@@ -326,6 +327,27 @@ fn a_panic_still_prints_its_message(place: &Place) {
         // Through the backtrace, which looks for files and is refused, to the end: 101 is the code of a panic that unwound
         // (release builds abort).
         assert_eq!(end.code, Some(101), "{}: {end:?}", describe(&arguments));
+    }
+}
+
+/// `bpfmand 2>>log`: no limit on file sizes may get in the way.
+fn a_log_may_be_a_file(place: &Place) {
+    for arguments in place.roles() {
+        let who = describe(&arguments);
+        let log = place.path("run/log");
+        let setup = Setup {
+            log: Some(log.display().to_string()),
+            ..Setup::default()
+        };
+        let mut probe = place.start(&arguments, &setup);
+        assert_eq!(probe.act("panic"), "", "{who}");
+        assert_eq!(probe.end().code, Some(101), "{who}");
+        let logged = std::fs::read_to_string(&log).unwrap();
+        assert!(
+            logged.contains("the probe panics as told"),
+            "{who}: {logged}"
+        );
+        std::fs::remove_file(&log).unwrap();
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Setup {
     pub without_socket: bool,
     /// Make descriptor 3 this file, opened with O_PATH.
     pub descriptor: Option<String>,
+    /// Make descriptor 2 this file, to append to.
+    pub log: Option<String>,
     /// Demand an ABI that no kernel has.
     pub newest_landlock: bool,
     /// Only start a probe with the same arguments, and wait.
@@ -30,23 +32,25 @@ pub struct Setup {
 impl Setup {
     pub fn to_arguments(&self) -> [String; 1] {
         [format!(
-            "{},{},{},{},{}",
+            "{},{},{},{},{},{}",
             self.thread,
             self.without_socket,
             self.newest_landlock,
             self.parent,
+            self.log.as_deref().unwrap_or_default(),
             self.descriptor.as_deref().unwrap_or_default()
         )]
     }
 
     fn parse(text: &str) -> Self {
-        let parts: Vec<&str> = text.splitn(5, ',').collect();
+        let parts: Vec<&str> = text.splitn(6, ',').collect();
         Self {
             thread: parts[0] == "true",
             without_socket: parts[1] == "true",
             newest_landlock: parts[2] == "true",
             parent: parts[3] == "true",
-            descriptor: Some(parts[4].to_owned()).filter(|path| !path.is_empty()),
+            log: Some(parts[4].to_owned()).filter(|path| !path.is_empty()),
+            descriptor: Some(parts[5].to_owned()).filter(|path| !path.is_empty()),
         }
     }
 }
@@ -103,6 +107,9 @@ fn prepare(setup: &Setup) {
     if !setup.without_socket {
         raw::open_path_as("/etc/passwd", 4);
         raw::open_path_as("/etc", 57);
+    }
+    if let Some(log) = &setup.log {
+        raw::open_log(log);
     }
     if setup.thread {
         std::thread::spawn(|| std::thread::sleep(std::time::Duration::from_secs(60)));

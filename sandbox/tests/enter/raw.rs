@@ -40,6 +40,18 @@ pub fn open_path_as(file: &str, descriptor: i32) {
     }
 }
 
+/// Makes descriptor 2 a file to append to.
+pub fn open_log(file: &str) {
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(file)
+        .expect("a log");
+    // SAFETY: what is replaced is standard error, which nobody owns.
+    let replaced = unsafe { libc::dup2(log.as_raw_fd(), 2) };
+    assert_eq!(replaced, 2);
+}
+
 /// A socket that hears itself, as this descriptor.
 pub fn open_socket_as(descriptor: i32) {
     use std::os::linux::net::SocketAddrExt;
