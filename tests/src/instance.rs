@@ -11,6 +11,7 @@ use ipc::role::Role;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::{self, File};
+use std::io::PipeReader;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -42,16 +43,22 @@ impl Instance {
 
     /// The same with more arguments for `bpfmand`.
     pub fn start_with(arguments: &[&str]) -> Self {
+        let (folder, netns) = Self::fresh_place();
+        Self::start_in(folder, netns, arguments)
+    }
+
+    /// Fresh directories and a fresh network namespace.
+    pub fn fresh_place() -> (Arc<TempDir>, Arc<Netns>) {
         let folder = tempfile::Builder::new()
             .prefix("bpfman-test-")
             .tempdir()
             .expect("a directory");
         // Workers with other uids must get through to their directories.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
-        Self::start_in(Arc::new(folder), Arc::new(Netns::new()), arguments)
+        (Arc::new(folder), Arc::new(Netns::new()))
     }
 
-    /// Starts a service where another one was: the same directories, the same namespace.
+    /// Starts a service in a place, fresh or that of one before it, and waits until it serves.
     pub fn start_in(folder: Arc<TempDir>, netns: Arc<Netns>, arguments: &[&str]) -> Self {
         let mut instance = Self {
             daemon: spawn(folder.path(), &netns, arguments),
@@ -79,11 +86,7 @@ impl Instance {
 
     /// Starts `bpfmand` in a fresh place and returns how it ended, for cases in which it must not serve.
     pub fn refusal(arguments: &[&str]) -> (ExitStatus, String) {
-        let folder = tempfile::Builder::new()
-            .prefix("bpfman-test-")
-            .tempdir()
-            .expect("a directory");
-        let netns = Netns::new();
+        let (folder, netns) = Self::fresh_place();
         let mut daemon = spawn(folder.path(), &netns, arguments);
         let ended = wait::until(START_BOUND, || daemon.try_wait().ok().flatten());
         if ended.is_none() {
@@ -319,11 +322,7 @@ pub fn ask(client: &mut Client, request: &ClientRequest) -> ClientReply {
 }
 
 fn spawn(folder: &Path, netns: &Netns, arguments: &[&str]) -> Child {
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(folder.join("log"))
-        .expect("a log file");
+    let (log, writer) = std::io::pipe().expect("a pipe");
     let mut command = Command::new(program("bpfmand"));
     command
         .arg("--runtime-dir")
@@ -335,10 +334,22 @@ fn spawn(folder: &Path, netns: &Netns, arguments: &[&str]) -> Child {
         .args(["--log", "debug"])
         .args(arguments)
         .stdin(Stdio::null())
-        .stdout(log.try_clone().expect("a descriptor"))
-        .stderr(log);
+        .stdout(writer.try_clone().expect("a descriptor"))
+        .stderr(writer);
     // The namespace of the thread that forks is the child's.
-    netns.inside(|| command.spawn().expect("cannot start bpfmand"))
+    let daemon = netns.inside(|| command.spawn().expect("cannot start bpfmand"));
+    keep_log(log, &folder.join("log"));
+    daemon
+}
+
+/// Writes what comes out of the pipe to a file, until the last process that holds the other end is gone.
+fn keep_log(mut log: PipeReader, path: &Path) {
+    let mut file = File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .expect("a log file");
+    std::thread::spawn(move || std::io::copy(&mut log, &mut file));
 }
 
 impl Drop for Instance {

@@ -275,7 +275,9 @@ impl<'a> Demo<'a> {
     }
 
     fn start(&mut self) -> Result<()> {
-        let log = File::create(self.log_path())?;
+        let (mut log, writer) = std::io::pipe()?;
+        let mut file = File::create(self.log_path())?;
+        std::thread::spawn(move || std::io::copy(&mut log, &mut file));
         let mut command = Command::new(self.artifacts.program("bpfmand")?);
         for (flag, name) in [
             ("--runtime-dir", "run"),
@@ -286,8 +288,8 @@ impl<'a> Demo<'a> {
         }
         command
             .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
+            .stdout(writer.try_clone()?)
+            .stderr(writer);
         let namespace = File::open(Path::new("/run/netns").join(&self.namespace))?;
         // The namespace of the thread that forks is the child's; this thread ends there.
         let child = std::thread::scope(|scope| {

@@ -164,7 +164,7 @@ fn loads_during_a_crash_are_whole_or_absent() {
 }
 
 fn takes_over_after_killing(role: &str) {
-    let mut first = Instance::start();
+    let first = Instance::start();
     let counter = Counter::load(&first, "tracepoint:tracepoint_count", slot::TRACEPOINT);
     let (link, _) = first.attach(&["tracepoint", &counter.id(), "syscalls/sys_enter_getpid"]);
     let xdp = Counter::load(&first, "xdp:xdp_count", slot::XDP);

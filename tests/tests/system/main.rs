@@ -7,9 +7,15 @@
     clippy::disallowed_methods,
     reason = "tests start processes and read the environment"
 )]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail their test"
+)]
 
 mod bad_input;
 mod crash;
+mod forbidden;
 mod frames;
 mod global_data;
 mod main_job;

@@ -1,0 +1,137 @@
+//! Measures a whole bpfman and prints the result as Markdown; `cargo xtask bench` runs it and writes docs/benchmarks.md.
+
+mod floor;
+mod operations;
+mod samples;
+
+use anyhow::Result;
+use bpfman_tests::instance::Instance;
+use bpfman_tests::{kernel, process, wait};
+use operations::{Operations, by_connection, by_floor, by_process};
+use samples::{Samples, milliseconds};
+use std::time::{Duration, Instant};
+
+/// Rounds by system calls and over a connection.
+const ROUNDS: usize = 200;
+/// Rounds through whole processes.
+const PROCESS_ROUNDS: usize = 100;
+/// Services started; each gives one sample for start and one per crashed worker.
+const STARTS: usize = 15;
+
+fn main() -> Result<()> {
+    let instance = Instance::start();
+    if let Err(reason) = kernel::tcx() {
+        anyhow::bail!("the benchmark attaches by tcx: {reason}");
+    }
+    memory(&instance);
+    let floor = by_floor(&instance, ROUNDS)?;
+    let connection = by_connection(&instance, ROUNDS)?;
+    let process = by_process(&instance, PROCESS_ROUNDS)?;
+    print_operations(&floor, &connection, &process);
+    drop(instance);
+    starts_and_crashes();
+    Ok(())
+}
+
+fn print_operations(floor: &Operations, connection: &Operations, process: &Operations) {
+    println!("## Operations\n");
+    println!(
+        "One program with its maps of a small object; `list` of ten programs. Milliseconds, median / p99; {} rounds by \
+         system calls and over one connection, {} through a whole `bpfmanctl` process.\n",
+        floor.load.count(),
+        process.load.count()
+    );
+    println!(
+        "| operation | floor: system calls alone | one IPC connection | whole bpfmanctl process | over the floor, IPC | over the floor, process |"
+    );
+    println!("|---|---|---|---|---|---|");
+    let columns = floor
+        .each()
+        .into_iter()
+        .zip(connection.each())
+        .zip(process.each());
+    for (((name, floor), (_, connection)), (_, process)) in columns {
+        let cell = |samples: &Samples| {
+            format!(
+                "{} / {}",
+                milliseconds(samples.median()),
+                milliseconds(samples.p99())
+            )
+        };
+        let over =
+            |samples: &Samples| milliseconds(samples.median().saturating_sub(floor.median()));
+        println!(
+            "| {name} | {} | {} | {} | {} | {} |",
+            cell(floor),
+            cell(connection),
+            cell(process),
+            over(connection),
+            over(process)
+        );
+    }
+    println!();
+}
+
+/// Memory of an idle service.
+fn memory(instance: &Instance) {
+    // Start-up is over when nothing has changed for a moment.
+    std::thread::sleep(Duration::from_secs(1));
+    println!("## Memory\n");
+    println!("Proportional set size of each process of an idle service, KiB.\n");
+    println!("| process | PSS |");
+    println!("|---|---|");
+    let mut sum = 0;
+    for row in instance.status() {
+        let size = process::pss(row.pid);
+        sum += size;
+        println!("| {} | {size} |", row.role);
+    }
+    println!("| all | {sum} |\n");
+}
+
+/// From exec of `bpfmand` to the first answer of a service of which every process serves; from kill -9 of a worker to the
+/// same.
+fn starts_and_crashes() {
+    let mut start = Samples::default();
+    let mut crashes = [
+        ("loader", Samples::default()),
+        ("image", Samples::default()),
+        ("api", Samples::default()),
+    ];
+    for _ in 0..STARTS {
+        for (role, samples) in &mut crashes {
+            // A fresh service for each: a worker that crashes again soon is restarted later on purpose.
+            let (folder, netns) = Instance::fresh_place();
+            let mut instance = start.time(|| Instance::start_in(folder, netns, &[]));
+            // The shortest time that counts as having run.
+            std::thread::sleep(Duration::from_millis(300));
+            let before = instance.process(role).pid;
+            process::kill(before);
+            let killed = Instant::now();
+            let back = wait::until(Duration::from_secs(10), || {
+                let rows = instance.try_status()?;
+                rows.iter()
+                    .any(|row| row.role == *role && row.pid != before)
+                    .then_some(killed.elapsed())
+            });
+            samples.push(back.unwrap_or(Duration::from_secs(10)));
+            instance.stop();
+        }
+    }
+    println!("## Start and restart\n");
+    println!("Until every process serves and answers; milliseconds, median / p99.\n");
+    println!("| what | median / p99 | samples |");
+    println!("|---|---|---|");
+    let print = |what: &str, samples: &Samples| {
+        println!(
+            "| {what} | {} / {} | {} |",
+            milliseconds(samples.median()),
+            milliseconds(samples.p99()),
+            samples.count()
+        );
+    };
+    print("start of bpfmand to ready", &start);
+    for (role, samples) in &crashes {
+        print(&format!("kill -9 of {role} to ready"), samples);
+    }
+}
