@@ -1,5 +1,7 @@
 //! Bounds of the image worker, each with its reason. What both ends of a link must know stands in `ipc::limits`.
 
+use std::time::Duration;
+
 /// Sections of one object. Compilers make about five per program; the largest objects known have under two thousand.
 pub const SECTIONS: usize = 8192;
 
@@ -36,6 +38,15 @@ pub const SUGGESTIONS: usize = 3;
 /// Bytes of the kernel's own BTF. It is 5 to 8 MiB today.
 pub const KERNEL_BTF_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Bytes of one table of a binary whose symbols are read (headers, symbols, strings).
-/// The symbol table of a browser with debug symbols is under 100 MiB; it is read in pieces.
-pub const SYMBOL_TABLE_BYTES: u64 = 512 * 1024 * 1024;
+/// Bytes of one table (symbols, their names) of a binary in which a function is looked for. That of a large browser
+/// with debug symbols is about 100 MiB; it is in memory while it is searched.
+pub const SYMBOL_TABLE_BYTES: u64 = 256 * 1024 * 1024;
+
+/// The kernel's types (14 MB) are given back when no request came for this long.
+pub const KERNEL_TYPES_IDLE: Duration = Duration::from_secs(30);
+
+/// Longest text of a failure's cause: lists of programs or variables are cut behind it. It must fit a reply with room.
+pub const CAUSE_BYTES: usize = 64 * 1024;
+
+/// How long requests in flight may take when the worker is told to stop.
+pub const DRAIN: Duration = Duration::from_secs(5);

@@ -1,3 +1,7 @@
 //! `bpfman-image`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    image_worker::run()
+}

@@ -1,4 +1,9 @@
 //! Plans of the fixture objects.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
 
 use image_worker::compile::{Request, RunningKernel, compile};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
@@ -6,7 +11,11 @@ use ipc::messages::program::{GlobalValue, ProgramKind, ProgramRequest};
 use ipc::plan::{LoadPlan, MapPlan, ProgramPlan};
 
 fn wanted(name: &str, kind: ProgramKind) -> ProgramRequest {
-    ProgramRequest { name: name.to_owned(), kind, attach_function: None }
+    ProgramRequest {
+        name: name.to_owned(),
+        kind,
+        attach_function: None,
+    }
 }
 
 fn plan_with(
@@ -14,12 +23,21 @@ fn plan_with(
     programs: &[(&str, ProgramKind)],
     globals: &[(&str, &[u8])],
 ) -> Result<LoadPlan, Failure> {
-    let programs: Vec<_> = programs.iter().map(|(name, kind)| wanted(name, *kind)).collect();
+    let programs: Vec<_> = programs
+        .iter()
+        .map(|(name, kind)| wanted(name, *kind))
+        .collect();
     let globals: Vec<_> = globals
         .iter()
-        .map(|(name, bytes)| GlobalValue { name: (*name).to_owned(), bytes: bytes.to_vec() })
+        .map(|(name, bytes)| GlobalValue {
+            name: (*name).to_owned(),
+            bytes: bytes.to_vec(),
+        })
         .collect();
-    let request = Request { programs: &programs, globals: &globals };
+    let request = Request {
+        programs: &programs,
+        globals: &globals,
+    };
     compile(object, &request, &mut RunningKernel::default())
 }
 
@@ -33,12 +51,20 @@ fn map<'p>(plan: &'p LoadPlan, name: &str) -> &'p MapPlan {
 
 /// Names of the maps that a program refers to, in the order of reference.
 fn used<'p>(plan: &'p LoadPlan, program: &ProgramPlan) -> Vec<&'p str> {
-    program.map_slots.iter().map(|slot| plan.maps[slot.map as usize].name.as_str()).collect()
+    program
+        .map_slots
+        .iter()
+        .map(|slot| plan.maps[slot.map as usize].name.as_str())
+        .collect()
 }
 
 fn instruction(program: &ProgramPlan, index: usize) -> (u8, u8, i32) {
     let bytes = &program.instructions[index * 8..index * 8 + 8];
-    (bytes[0], bytes[1] >> 4, i32::from_le_bytes(bytes[4..8].try_into().expect("four bytes")))
+    (
+        bytes[0],
+        bytes[1] >> 4,
+        i32::from_le_bytes(bytes[4..8].try_into().expect("four bytes")),
+    )
 }
 
 const COUNTERS: [(&str, ProgramKind, u32, u32); 8] = [
@@ -54,19 +80,30 @@ const COUNTERS: [(&str, ProgramKind, u32, u32); 8] = [
 
 #[test]
 fn counter_programs_keep_order_kind_and_section() {
-    let requested: Vec<_> = COUNTERS.iter().map(|(name, kind, ..)| (*name, *kind)).collect();
+    let requested: Vec<_> = COUNTERS
+        .iter()
+        .map(|(name, kind, ..)| (*name, *kind))
+        .collect();
     let plan = plan(bpf::COUNTER, &requested);
     assert_eq!(plan.license, "Dual BSD/GPL");
     let found: Vec<_> = plan
         .programs
         .iter()
         .map(|program| {
-            (program.name.as_str(), program.kind, program.prog_type, program.expected_attach_type)
+            (
+                program.name.as_str(),
+                program.kind,
+                program.prog_type,
+                program.expected_attach_type,
+            )
         })
         .collect();
     assert_eq!(found, COUNTERS);
     assert_eq!(plan.programs[0].section, "tcx/ingress");
-    assert_eq!(plan.programs[4].section_target.as_deref(), Some("syscalls/sys_enter_getpid"));
+    assert_eq!(
+        plan.programs[4].section_target.as_deref(),
+        Some("syscalls/sys_enter_getpid")
+    );
     assert_eq!(plan.programs[7].section, "?xdp/optional");
     for program in &plan.programs {
         assert_eq!(
@@ -78,13 +115,20 @@ fn counter_programs_keep_order_kind_and_section() {
         for slot in &program.map_slots {
             let (code, source, immediate) = instruction(program, slot.instruction as usize);
             let data = plan.maps[slot.map as usize].internal;
-            assert_eq!((code, source, immediate), (0x18, if data { 2 } else { 1 }, 0));
+            assert_eq!(
+                (code, source, immediate),
+                (0x18, if data { 2 } else { 1 }, 0)
+            );
         }
         let functions = program.func_info.as_ref().expect("func_info");
         assert_eq!((functions.record_size, functions.records.len()), (8, 8));
         let lines = program.line_info.as_ref().expect("line_info");
         assert_eq!(lines.record_size, 16);
-        assert_eq!(lines.records[..4], [0; 4], "the first line is that of the first instruction");
+        assert_eq!(
+            lines.records[..4],
+            [0; 4],
+            "the first line is that of the first instruction"
+        );
     }
 }
 
@@ -94,20 +138,36 @@ fn counter_maps_are_all_in_the_plan() {
     let names: Vec<_> = plan.maps.iter().map(|map| map.name.as_str()).collect();
     assert_eq!(names, ["counters", "traffic", ".rodata", ".data", ".bss"]);
     let shape = |map: &MapPlan| {
-        (map.map_type, map.key_size, map.value_size, map.max_entries, map.flags)
+        (
+            map.map_type,
+            map.key_size,
+            map.value_size,
+            map.max_entries,
+            map.flags,
+        )
     };
     assert_eq!(shape(map(&plan, "counters")), (2, 4, 8, 8, 0));
     assert_eq!(shape(map(&plan, "traffic")), (6, 4, 16, 8, 0));
     assert_eq!(shape(map(&plan, ".rodata")), (2, 4, 8, 1, 128));
     assert_eq!(shape(map(&plan, ".data")), (2, 4, 4, 1, 0));
     assert_eq!(shape(map(&plan, ".bss")), (2, 4, 8, 1, 0));
-    assert_eq!(map(&plan, ".rodata").initial.as_deref(), Some(&1_u64.to_le_bytes()[..]));
-    assert_eq!(map(&plan, ".data").initial.as_deref(), Some(&1_u32.to_le_bytes()[..]));
+    assert_eq!(
+        map(&plan, ".rodata").initial.as_deref(),
+        Some(&1_u64.to_le_bytes()[..])
+    );
+    assert_eq!(
+        map(&plan, ".data").initial.as_deref(),
+        Some(&1_u32.to_le_bytes()[..])
+    );
     assert_eq!(map(&plan, ".bss").initial, None);
     for map in &plan.maps {
         assert_eq!(map.internal, map.name.starts_with('.'), "{}", map.name);
         assert_eq!(map.freeze, map.name == ".rodata", "{}", map.name);
-        assert!(map.btf_value_type_id > 0 && !map.pin_by_name, "{}", map.name);
+        assert!(
+            map.btf_value_type_id > 0 && !map.pin_by_name,
+            "{}",
+            map.name
+        );
     }
     assert_eq!(plan.btf.expect("BTF")[..2], [0x9f, 0xeb]);
 }
@@ -121,9 +181,15 @@ fn globals_are_written_into_their_sections() {
         ("total", &9_u64.to_le_bytes()),
     ];
     let plan = plan_with(bpf::COUNTER, &programs, &globals).expect("a plan");
-    assert_eq!(map(&plan, ".rodata").initial.as_deref(), Some(&7_u64.to_le_bytes()[..]));
+    assert_eq!(
+        map(&plan, ".rodata").initial.as_deref(),
+        Some(&7_u64.to_le_bytes()[..])
+    );
     assert_eq!(map(&plan, ".data").initial, None, "all zeroes now");
-    assert_eq!(map(&plan, ".bss").initial.as_deref(), Some(&9_u64.to_le_bytes()[..]));
+    assert_eq!(
+        map(&plan, ".bss").initial.as_deref(),
+        Some(&9_u64.to_le_bytes()[..])
+    );
 }
 
 #[test]
@@ -134,14 +200,25 @@ fn wrong_globals_are_refused() {
         unknown.cause,
         "global variable \"stop\" not found in program; available: [enabled, step, total]"
     );
-    assert_eq!((unknown.code, unknown.stage), (FailureCode::NotFound, Stage::Compile));
+    assert_eq!(
+        (unknown.code, unknown.stage),
+        (FailureCode::NotFound, Stage::Compile)
+    );
     assert!(unknown.remedy.contains("step"), "{}", unknown.remedy);
     let short = plan_with(bpf::COUNTER, &programs, &[("step", &[0; 4])]).expect_err("size");
-    assert_eq!(short.cause, "set variable \"step\": it has 8 bytes, the value has 4");
-    let one = GlobalValue { name: "step".into(), bytes: vec![0; 8] };
+    assert_eq!(
+        short.cause,
+        "set variable \"step\": it has 8 bytes, the value has 4"
+    );
+    let one = GlobalValue {
+        name: "step".into(),
+        bytes: vec![0; 8],
+    };
     let many = vec![one; ipc::limits::GLOBALS + 1];
-    let request =
-        Request { programs: &[wanted("xdp_count", ProgramKind::Xdp)], globals: &many };
+    let request = Request {
+        programs: &[wanted("xdp_count", ProgramKind::Xdp)],
+        globals: &many,
+    };
     let many = compile(bpf::COUNTER, &request, &mut RunningKernel::default()).expect_err("many");
     assert_eq!(many.code, FailureCode::ResourceExhausted);
 }
@@ -159,18 +236,30 @@ fn unknown_programs_are_refused_with_what_there_is() {
         "program(s) not found in object file: [order_frist, zzz]; \
          available programs: [order_first, order_second, order_third]"
     );
-    assert!(failure.remedy.starts_with("did you mean: order_first"), "{}", failure.remedy);
-    assert_eq!((failure.code, failure.stage), (FailureCode::NotFound, Stage::Compile));
+    assert!(
+        failure.remedy.starts_with("did you mean: order_first"),
+        "{}",
+        failure.remedy
+    );
+    assert_eq!(
+        (failure.code, failure.stage),
+        (FailureCode::NotFound, Stage::Compile)
+    );
 }
 
 #[test]
 fn requests_are_bounded() {
     let refused = |programs: &[(&str, ProgramKind)]| {
-        plan_with(bpf::ORDER, programs, &[]).expect_err("refused").cause
+        plan_with(bpf::ORDER, programs, &[])
+            .expect_err("refused")
+            .cause
     };
     let first = ("order_first", ProgramKind::Tcx);
     assert_eq!(refused(&[]), "no program is asked for");
-    assert_eq!(refused(&[first, first]), "program \"order_first\" is asked for twice");
+    assert_eq!(
+        refused(&[first, first]),
+        "program \"order_first\" is asked for twice"
+    );
     assert!(refused(&[first; ipc::limits::LOAD_PROGRAMS + 1]).starts_with("more than 64"));
 }
 
@@ -188,7 +277,13 @@ fn kinds_must_agree_with_sections() {
 
 #[test]
 fn siblings_that_cannot_be_compiled_do_not_matter() {
-    let plan = plan(bpf::INVALID, &[("accepted", ProgramKind::Tcx), ("rejected", ProgramKind::Tcx)]);
+    let plan = plan(
+        bpf::INVALID,
+        &[
+            ("accepted", ProgramKind::Tcx),
+            ("rejected", ProgramKind::Tcx),
+        ],
+    );
     assert_eq!(plan.programs.len(), 2);
     let failure = plan_with(bpf::INVALID, &[("unresolved", ProgramKind::Xdp)], &[])
         .expect_err("an unknown kernel function");
@@ -204,10 +299,16 @@ fn siblings_that_cannot_be_compiled_do_not_matter() {
 fn core_objects_bring_what_they_call() {
     let plan = plan(
         bpf::CORE,
-        &[("core_task", ProgramKind::Tracepoint), ("core_callback", ProgramKind::Tracepoint)],
+        &[
+            ("core_task", ProgramKind::Tracepoint),
+            ("core_callback", ProgramKind::Tracepoint),
+        ],
     );
     let functions = |index: usize| {
-        plan.programs[index].func_info.as_ref().map(|table| table.records.len() / 8)
+        plan.programs[index]
+            .func_info
+            .as_ref()
+            .map(|table| table.records.len() / 8)
     };
     assert_eq!(functions(0), Some(3), "the program, read_pid, is_watched");
     assert_eq!(functions(1), Some(2), "the program, add_event");
@@ -229,7 +330,15 @@ fn maps_of_many_types() {
     let names: Vec<_> = plan.maps.iter().map(|map| map.name.as_str()).collect();
     assert_eq!(
         names,
-        ["hash", "recent", "shared", "events", "samples", "tables.inner", "tables"]
+        [
+            "hash",
+            "recent",
+            "shared",
+            "events",
+            "samples",
+            "tables.inner",
+            "tables"
+        ]
     );
     assert!(plan.programs[0].map_slots.is_empty());
     assert_eq!(map(&plan, "hash").flags, 1);
@@ -250,13 +359,25 @@ fn objects_without_btf_and_license() {
     assert_eq!(plan.license, "");
     assert_eq!(plan.btf, None);
     assert_eq!(used(&plan, &plan.programs[0]), ["legacy", ".bss"]);
-    assert_eq!((map(&plan, "legacy").map_type, map(&plan, "legacy").value_size), (2, 8));
-    assert_eq!((&plan.programs[0].func_info, &plan.programs[0].line_info), (&None, &None));
+    assert_eq!(
+        (
+            map(&plan, "legacy").map_type,
+            map(&plan, "legacy").value_size
+        ),
+        (2, 8)
+    );
+    assert_eq!(
+        (&plan.programs[0].func_info, &plan.programs[0].line_info),
+        (&None, &None)
+    );
 }
 
 #[test]
 fn the_digest_is_that_of_the_file() {
     use sha2::{Digest as _, Sha256};
     let plan = plan(bpf::BARE, &[("bare_count", ProgramKind::Tc)]);
-    assert_eq!(plan.object_digest, <[u8; 32]>::from(Sha256::digest(bpf::BARE)));
+    assert_eq!(
+        plan.object_digest,
+        <[u8; 32]>::from(Sha256::digest(bpf::BARE))
+    );
 }

@@ -1,12 +1,9 @@
-//! The object's own type information: checked as strictly as the kernel checks it, then rewritten into what every
-//! kernel from 6.1 on accepts.
-//!
-//! Checking comes first because the parser behind this module indexes by what it reads.
+//! The object's own type information, checked as strictly as the kernel checks it: the parser behind this module indexes
+//! by what it reads.
 
 use super::bytes::{text_at, u16_at, u32_at};
 use super::error::CompileError;
 use crate::limits;
-use std::collections::HashMap;
 
 pub(super) const INT: u32 = 1;
 pub(super) const PTR: u32 = 2;
@@ -28,9 +25,8 @@ pub(super) const DECL_TAG: u32 = 17;
 pub(super) const TYPE_TAG: u32 = 18;
 pub(super) const ENUM64: u32 = 19;
 
-const MAGIC: u16 = 0xeb9f;
-const HEADER_BYTES: usize = 24;
-const EXTERNAL: u32 = 2;
+pub(super) const MAGIC: u16 = 0xeb9f;
+pub(super) const HEADER_BYTES: usize = 24;
 
 fn malformed(what: impl Into<String>) -> CompileError {
     CompileError::Btf(what.into())
@@ -62,7 +58,8 @@ pub(super) struct Member {
 }
 
 impl Type<'_> {
-    fn word(&self, index: usize) -> u32 {
+    /// One of the words behind the first three.
+    pub(super) fn word(&self, index: usize) -> u32 {
         // `Btf::parse` has found `rest` to be as long as the kind demands.
         u32_at(self.rest, index * 4).unwrap_or_default()
     }
@@ -71,8 +68,11 @@ impl Type<'_> {
     pub(super) fn members(&self) -> impl Iterator<Item = Member> + '_ {
         (0..self.count as usize).map(|index| {
             let offset = self.word(index * 3 + 2);
-            let (bit_offset, bits) =
-                if self.flag { (offset & 0xff_ffff, offset >> 24) } else { (offset, 0) };
+            let (bit_offset, bits) = if self.flag {
+                (offset & 0xff_ffff, offset >> 24)
+            } else {
+                (offset, 0)
+            };
             Member {
                 name: self.word(index * 3),
                 type_id: self.word(index * 3 + 1),
@@ -92,7 +92,7 @@ impl Type<'_> {
 #[derive(Debug)]
 pub(super) struct Btf<'a> {
     /// Index 0 is `void`.
-    types: Vec<Type<'a>>,
+    pub(super) types: Vec<Type<'a>>,
     pub(super) strings: &'a [u8],
 }
 
@@ -109,7 +109,11 @@ impl<'a> Btf<'a> {
             return Err(malformed("its header is too short"));
         }
         let part = |offset: u32, length: u32| {
-            super::bytes::range(bytes, u64::from(header) + u64::from(offset), u64::from(length))
+            super::bytes::range(
+                bytes,
+                u64::from(header) + u64::from(offset),
+                u64::from(length),
+            )
         };
         let strings =
             part(strings, strings_length).ok_or_else(|| malformed("its strings lie outside"))?;
@@ -117,7 +121,10 @@ impl<'a> Btf<'a> {
             return Err(malformed("its strings do not begin and end with NUL"));
         }
         let types = part(types, types_length).ok_or_else(|| malformed("its types lie outside"))?;
-        let btf = Self { types: read_types(types)?, strings };
+        let btf = Self {
+            types: read_types(types)?,
+            strings,
+        };
         for (id, ty) in btf.types.iter().enumerate().skip(1) {
             btf.check(id, ty)?;
         }
@@ -132,15 +139,6 @@ impl<'a> Btf<'a> {
     /// The string at this offset.
     pub(super) fn text(&self, offset: u32) -> Option<&'a str> {
         text_at(self.strings, offset as usize)
-    }
-
-    /// Id of the data section type with this name.
-    pub(super) fn data_section(&self, name: &str) -> Option<u32> {
-        let found = self
-            .types
-            .iter()
-            .position(|ty| ty.kind == DATASEC && self.text(ty.name) == Some(name))?;
-        u32::try_from(found).ok()
     }
 
     /// The type behind modifiers and type definitions.
@@ -181,7 +179,8 @@ impl<'a> Btf<'a> {
 
     /// Whether the type may stand where C has a type: not a function, variable, section or tag.
     pub(super) fn is_plain(&self, id: u32) -> bool {
-        self.get(id).is_some_and(|ty| !matches!(ty.kind, FUNC | VAR | DATASEC | DECL_TAG))
+        self.get(id)
+            .is_some_and(|ty| !matches!(ty.kind, FUNC | VAR | DATASEC | DECL_TAG))
     }
 
     fn check(&self, id: usize, ty: &Type<'_>) -> Result<(), CompileError> {
@@ -190,12 +189,18 @@ impl<'a> Btf<'a> {
             return Err(bad("has no proper name"));
         }
         let plain = |target: u32| {
-            if self.is_plain(target) { Ok(()) } else { Err(bad("refers to something that is no type")) }
+            if self.is_plain(target) {
+                Ok(())
+            } else {
+                Err(bad("refers to something that is no type"))
+            }
         };
         // Follows arrays to their end, hence also finds cycles and products that overflow.
         let sized = |target: u32| {
             plain(target)?;
-            self.size(target).map(drop).ok_or_else(|| bad("refers to a type without size"))
+            self.size(target)
+                .map(drop)
+                .ok_or_else(|| bad("refers to a type without size"))
         };
         let size = ty.size_or_type;
         match ty.kind {
@@ -203,20 +208,29 @@ impl<'a> Btf<'a> {
             FLOAT if matches!(size, 2..=16) => Ok(()),
             ENUM | ENUM64 if matches!(size, 1 | 2 | 4 | 8) => {
                 let step = if ty.kind == ENUM { 2 } else { 3 };
-                let named = (0..ty.count as usize).all(|at| self.text(ty.word(at * step)).is_some());
-                if named { Ok(()) } else { Err(bad("has a value without proper name")) }
+                let named =
+                    (0..ty.count as usize).all(|at| self.text(ty.word(at * step)).is_some());
+                if named {
+                    Ok(())
+                } else {
+                    Err(bad("has a value without proper name"))
+                }
             }
             PTR => plain(size),
             TYPEDEF | VOLATILE | CONST | RESTRICT | TYPE_TAG => {
                 plain(size)?;
-                self.resolve(size).map(drop).ok_or_else(|| bad("refers to itself"))
+                self.resolve(size)
+                    .map(drop)
+                    .ok_or_else(|| bad("refers to itself"))
             }
             FWD => Ok(()),
             ARRAY => {
                 let (element, _) = ty.array();
                 plain(ty.word(1))?;
                 sized(element)?;
-                self.size(id as u32).map(drop).ok_or_else(|| bad("is too large"))
+                self.size(id as u32)
+                    .map(drop)
+                    .ok_or_else(|| bad("is too large"))
             }
             STRUCT | UNION if size <= limits::BTF_STRUCT_BYTES => {
                 for member in ty.members() {
@@ -231,7 +245,8 @@ impl<'a> Btf<'a> {
             FUNC_PROTO => {
                 plain(size)?;
                 for parameter in 0..ty.count as usize {
-                    self.text(ty.word(parameter * 2)).ok_or_else(|| bad("has a bad parameter"))?;
+                    self.text(ty.word(parameter * 2))
+                        .ok_or_else(|| bad("has a bad parameter"))?;
                     plain(ty.word(parameter * 2 + 1))?;
                 }
                 Ok(())
@@ -259,8 +274,12 @@ impl<'a> Btf<'a> {
             return Err(bad("lies outside"));
         }
         // The last member may be an array of unknown length: size 0.
-        let bytes = self.size(member.type_id).ok_or_else(|| bad("has no size"))?;
-        let (_, ty) = self.resolve(member.type_id).ok_or_else(|| bad("has no type"))?;
+        let bytes = self
+            .size(member.type_id)
+            .ok_or_else(|| bad("has no size"))?;
+        let (_, ty) = self
+            .resolve(member.type_id)
+            .ok_or_else(|| bad("has no type"))?;
         if member.bits > 0
             && (!matches!(ty.kind, INT | ENUM | ENUM64) || bytes > 8 || member.bits > bytes * 8)
         {
@@ -268,127 +287,26 @@ impl<'a> Btf<'a> {
         }
         Ok(())
     }
-
-    /// The section again, fit for the kernel: sizes and offsets of data sections filled in from the object, functions
-    /// that are not exported called static, what is external replaced; `names` are added to the strings.
-    /// Returns it with the offsets of the names.
-    pub(super) fn rewrite(
-        &self,
-        layout: &Layout<'_>,
-        names: &[String],
-    ) -> (Vec<u8>, Vec<u32>) {
-        let mut types = Vec::new();
-        for ty in self.types.iter().skip(1) {
-            self.rewrite_type(ty, layout, &mut types);
-        }
-        let mut strings = self.strings.to_vec();
-        let offsets = names
-            .iter()
-            .map(|name| {
-                // The section is part of an object of bounded size.
-                let offset = strings.len() as u32;
-                strings.extend_from_slice(name.as_bytes());
-                strings.push(0);
-                offset
-            })
-            .collect();
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + types.len() + strings.len());
-        bytes.extend_from_slice(&MAGIC.to_le_bytes());
-        bytes.extend_from_slice(&[1, 0]);
-        let lengths = [types.len() as u32, types.len() as u32, strings.len() as u32];
-        for word in [HEADER_BYTES as u32, 0, lengths[0], lengths[1], lengths[2]] {
-            bytes.extend_from_slice(&word.to_le_bytes());
-        }
-        bytes.extend_from_slice(&types);
-        bytes.extend_from_slice(&strings);
-        (bytes, offsets)
-    }
-
-    fn rewrite_type(&self, ty: &Type<'_>, layout: &Layout<'_>, out: &mut Vec<u8>) {
-        let mut push = |words: &[u32]| {
-            for word in words {
-                out.extend_from_slice(&word.to_le_bytes());
-            }
-        };
-        let name = self.text(ty.name).unwrap_or_default();
-        // Stands for what the kernel does not take, in as many bytes as needed: a number of four bytes.
-        let placeholder = [0, INT << 24, 4, 32];
-        match ty.kind {
-            FUNC => {
-                let linkage = match ty.count {
-                    EXTERNAL => 1,
-                    1 if layout.hidden.contains(&name) => 0,
-                    other => other.min(1),
-                };
-                push(&[ty.name, FUNC << 24 | linkage, ty.size_or_type]);
-            }
-            VAR if ty.word(0) >= EXTERNAL || self.size(ty.size_or_type).is_none() => push(&placeholder),
-            VAR => push(&[ty.name, VAR << 24, ty.size_or_type, ty.word(0)]),
-            DATASEC => {
-                let entries = (0..ty.count as usize).map(|at| ty.word(at * 3));
-                let variables: Option<Vec<_>> = entries
-                    .map(|id| {
-                        let variable = self.get(id).filter(|variable| variable.kind == VAR)?;
-                        let bytes = self.size(variable.size_or_type)?;
-                        let internal = variable.word(0) < EXTERNAL;
-                        internal.then_some((id, self.text(variable.name)?, bytes))
-                    })
-                    .collect();
-                let section = layout.sections.get(name).filter(|size| **size > 0);
-                let (Some(variables), Some(size)) = (variables, section) else {
-                    return push(&placeholder);
-                };
-                let mut rows = Vec::new();
-                for (at, (id, variable, bytes)) in variables.into_iter().enumerate() {
-                    let static_offset = ty.word(at * 3 + 1);
-                    let offset = layout.symbols.get(&(name, variable)).copied();
-                    rows.push((offset.unwrap_or(static_offset), id, bytes));
-                }
-                // The kernel wants them ascending and apart.
-                rows.sort_unstable();
-                let mut end = 0;
-                let fits = rows.iter().all(|(offset, _, bytes)| {
-                    let apart = *offset >= end;
-                    end = offset.saturating_add(*bytes);
-                    apart && end <= *size
-                });
-                if !fits {
-                    return push(&placeholder);
-                }
-                push(&[ty.name, DATASEC << 24 | rows.len() as u32, *size]);
-                for (offset, id, bytes) in rows {
-                    push(&[id, offset, bytes]);
-                }
-            }
-            _ => {
-                let flag = u32::from(ty.flag) << 31;
-                push(&[ty.name, flag | ty.kind << 24 | ty.count, ty.size_or_type]);
-                out.extend_from_slice(ty.rest);
-            }
-        }
-    }
-}
-
-/// What the object says of sections and symbols, by name.
-#[derive(Debug, Default)]
-pub(super) struct Layout<'a> {
-    /// Sizes of data sections.
-    pub(super) sections: HashMap<&'a str, u32>,
-    /// Offsets of variables by section and name.
-    pub(super) symbols: HashMap<(&'a str, &'a str), u32>,
-    /// Functions that are not exported.
-    pub(super) hidden: std::collections::HashSet<&'a str>,
 }
 
 fn read_types(bytes: &[u8]) -> Result<Vec<Type<'_>>, CompileError> {
-    let void =
-        Type { name: 0, kind: 0, count: 0, flag: false, size_or_type: 0, rest: &[] };
+    let void = Type {
+        name: 0,
+        kind: 0,
+        count: 0,
+        flag: false,
+        size_or_type: 0,
+        rest: &[],
+    };
     let mut types = vec![void];
     let mut open = bytes;
     while !open.is_empty() {
         let id = types.len();
         if id > limits::BTF_TYPES {
-            return Err(CompileError::Limit { what: "types", limit: limits::BTF_TYPES as u64 });
+            return Err(CompileError::Limit {
+                what: "types",
+                limit: limits::BTF_TYPES as u64,
+            });
         }
         let short = || malformed(format!("type {id} ends beyond the section"));
         let word = |offset| u32_at(open, offset).ok_or_else(short);
@@ -404,7 +322,14 @@ fn read_types(bytes: &[u8]) -> Result<Vec<Type<'_>>, CompileError> {
         };
         let end = 12 + rest;
         let rest = open.get(12..end).ok_or_else(short)?;
-        types.push(Type { name, kind, count, flag: info >> 31 == 1, size_or_type, rest });
+        types.push(Type {
+            name,
+            kind,
+            count,
+            flag: info >> 31 == 1,
+            size_or_type,
+            rest,
+        });
         open = &open[end..];
     }
     Ok(types)

@@ -13,8 +13,11 @@ const MAGIC: u16 = 0xeb9f;
 /// Header with the fields of CO-RE relocations.
 const HEADER_BYTES: u32 = 32;
 /// Where offset and length of each table stand in the header, and the words of a record that are known.
-const TABLES: [(Table, usize, usize); 3] =
-    [(Table::Functions, 8, 2), (Table::Lines, 16, 4), (Table::Core, 24, 4)];
+const TABLES: [(Table, usize, usize); 3] = [
+    (Table::Functions, 8, 2),
+    (Table::Lines, 16, 4),
+    (Table::Core, 24, 4),
+];
 
 fn malformed(what: impl Into<String>) -> CompileError {
     CompileError::Btf(format!("in .BTF.ext {}", what.into()))
@@ -68,8 +71,12 @@ impl BtfExt {
             }
             let field = |at| u32_at(bytes, at).ok_or_else(|| malformed("the header is cut off"));
             let (offset, length) = (field(at)?, field(at + 4)?);
-            let data = range(bytes, u64::from(header) + u64::from(offset), u64::from(length))
-                .ok_or_else(|| malformed("a table lies outside"))?;
+            let data = range(
+                bytes,
+                u64::from(header) + u64::from(offset),
+                u64::from(length),
+            )
+            .ok_or_else(|| malformed("a table lies outside"))?;
             *records = read(data, words, context, &sections)?;
             for (section, rows) in records.iter_mut() {
                 keep(table, *section, rows, context)?;
@@ -124,7 +131,7 @@ fn read(
     }
     let cut = || malformed("a table is cut off");
     let size = u32_at(data, 0).ok_or_else(cut)? as usize;
-    if size < words * 4 || size % 4 != 0 {
+    if size < words * 4 || !size.is_multiple_of(4) {
         return Err(malformed(format!("records have {size} bytes")));
     }
     let mut open = &data[4..];
@@ -136,10 +143,14 @@ fn read(
         open = &open[8 + rows.len()..];
         let name = text_at(context.btf.strings, name as usize)
             .ok_or_else(|| malformed("a section has no proper name"))?;
-        let Some(section) = sections.get(name) else { continue };
+        let Some(section) = sections.get(name) else {
+            continue;
+        };
         let of_section = records.entry(*section).or_default();
         of_section.extend(rows.chunks_exact(size).map(|row| {
-            (0..words).map(|word| u32_at(row, word * 4).unwrap_or_default()).collect::<Vec<u32>>()
+            (0..words)
+                .map(|word| u32_at(row, word * 4).unwrap_or_default())
+                .collect::<Vec<u32>>()
         }));
     }
     Ok(records)
@@ -160,9 +171,8 @@ fn keep(
         .collect();
     let holder = |row: &[u32]| {
         let offset = u64::from(row[0]);
-        kept.iter().find(|function| {
-            offset >= function.start && offset - function.start < function.size
-        })
+        kept.iter()
+            .find(|function| offset >= function.start && offset - function.start < function.size)
     };
     rows.retain(|row| u64::from(row[0]) % INSTRUCTION == 0 && holder(row).is_some());
     rows.sort_by_key(|row| row[0]);
@@ -177,8 +187,9 @@ fn keep(
         }
         Table::Lines => {
             rows.dedup_by_key(|row| row[0]);
-            let named =
-                |row: &Vec<u32>| context.btf.text(row[1]).is_some() && context.btf.text(row[2]).is_some();
+            let named = |row: &Vec<u32>| {
+                context.btf.text(row[1]).is_some() && context.btf.text(row[2]).is_some()
+            };
             if !rows.iter().all(named) {
                 return Err(malformed("a line has no text"));
             }

@@ -2,17 +2,23 @@
 
 /// The two bytes at `offset`.
 pub(super) fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(bytes.get(offset..)?.first_chunk().copied()?))
+    Some(u16::from_le_bytes(
+        bytes.get(offset..)?.first_chunk().copied()?,
+    ))
 }
 
 /// The four bytes at `offset`.
 pub(super) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(offset..)?.first_chunk().copied()?))
+    Some(u32::from_le_bytes(
+        bytes.get(offset..)?.first_chunk().copied()?,
+    ))
 }
 
 /// The eight bytes at `offset`.
 pub(super) fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(bytes.get(offset..)?.first_chunk().copied()?))
+    Some(u64::from_le_bytes(
+        bytes.get(offset..)?.first_chunk().copied()?,
+    ))
 }
 
 /// The text from `offset` to the next NUL.

@@ -32,7 +32,9 @@ pub fn check(object: &[u8]) -> Result<(), CompileError> {
         LITTLE_ENDIAN => {}
         BIG_ENDIAN => return Err(CompileError::BigEndian),
         other => {
-            return Err(CompileError::Malformed(format!("the ELF header has byte order {other}")));
+            return Err(CompileError::Malformed(format!(
+                "the ELF header has byte order {other}"
+            )));
         }
     }
     let kind = u16_at(object, 16).ok_or_else(truncated)?;
@@ -68,11 +70,20 @@ mod tests {
         assert_eq!(check(&[]), Err(CompileError::Empty));
         assert_eq!(check(b"#!/bin/sh\n"), Err(CompileError::NotElf));
         assert_eq!(check(&changed(0, 0)), Err(CompileError::NotElf));
-        assert_eq!(check(b"\x7fELF"), Err(CompileError::Truncated("the ELF header".into())));
-        assert_eq!(check(&bpf::COUNTER[..18]), Err(CompileError::Truncated("the ELF header".into())));
+        assert_eq!(
+            check(b"\x7fELF"),
+            Err(CompileError::Truncated("the ELF header".into()))
+        );
+        assert_eq!(
+            check(&bpf::COUNTER[..18]),
+            Err(CompileError::Truncated("the ELF header".into()))
+        );
         assert_eq!(check(&changed(4, 1)), Err(CompileError::Not64Bit));
         assert_eq!(check(&changed(5, 2)), Err(CompileError::BigEndian));
-        assert!(matches!(check(&changed(5, 7)), Err(CompileError::Malformed(_))));
+        assert!(matches!(
+            check(&changed(5, 7)),
+            Err(CompileError::Malformed(_))
+        ));
         assert_eq!(check(&changed(18, 62)), Err(CompileError::WrongMachine(62)));
         assert_eq!(check(&changed(16, 3)), Err(CompileError::NotRelocatable(3)));
     }

@@ -25,14 +25,22 @@ pub(super) fn check(btf: &Btf<'_>, record: [u32; 3], opcode: u8) -> Result<(), C
     if root == 0 || !btf.is_plain(root) {
         return Err(malformed("is of no type"));
     }
-    let access = btf.text(access).ok_or_else(|| malformed("accesses nothing"))?;
+    let access = btf
+        .text(access)
+        .ok_or_else(|| malformed("accesses nothing"))?;
     let parts = access
         .split(':')
-        .map(|part| part.parse().ok().filter(|index| *index <= limits::CORE_INDEX))
+        .map(|part| {
+            part.parse()
+                .ok()
+                .filter(|index| *index <= limits::CORE_INDEX)
+        })
         .collect::<Option<Vec<usize>>>()
         .filter(|parts| parts.len() <= limits::CORE_ACCESSORS)
         .ok_or_else(|| malformed("has a bad access string"))?;
-    let (_, ty) = btf.resolve(root).ok_or_else(|| malformed("is of no type"))?;
+    let (_, ty) = btf
+        .resolve(root)
+        .ok_or_else(|| malformed("is of no type"))?;
     match kind {
         TYPE_ID_LOCAL..=TYPE_SIZE => Ok(()),
         ENUM_EXISTS | ENUM_VALUE => match (ty.kind, parts.as_slice()) {

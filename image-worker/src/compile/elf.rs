@@ -48,7 +48,8 @@ pub(super) enum Role {
 impl Role {
     fn of(name: &str, executable: bool, size: u64) -> Self {
         let family = |prefix: &str| {
-            name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            name.strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
         if executable {
             return match (size, family(".text")) {
@@ -167,10 +168,17 @@ impl<'a> Elf<'a> {
             return Err(malformed("it has no section names"));
         }
         if usize::from(count) > limits::SECTIONS {
-            return Err(CompileError::Limit { what: "sections", limit: limits::SECTIONS as u64 });
+            return Err(CompileError::Limit {
+                what: "sections",
+                limit: limits::SECTIONS as u64,
+            });
         }
-        let table = range(bytes, headers, u64::from(count) * SECTION_HEADER_BYTES as u64)
-            .ok_or_else(|| truncated("the section table"))?;
+        let table = range(
+            bytes,
+            headers,
+            u64::from(count) * SECTION_HEADER_BYTES as u64,
+        )
+        .ok_or_else(|| truncated("the section table"))?;
         if headers % 8 != 0 {
             return Err(malformed("the section table is not aligned"));
         }
@@ -187,9 +195,13 @@ impl<'a> Elf<'a> {
             .collect::<Result<Vec<_>, _>>()?;
         check_roles(&sections)?;
 
-        let mut tables =
-            sections.iter().enumerate().filter(|(_, section)| section.kind == TYPE_SYMBOLS);
-        let (symbol_table, table) = tables.next().ok_or_else(|| malformed("it has no symbols"))?;
+        let mut tables = sections
+            .iter()
+            .enumerate()
+            .filter(|(_, section)| section.kind == TYPE_SYMBOLS);
+        let (symbol_table, table) = tables
+            .next()
+            .ok_or_else(|| malformed("it has no symbols"))?;
         if tables.next().is_some() {
             return Err(malformed("it has more than one symbol table"));
         }
@@ -197,12 +209,23 @@ impl<'a> Elf<'a> {
         let relocations = relocations(&sections, symbol_table, symbols.len())?;
         // `headers` was found to lie inside, hence fits.
         let headers = headers as usize;
-        Ok(Self { bytes, sections, symbols, headers, names, symbol_table, relocations })
+        Ok(Self {
+            bytes,
+            sections,
+            symbols,
+            headers,
+            names,
+            symbol_table,
+            relocations,
+        })
     }
 
     /// The only section with this role, if there is one.
     pub(super) fn with_role(&self, role: Role) -> Option<(usize, &Section<'a>)> {
-        self.sections.iter().enumerate().find(|(_, section)| section.role == role)
+        self.sections
+            .iter()
+            .enumerate()
+            .find(|(_, section)| section.role == role)
     }
 
     /// The relocations of a section by offset.
@@ -212,8 +235,14 @@ impl<'a> Elf<'a> {
 
     /// The license as the author wrote it; empty when there is none.
     pub(super) fn license(&self) -> String {
-        let data = self.with_role(Role::License).map_or(&[][..], |(_, section)| section.data);
-        let end = data.iter().position(|byte| *byte == 0).unwrap_or(data.len()).min(NAME_BYTES);
+        let data = self
+            .with_role(Role::License)
+            .map_or(&[][..], |(_, section)| section.data);
+        let end = data
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(data.len())
+            .min(NAME_BYTES);
         String::from_utf8_lossy(&data[..end]).into_owned()
     }
 }
@@ -230,12 +259,23 @@ fn section<'a>(
     let (kind, size) = (word(4), long(32));
     if kind == 0 {
         let empty: &[u8] = &[];
-        return Ok(Section { name: "", role: Role::Other, kind, size: 0, data: empty, link: 0, info: 0 });
+        return Ok(Section {
+            name: "",
+            role: Role::Other,
+            kind,
+            size: 0,
+            data: empty,
+            link: 0,
+            info: 0,
+        });
     }
     let name = text_at(names, word(0) as usize)
         .ok_or_else(|| malformed(format!("section {index} has no name")))?;
     if name.len() > NAME_BYTES {
-        return Err(CompileError::Limit { what: "bytes in a section name", limit: NAME_BYTES as u64 });
+        return Err(CompileError::Limit {
+            what: "bytes in a section name",
+            limit: NAME_BYTES as u64,
+        });
     }
     let data = if kind == TYPE_NO_BITS {
         &[]
@@ -243,7 +283,15 @@ fn section<'a>(
         range(bytes, long(24), size).ok_or_else(|| truncated(format!("section \"{name}\"")))?
     };
     let role = Role::of(name, long(8) & FLAG_EXECUTABLE != 0, size);
-    Ok(Section { name, role, kind, size, data, link: word(40), info: word(44) })
+    Ok(Section {
+        name,
+        role,
+        kind,
+        size,
+        data,
+        link: word(40),
+        info: word(44),
+    })
 }
 
 fn check_roles(sections: &[Section<'_>]) -> Result<(), CompileError> {
@@ -256,7 +304,9 @@ fn check_roles(sections: &[Section<'_>]) -> Result<(), CompileError> {
         }
         match section.role {
             Role::Other => {}
-            Role::ZeroData if section.kind == TYPE_NO_BITS => zeroes = zeroes.saturating_add(section.size),
+            Role::ZeroData if section.kind == TYPE_NO_BITS => {
+                zeroes = zeroes.saturating_add(section.size)
+            }
             Role::ZeroData => return Err(malformed(format!("section \"{name}\" has contents"))),
             _ if section.kind == TYPE_NO_BITS => {
                 return Err(malformed(format!("section \"{name}\" has no contents")));
@@ -265,7 +315,10 @@ fn check_roles(sections: &[Section<'_>]) -> Result<(), CompileError> {
         }
     }
     if zeroes > OBJECT_BYTES {
-        return Err(CompileError::Limit { what: "bytes in .bss", limit: OBJECT_BYTES });
+        return Err(CompileError::Limit {
+            what: "bytes in .bss",
+            limit: OBJECT_BYTES,
+        });
     }
     Ok(())
 }
@@ -278,7 +331,10 @@ fn symbols<'a>(
         return Err(malformed("the symbol table ends within a symbol"));
     }
     if table.data.len() / SYMBOL_BYTES > limits::SYMBOLS {
-        return Err(CompileError::Limit { what: "symbols", limit: limits::SYMBOLS as u64 });
+        return Err(CompileError::Limit {
+            what: "symbols",
+            limit: limits::SYMBOLS as u64,
+        });
     }
     let names = sections
         .get(table.link as usize)
@@ -302,7 +358,11 @@ fn symbols<'a>(
             2 => SymbolKind::Function,
             3 => SymbolKind::Section,
             // An indirect function, which parsers take for a function.
-            10 => return Err(malformed(format!("symbol \"{name}\" is an indirect function"))),
+            10 => {
+                return Err(malformed(format!(
+                    "symbol \"{name}\" is an indirect function"
+                )));
+            }
             _ => SymbolKind::Other,
         };
         Ok(Symbol {
@@ -314,7 +374,12 @@ fn symbols<'a>(
             size: u64_at(entry, 16).unwrap_or_default(),
         })
     };
-    table.data.chunks_exact(SYMBOL_BYTES).enumerate().map(symbol).collect()
+    table
+        .data
+        .chunks_exact(SYMBOL_BYTES)
+        .enumerate()
+        .map(symbol)
+        .collect()
 }
 
 /// Relocations of code and of map definitions; those of type and debug information are of no use here.
@@ -337,13 +402,19 @@ fn relocations(
             continue;
         }
         if section.kind == TYPE_RELA {
-            return Err(malformed(format!("section \"{name}\" has relocations with addends")));
+            return Err(malformed(format!(
+                "section \"{name}\" has relocations with addends"
+            )));
         }
         if section.link as usize != symbol_table {
-            return Err(malformed(format!("section \"{name}\" refers to another symbol table")));
+            return Err(malformed(format!(
+                "section \"{name}\" refers to another symbol table"
+            )));
         }
         if !section.data.len().is_multiple_of(RELOCATION_BYTES) {
-            return Err(malformed(format!("section \"{name}\" ends within a relocation")));
+            return Err(malformed(format!(
+                "section \"{name}\" ends within a relocation"
+            )));
         }
         let of_target = found.entry(target).or_default();
         for entry in section.data.chunks_exact(RELOCATION_BYTES) {
@@ -352,10 +423,17 @@ fn relocations(
             let kind = u32_at(entry, 8).unwrap_or_default();
             let symbol = u32_at(entry, 12).unwrap_or_default() as usize;
             if symbol == 0 || symbol >= symbols {
-                return Err(malformed(format!("section \"{name}\" refers to symbol {symbol}")));
+                return Err(malformed(format!(
+                    "section \"{name}\" refers to symbol {symbol}"
+                )));
             }
-            if of_target.insert(offset, Relocation { kind, symbol }).is_some() {
-                return Err(malformed(format!("section \"{name}\" relocates {offset:#x} twice")));
+            if of_target
+                .insert(offset, Relocation { kind, symbol })
+                .is_some()
+            {
+                return Err(malformed(format!(
+                    "section \"{name}\" relocates {offset:#x} twice"
+                )));
             }
         }
     }

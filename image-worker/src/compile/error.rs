@@ -144,9 +144,10 @@ impl CompileError {
             Self::DuplicateProgram(_) => "name each program once".to_owned(),
             Self::ProgramsNotFound { suggestions, .. } => did_you_mean(suggestions),
             Self::KindMismatch { implied, .. } => format!("load it as {implied}"),
-            Self::GlobalNotFound { name, available } => {
-                did_you_mean(&super::select::similar(name, available.iter().map(String::as_str)))
-            }
+            Self::GlobalNotFound { name, available } => did_you_mean(&super::select::similar(
+                name,
+                available.iter().map(String::as_str),
+            )),
             Self::GlobalSize { expected, .. } => format!("give {expected} bytes"),
             Self::UnresolvedSymbol { .. } => {
                 "kernel functions, .ksyms and .kconfig variables are not supported; \
@@ -198,6 +199,11 @@ fn did_you_mean(suggestions: &[String]) -> String {
 
 impl From<CompileError> for Failure {
     fn from(error: CompileError) -> Self {
-        Failure::new(error.code(), error.stage(), error.to_string()).remedy(error.remedy())
+        let mut cause = error.to_string();
+        if cause.len() > crate::limits::CAUSE_BYTES {
+            cause.truncate(cause.floor_char_boundary(crate::limits::CAUSE_BYTES));
+            cause.push('…');
+        }
+        Failure::new(error.code(), error.stage(), cause).remedy(error.remedy())
     }
 }

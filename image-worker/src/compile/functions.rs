@@ -67,8 +67,10 @@ impl<'a> Functions<'a> {
             };
             let holder = &elf.sections[section];
             let name = symbol.name;
-            let inside =
-                symbol.value.checked_add(symbol.size).is_some_and(|end| end <= holder.size);
+            let inside = symbol
+                .value
+                .checked_add(symbol.size)
+                .is_some_and(|end| end <= holder.size);
             let whole = symbol.value % INSTRUCTION == 0 && symbol.size % INSTRUCTION == 0;
             if !holder.role.is_code() || !inside || !whole || symbol.size == 0 || name.is_empty() {
                 return Err(malformed(format!(
@@ -115,7 +117,9 @@ impl<'a> Functions<'a> {
     fn starting_at(&self, section: usize, start: i64) -> Option<usize> {
         let start = u64::try_from(start).ok()?;
         self.list
-            .binary_search_by_key(&(section, start), |function| (function.section, function.start))
+            .binary_search_by_key(&(section, start), |function| {
+                (function.section, function.start)
+            })
             .ok()
     }
 
@@ -153,11 +157,18 @@ impl<'a> Functions<'a> {
             }
         }
         self.check_distinct(program, &reached)?;
-        Ok(Reach { functions: reached, map_symbols })
+        Ok(Reach {
+            functions: reached,
+            map_symbols,
+        })
     }
 
     /// The linker tells callees apart by their offset alone, whatever their section.
-    fn check_distinct(&self, program: usize, reached: &BTreeSet<usize>) -> Result<(), CompileError> {
+    fn check_distinct(
+        &self,
+        program: usize,
+        reached: &BTreeSet<usize>,
+    ) -> Result<(), CompileError> {
         let mut offsets = BTreeSet::new();
         for index in reached.iter().filter(|index| **index != program) {
             let callee = self.get(*index);
@@ -176,20 +187,30 @@ impl<'a> Functions<'a> {
     /// Checks every instruction of a function that refers to something, and returns what it refers to.
     fn references(&self, elf: &Elf<'_>, index: usize) -> Result<Vec<Reference>, CompileError> {
         let function = self.get(index);
-        let scan = Scan { functions: self, elf, function };
+        let scan = Scan {
+            functions: self,
+            elf,
+            function,
+        };
         let relocations = elf.relocations(function.section);
         let expected = relocations.map_or(0, |relocations| {
             let range = function.start..function.end();
-            relocations.keys().filter(|offset| range.contains(offset)).count()
+            relocations
+                .keys()
+                .filter(|offset| range.contains(offset))
+                .count()
         });
         // `collect` has found the function to lie inside the section, which fits in memory.
-        let code = &elf.sections[function.section].data[function.start as usize..function.end() as usize];
+        let code =
+            &elf.sections[function.section].data[function.start as usize..function.end() as usize];
         let mut found = Vec::new();
         let mut used = 0;
         let mut offset = 0;
         while let Some(instruction) = code.get(offset..offset + INSTRUCTION as usize) {
             let at = function.start + offset as u64;
-            let relocation = relocations.and_then(|relocations| relocations.get(&at)).copied();
+            let relocation = relocations
+                .and_then(|relocations| relocations.get(&at))
+                .copied();
             let ins = Instruction {
                 source: instruction[1] >> 4,
                 offset: i16::from_le_bytes([instruction[2], instruction[3]]),
@@ -265,7 +286,9 @@ impl Scan<'_, '_> {
         if ins.source != PSEUDO_NONE {
             return Err(self.malformed("refers to a descriptor or an address by number"));
         }
-        let Some(relocation) = relocation else { return Ok(None) };
+        let Some(relocation) = relocation else {
+            return Ok(None);
+        };
         let symbol = &self.elf.symbols[relocation.symbol];
         if relocation.kind != RELOCATE_ADDRESS {
             return Err(self.malformed("has a relocation of unknown kind"));
@@ -273,14 +296,12 @@ impl Scan<'_, '_> {
         let section = symbol.section.ok_or_else(|| self.unresolved(symbol.name))?;
         let holder = &self.elf.sections[section];
         let value = i64::try_from(symbol.value).map_err(|_| self.unresolved(symbol.name))?;
-        let target = value.checked_add(i64::from(ins.immediate)).unwrap_or(i64::MAX);
+        let target = value
+            .checked_add(i64::from(ins.immediate))
+            .unwrap_or(i64::MAX);
         match (holder.role, symbol.kind) {
-            (role, SymbolKind::Section) if role.is_code() => {
-                self.function_at(section, target)
-            }
-            (role, SymbolKind::Function) if role.is_code() => {
-                self.function_at(section, value)
-            }
+            (role, SymbolKind::Section) if role.is_code() => self.function_at(section, target),
+            (role, SymbolKind::Function) if role.is_code() => self.function_at(section, value),
             (Role::Maps | Role::LegacyMaps, SymbolKind::Object | SymbolKind::None)
                 if ins.immediate == 0 =>
             {
@@ -328,7 +349,9 @@ impl Scan<'_, '_> {
         if relocation.kind != RELOCATE_CALL {
             return Err(self.malformed("has a relocation of unknown kind"));
         }
-        let section = symbol.section.filter(|section| self.elf.sections[*section].role.is_code());
+        let section = symbol
+            .section
+            .filter(|section| self.elf.sections[*section].role.is_code());
         let section = section.ok_or_else(|| self.unresolved(symbol.name))?;
         let value = i64::try_from(symbol.value).map_err(|_| self.unresolved(symbol.name))?;
         match symbol.kind {

@@ -35,14 +35,19 @@ pub(super) fn set(
         let place = object
             .maps
             .values_mut()
-            .find(|map| map.symbol_index().is_none() && Some(map.section_index()) == variable.section)
+            .find(|map| {
+                map.symbol_index().is_none() && Some(map.section_index()) == variable.section
+            })
             .and_then(|map| {
                 let start = usize::try_from(variable.value).ok()?;
                 let end = start.checked_add(global.bytes.len())?;
                 map.data_mut().get_mut(start..end)
             });
         let place = place.ok_or_else(|| {
-            CompileError::Malformed(format!("variable \"{}\" lies outside its section", global.name))
+            CompileError::Malformed(format!(
+                "variable \"{}\" lies outside its section",
+                global.name
+            ))
         })?;
         place.copy_from_slice(&global.bytes);
     }
@@ -53,6 +58,8 @@ fn variables<'e, 'a>(elf: &'e Elf<'a>) -> impl Iterator<Item = &'e super::elf::S
     elf.symbols.iter().filter(|symbol| {
         symbol.kind == SymbolKind::Object
             && !symbol.name.is_empty()
-            && symbol.section.is_some_and(|section| elf.sections[section].role.is_data())
+            && symbol
+                .section
+                .is_some_and(|section| elf.sections[section].role.is_data())
     })
 }

@@ -3,7 +3,6 @@
 use super::bytes::u32_at;
 use super::elf::{Elf, Role, SymbolKind};
 use super::error::CompileError;
-use super::btf::Btf;
 use crate::limits;
 use aya_obj::generated::bpf_map_type::*;
 use aya_obj::maps::PinningType;
@@ -38,7 +37,9 @@ const WITHOUT_TYPES: [u32; 14] = [
 /// Checks what the parser takes on trust.
 pub(super) fn check(elf: &Elf<'_>) -> Result<(), CompileError> {
     if let Some((index, _)) = elf.with_role(Role::Maps)
-        && elf.relocations(index).is_some_and(|relocations| !relocations.is_empty())
+        && elf
+            .relocations(index)
+            .is_some_and(|relocations| !relocations.is_empty())
     {
         return Err(CompileError::Unsupported(
             "maps whose elements are set in the source (\".values = {…}\") are not supported: \
@@ -47,18 +48,26 @@ pub(super) fn check(elf: &Elf<'_>) -> Result<(), CompileError> {
         ));
     }
     for symbol in &elf.symbols {
-        let Some(section) = symbol.section.map(|section| &elf.sections[section]) else { continue };
+        let Some(section) = symbol.section.map(|section| &elf.sections[section]) else {
+            continue;
+        };
         if section.role != Role::LegacyMaps || symbol.kind != SymbolKind::Object {
             continue;
         }
         let definition = super::bytes::range(section.data, symbol.value, symbol.size);
         let proper = LEGACY_BYTES.contains(&symbol.size) && !symbol.name.is_empty();
         let Some(definition) = definition.filter(|_| proper) else {
-            return Err(CompileError::Malformed(format!("map \"{}\" has no definition", symbol.name)));
+            return Err(CompileError::Malformed(format!(
+                "map \"{}\" has no definition",
+                symbol.name
+            )));
         };
         // Shorter definitions stand for zeroes behind their end.
         let mut pinning = [0; 4];
-        for (byte, value) in pinning.iter_mut().zip(definition.iter().skip(LEGACY_PINNING as usize)) {
+        for (byte, value) in pinning
+            .iter_mut()
+            .zip(definition.iter().skip(LEGACY_PINNING as usize))
+        {
             *byte = *value;
         }
         if u32_at(&pinning, 0).is_none_or(|pinning| pinning > 1) {
@@ -81,21 +90,28 @@ pub(super) struct Maps {
 /// Plans all maps of the object: those with a definition in the order of definition, then data sections.
 pub(super) fn plan(
     elf: &Elf<'_>,
-    btf: Option<&Btf<'_>>,
+    data_sections: &HashMap<&str, u32>,
     object: &Object,
 ) -> Result<Maps, CompileError> {
     let place = |map: &Map| {
         let symbol = map.symbol_index().and_then(|index| elf.symbols.get(index));
-        (map.symbol_index().is_none(), map.section_index(), symbol.map(|symbol| symbol.value))
+        (
+            map.symbol_index().is_none(),
+            map.section_index(),
+            symbol.map(|symbol| symbol.value),
+        )
     };
     let mut ordered: Vec<(&String, &Map)> = object.maps.iter().collect();
     ordered.sort_by_key(|(name, map)| (place(map), *name));
-    let mut maps = Maps { plans: Vec::new(), slots: HashMap::new() };
+    let mut maps = Maps {
+        plans: Vec::new(),
+        slots: HashMap::new(),
+    };
     for (name, map) in ordered {
         let mut plan = if map.symbol_index().is_some() {
             defined(name, map)?
         } else {
-            data(elf, btf, map)
+            data(elf, data_sections, map)
         };
         if let Some(inner) = map.inner() {
             // The template first: whoever creates the maps in order has it when the outer one needs it.
@@ -108,7 +124,10 @@ pub(super) fn plan(
         maps.plans.push(plan);
     }
     if maps.plans.len() > limits::MAPS {
-        return Err(CompileError::Limit { what: "maps", limit: limits::MAPS as u64 });
+        return Err(CompileError::Limit {
+            what: "maps",
+            limit: limits::MAPS as u64,
+        });
     }
     Ok(maps)
 }
@@ -148,15 +167,12 @@ fn defined(name: &str, map: &Map) -> Result<MapPlan, CompileError> {
     })
 }
 
-fn data(elf: &Elf<'_>, btf: Option<&Btf<'_>>, map: &Map) -> MapPlan {
+fn data(elf: &Elf<'_>, data_sections: &HashMap<&str, u32>, map: &Map) -> MapPlan {
     // Maps without symbol are made of data sections, which the parser found in this table.
     let section = &elf.sections[map.section_index()];
     let read_only = section.role == Role::ReadOnlyData;
     let contents = map.data();
     let zeroes = contents.iter().all(|byte| *byte == 0);
-    let described = btf.filter(|btf| {
-        btf.data_section(section.name).is_some()
-    });
     MapPlan {
         name: section.name.to_owned(),
         map_type: BPF_MAP_TYPE_ARRAY as u32,
@@ -165,7 +181,7 @@ fn data(elf: &Elf<'_>, btf: Option<&Btf<'_>>, map: &Map) -> MapPlan {
         max_entries: 1,
         flags: if read_only { READ_ONLY_FOR_PROGRAMS } else { 0 },
         btf_key_type_id: 0,
-        btf_value_type_id: described.and_then(|btf| btf.data_section(section.name)).unwrap_or(0),
+        btf_value_type_id: data_sections.get(section.name).copied().unwrap_or(0),
         pin_by_name: false,
         internal: true,
         // The kernel's maps begin as zeroes.

@@ -1,8 +1,9 @@
 //! Object file to load plan.
 //!
 //! The steps, each in its own file: is it an object ([`check`](mod@check)), what is in it (`elf`, `functions`, `btf`,
-//! `btf_ext`, `core`), what is asked for (`select`, `sections`), a form that aya-obj takes (`normalise`), values of
-//! globals (`globals`), maps (`maps`), relocation by aya-obj (`relocate`), and the plan (`plan`).
+//! `btf_ext`, `core`), what is asked for (`select`, `sections`), a form that aya-obj takes (`normalise`,
+//! `btf_rewrite`), values of globals (`globals`), maps (`maps`), relocation by aya-obj (`relocate`), and the plan
+//! (`plan`).
 //!
 //! Everything that the file says is checked before aya-obj sees it: aya-obj indexes, multiplies and recurses by what
 //! it reads. No descriptor, no system call and no state is involved, except that the kernel's own types are read when
@@ -10,6 +11,7 @@
 
 mod btf;
 mod btf_ext;
+mod btf_rewrite;
 mod bytes;
 pub mod check;
 mod core;
@@ -27,6 +29,7 @@ mod select;
 
 pub use error::CompileError;
 pub use kernel_btf::{KernelBtf, RunningKernel};
+pub(crate) use select::similar;
 
 use ipc::messages::failure::Failure;
 use ipc::messages::program::{GlobalValue, ProgramRequest};

@@ -5,12 +5,13 @@
 //! a neutral name of the right family, unique by its index, and every other section is taken out of the table. The
 //! file keeps its layout: names, BTF and .BTF.ext are appended, headers are pointed at them.
 
-use super::btf::{Btf, Layout};
+use super::btf::Btf;
 use super::btf_ext::BtfExt;
+use super::btf_rewrite::Layout;
 use super::elf::{Elf, Role, SECTION_HEADER_BYTES, SymbolKind};
 use super::error::CompileError;
 use super::functions::Functions;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 const SYMBOL_BYTES: usize = 24;
 const TYPE_REL: u32 = 9;
@@ -19,21 +20,26 @@ const ABSOLUTE: u16 = 0xfff1;
 
 /// The rewritten object.
 #[derive(Debug)]
-pub(super) struct Normalised {
+pub(super) struct Normalised<'a> {
     /// An ELF file.
     pub(super) bytes: Vec<u8>,
     /// Whether the kernel's types are needed.
     pub(super) needs_kernel_btf: bool,
+    /// Types of data sections by name.
+    pub(super) data_sections: HashMap<&'a str, u32>,
 }
 
 /// Rewrites `elf`, keeping the sections that hold a function of `kept`, and all maps and data.
-pub(super) fn normalise(
+pub(super) fn normalise<'a>(
     elf: &Elf<'_>,
     functions: &Functions<'_>,
-    btf: Option<&Btf<'_>>,
+    btf: Option<&'a Btf<'_>>,
     kept: &BTreeSet<usize>,
-) -> Result<Normalised, CompileError> {
-    let code: BTreeSet<usize> = kept.iter().map(|index| functions.get(*index).section).collect();
+) -> Result<Normalised<'a>, CompileError> {
+    let code: BTreeSet<usize> = kept
+        .iter()
+        .map(|index| functions.get(*index).section)
+        .collect();
     let new_names: BTreeMap<usize, String> = elf
         .sections
         .iter()
@@ -43,12 +49,20 @@ pub(super) fn normalise(
 
     let ext = match (btf, elf.with_role(Role::BtfExt)) {
         (Some(btf), Some((_, section))) => {
-            let context = super::btf_ext::Context { elf, btf, functions, kept };
+            let context = super::btf_ext::Context {
+                elf,
+                btf,
+                functions,
+                kept,
+            };
             Some(BtfExt::choose(section.data, &context)?)
         }
         _ => None,
     };
-    let code_names: Vec<String> = code.iter().filter_map(|index| new_names.get(index).cloned()).collect();
+    let code_names: Vec<String> = code
+        .iter()
+        .filter_map(|index| new_names.get(index).cloned())
+        .collect();
     let rewritten = btf.map(|btf| btf.rewrite(&layout(elf, functions), &code_names));
 
     let mut image = Image::new(elf);
@@ -64,14 +78,24 @@ pub(super) fn normalise(
     }
     image.hide_symbols_without_map(elf);
     let needs_kernel_btf = ext.as_ref().is_some_and(BtfExt::has_core_relocations);
-    if let (Some((blob, offsets)), Some((index, _))) = (rewritten, elf.with_role(Role::Btf)) {
-        image.replace(index, &blob);
-        let offsets = code.iter().copied().zip(offsets).collect();
+    if let (Some(rewritten), Some((index, _))) = (&rewritten, elf.with_role(Role::Btf)) {
+        image.replace(index, &rewritten.bytes);
+        let offsets = code
+            .iter()
+            .copied()
+            .zip(rewritten.name_offsets.iter().copied())
+            .collect();
         if let (Some(ext), Some((index, _))) = (ext, elf.with_role(Role::BtfExt)) {
             image.replace(index, &ext.to_bytes(&offsets));
         }
     }
-    Ok(Normalised { bytes: image.finish(elf.names), needs_kernel_btf })
+    Ok(Normalised {
+        bytes: image.finish(elf.names),
+        needs_kernel_btf,
+        data_sections: rewritten
+            .map(|rewritten| rewritten.data_sections)
+            .unwrap_or_default(),
+    })
 }
 
 /// The name under which a section is kept, if it is.
@@ -94,7 +118,11 @@ fn new_name(index: usize, role: Role, code: &BTreeSet<usize>) -> Option<String> 
 
 fn layout<'a>(elf: &Elf<'a>, functions: &Functions<'a>) -> Layout<'a> {
     let mut layout = Layout::default();
-    for section in elf.sections.iter().filter(|section| !section.role.is_code()) {
+    for section in elf
+        .sections
+        .iter()
+        .filter(|section| !section.role.is_code())
+    {
         let size = u32::try_from(section.size).unwrap_or_default();
         layout.sections.entry(section.name).or_insert(size);
     }
@@ -106,8 +134,11 @@ fn layout<'a>(elf: &Elf<'a>, functions: &Functions<'a>) -> Layout<'a> {
             layout.symbols.insert((section.name, symbol.name), value);
         }
     }
-    layout.hidden =
-        functions.all().filter(|(_, function)| function.hidden).map(|(_, function)| function.name).collect();
+    layout.hidden = functions
+        .all()
+        .filter(|(_, function)| function.hidden)
+        .map(|(_, function)| function.name)
+        .collect();
     layout
 }
 
@@ -175,7 +206,9 @@ impl Image {
     /// The parser takes every symbol of a section of old-style maps for a map, that of the section itself included.
     fn hide_symbols_without_map(&mut self, elf: &Elf<'_>) {
         let table = super::bytes::u64_at(&self.bytes, self.header(elf.symbol_table) + 24);
-        let Some(table) = table.and_then(|offset| usize::try_from(offset).ok()) else { return };
+        let Some(table) = table.and_then(|offset| usize::try_from(offset).ok()) else {
+            return;
+        };
         for (index, symbol) in elf.symbols.iter().enumerate() {
             let in_maps = symbol
                 .section

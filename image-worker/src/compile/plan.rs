@@ -41,20 +41,31 @@ pub(super) fn plan(
         .iter()
         .map(|index| functions.reach(&elf, *index))
         .collect::<Result<Vec<_>, _>>()?;
-    let kept: BTreeSet<usize> = reaches.iter().flat_map(|reach| &reach.functions).copied().collect();
+    let kept: BTreeSet<usize> = reaches
+        .iter()
+        .flat_map(|reach| &reach.functions)
+        .copied()
+        .collect();
     maps::check(&elf)?;
-    let btf = elf.with_role(Role::Btf).map(|(_, section)| Btf::parse(section.data)).transpose()?;
+    let btf = elf
+        .with_role(Role::Btf)
+        .map(|(_, section)| Btf::parse(section.data))
+        .transpose()?;
 
     let normalised = normalise::normalise(&elf, &functions, btf.as_ref(), &kept)?;
     let mut object = relocate::parse(&normalised, &functions, &kept)?;
     globals::set(&elf, &mut object, request.globals)?;
-    let maps = maps::plan(&elf, btf.as_ref(), &object)?;
+    let maps = maps::plan(&elf, &normalised.data_sections, &object)?;
     relocate::relocate_types(&mut object, &normalised, kernel)?;
     relocate::relocate_maps(&elf, &mut object, &maps, &reaches)?;
 
     let mut programs = Vec::with_capacity(selected.len());
-    for (((request, index), facts), reach) in
-        request.programs.iter().zip(selected).zip(facts).zip(&reaches)
+    for (((request, index), facts), reach) in request
+        .programs
+        .iter()
+        .zip(selected)
+        .zip(facts)
+        .zip(&reaches)
     {
         let section = elf.sections[functions.get(index).section].name;
         let function = relocate::link(&mut object, &functions, index)?;
@@ -92,13 +103,17 @@ fn program(
     });
     let lines = &function.line_info.line_info;
     let starts: BTreeSet<u32> = lines.iter().map(|line| line.insn_off).collect();
-    let covered = functions.iter().all(|function| starts.contains(&function.insn_off));
+    let covered = functions
+        .iter()
+        .all(|function| starts.contains(&function.insn_off));
     let line_info = (complete && covered && !lines.is_empty()).then(|| InfoTable {
         record_size: LINE_RECORD,
         records: function.line_info.line_info_bytes(),
     });
-    let has_target =
-        matches!(request.kind, ProgramKind::Fentry | ProgramKind::Fexit | ProgramKind::Lsm);
+    let has_target = matches!(
+        request.kind,
+        ProgramKind::Fentry | ProgramKind::Fexit | ProgramKind::Lsm
+    );
     let attach_function = request
         .attach_function
         .clone()

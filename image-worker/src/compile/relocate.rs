@@ -34,7 +34,7 @@ fn chain(error: &dyn Error) -> String {
 
 /// Parses the normalised object and throws out the functions that are not kept.
 pub(super) fn parse(
-    normalised: &Normalised,
+    normalised: &Normalised<'_>,
     functions: &Functions<'_>,
     kept: &BTreeSet<usize>,
 ) -> Result<Object, CompileError> {
@@ -44,7 +44,9 @@ pub(super) fn parse(
     object.functions.retain(|key, _| keys.contains(key));
     object.programs.clear();
     // The parser makes maps of empty data sections too.
-    object.maps.retain(|_, map| map.symbol_index().is_some() || map.value_size() > 0);
+    object
+        .maps
+        .retain(|_, map| map.symbol_index().is_some() || map.value_size() > 0);
     Ok(object)
 }
 
@@ -56,13 +58,17 @@ fn key(functions: &Functions<'_>, index: usize) -> (usize, u64) {
 /// Fits types and field offsets: the object's to what kernels accept, the program's to the running kernel.
 pub(super) fn relocate_types(
     object: &mut Object,
-    normalised: &Normalised,
+    normalised: &Normalised<'_>,
     kernel: &mut dyn KernelBtf,
 ) -> Result<(), CompileError> {
-    object.fixup_and_sanitize_btf(&FEATURES).map_err(|error| CompileError::Btf(chain(&error)))?;
+    object
+        .fixup_and_sanitize_btf(&FEATURES)
+        .map_err(|error| CompileError::Btf(chain(&error)))?;
     if normalised.needs_kernel_btf {
         let types = kernel.types()?;
-        object.relocate_btf(types).map_err(|error| CompileError::Relocation(chain(&error)))?;
+        object
+            .relocate_btf(types)
+            .map_err(|error| CompileError::Relocation(chain(&error)))?;
     }
     Ok(())
 }
@@ -75,8 +81,8 @@ pub(super) fn relocate_maps(
     reaches: &[Reach],
 ) -> Result<(), CompileError> {
     let known: BTreeSet<usize> = object.maps.values().filter_map(Map::symbol_index).collect();
-    let used = reaches.iter().flat_map(|reach| &reach.map_symbols);
-    if let Some(unknown) = used.filter(|symbol| !known.contains(symbol)).next() {
+    let mut used = reaches.iter().flat_map(|reach| &reach.map_symbols);
+    if let Some(unknown) = used.find(|symbol| !known.contains(symbol)) {
         return Err(CompileError::Malformed(format!(
             "\"{}\" is used as a map and has no definition",
             elf.symbols[*unknown].name
@@ -94,7 +100,11 @@ pub(super) fn relocate_maps(
 }
 
 fn sections(object: &Object) -> HashSet<usize> {
-    object.functions.keys().map(|(section, _)| *section).collect()
+    object
+        .functions
+        .keys()
+        .map(|(section, _)| *section)
+        .collect()
 }
 
 /// Puts one program and all that it calls into one function.
@@ -109,13 +119,16 @@ pub(super) fn link(
     let sections = sections(object);
     // The linker replaces a program by its linked form, in which others must not find it.
     let apart = object.functions.get(&key).ok_or_else(missing)?.clone();
-    object.programs = std::iter::once((name.to_owned(), aya_obj::Program {
-        license: object.license.clone(),
-        kernel_version: None,
-        section: aya_obj::ProgramSection::SchedClassifier,
-        section_index: key.0,
-        address: key.1,
-    }))
+    object.programs = std::iter::once((
+        name.to_owned(),
+        aya_obj::Program {
+            license: object.license.clone(),
+            kernel_version: None,
+            section: aya_obj::ProgramSection::SchedClassifier,
+            section_index: key.0,
+            address: key.1,
+        },
+    ))
     .collect();
     let linked = object.relocate_calls(&sections);
     let function = object.functions.insert(key, apart).ok_or_else(missing)?;
@@ -124,7 +137,10 @@ pub(super) fn link(
 }
 
 /// The instructions as the kernel reads them, without descriptors, and where the descriptors of maps go.
-pub(super) fn encode(instructions: &[bpf_insn], maps: usize) -> Result<(Vec<u8>, Vec<MapSlot>), CompileError> {
+pub(super) fn encode(
+    instructions: &[bpf_insn],
+    maps: usize,
+) -> Result<(Vec<u8>, Vec<MapSlot>), CompileError> {
     let mut bytes = Vec::with_capacity(instructions.len() * 8);
     let mut slots = Vec::new();
     let mut second_half = false;
@@ -134,11 +150,16 @@ pub(super) fn encode(instructions: &[bpf_insn], maps: usize) -> Result<(Vec<u8>,
         let is_load = !second_half && instruction.code == LOAD_IMMEDIATE_64;
         second_half = is_load;
         if is_load && matches!(source, PSEUDO_MAP_FD | PSEUDO_MAP_VALUE) {
-            let map = u32::try_from(immediate).ok().filter(|map| (*map as usize) < maps);
+            let map = u32::try_from(immediate)
+                .ok()
+                .filter(|map| (*map as usize) < maps);
             let map = map.ok_or_else(|| {
                 CompileError::Relocation(format!("instruction {index} refers to no map"))
             })?;
-            slots.push(MapSlot { instruction: index as u32, map });
+            slots.push(MapSlot {
+                instruction: index as u32,
+                map,
+            });
             immediate = 0;
         }
         bytes.push(instruction.code);

@@ -53,7 +53,10 @@ pub(super) fn implied(section: &str) -> Option<ProgramKind> {
     if OTHERS.iter().any(|other| name.starts_with(other)) {
         return None;
     }
-    KINDS.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, kind)| *kind)
+    KINDS
+        .iter()
+        .find(|(prefix, _)| name.starts_with(prefix))
+        .map(|(_, kind)| *kind)
 }
 
 /// Kinds that may be declared for one another's sections.
@@ -71,11 +74,18 @@ pub(super) fn facts(section: &str, declared: ProgramKind) -> Result<SectionFacts
     if let Some(implied) = implied(section)
         && family(implied) != family(declared)
     {
-        return Err(CompileError::KindMismatch { declared, section: section.to_owned(), implied });
+        return Err(CompileError::KindMismatch {
+            declared,
+            section: section.to_owned(),
+            implied,
+        });
     }
     let name = section.strip_prefix('?').unwrap_or(section);
     let (kind, target) = name.split_once('/').map_or((name, None), |(kind, target)| {
-        (kind, Some(target.to_owned()).filter(|target| !target.is_empty()))
+        (
+            kind,
+            Some(target.to_owned()).filter(|target| !target.is_empty()),
+        )
     });
     let mut variants = kind.split('.').skip(1);
     let sleepable = kind.ends_with(".s");
@@ -202,15 +212,40 @@ mod tests {
             ("xdp/cpumap", Xdp, (6, 35, 0), Some("cpumap")),
             ("tcx/ingress", Tcx, (3, 0, 0), Some("ingress")),
             ("classifier", Tc, (3, 0, 0), None),
-            ("tracepoint/syscalls/sys_enter_openat", Tracepoint, (5, 0, 0), Some("syscalls/sys_enter_openat")),
-            ("tp/sched/sched_switch", Tracepoint, (5, 0, 0), Some("sched/sched_switch")),
+            (
+                "tracepoint/syscalls/sys_enter_openat",
+                Tracepoint,
+                (5, 0, 0),
+                Some("syscalls/sys_enter_openat"),
+            ),
+            (
+                "tp/sched/sched_switch",
+                Tracepoint,
+                (5, 0, 0),
+                Some("sched/sched_switch"),
+            ),
             ("kprobe/do_unlinkat", Kprobe, (2, 0, 0), Some("do_unlinkat")),
             ("kprobe.multi/tcp_*", Kprobe, (2, 42, 0), Some("tcp_*")),
             ("uprobe", Uprobe, (2, 0, 0), None),
-            ("uprobe.s//bin/bash:readline", Uprobe, (2, 0, 1 << 4), Some("/bin/bash:readline")),
+            (
+                "uprobe.s//bin/bash:readline",
+                Uprobe,
+                (2, 0, 1 << 4),
+                Some("/bin/bash:readline"),
+            ),
             ("uretprobe/", Uretprobe, (2, 0, 0), None),
-            ("fentry/tcp_connect", Fentry, (26, 24, 0), Some("tcp_connect")),
-            ("fexit.s/tcp_connect", Fexit, (26, 25, 1 << 4), Some("tcp_connect")),
+            (
+                "fentry/tcp_connect",
+                Fentry,
+                (26, 24, 0),
+                Some("tcp_connect"),
+            ),
+            (
+                "fexit.s/tcp_connect",
+                Fexit,
+                (26, 25, 1 << 4),
+                Some("tcp_connect"),
+            ),
             ("lsm/file_open", Lsm, (29, 27, 0), Some("file_open")),
         ] {
             let found = facts(section, declared).expect(section);

@@ -19,10 +19,16 @@ pub(super) fn select(
         return Err(CompileError::TooManyPrograms);
     }
     let mut seen = BTreeSet::new();
-    if let Some(twice) = requests.iter().find(|request| !seen.insert(request.name.as_str())) {
+    if let Some(twice) = requests
+        .iter()
+        .find(|request| !seen.insert(request.name.as_str()))
+    {
         return Err(CompileError::DuplicateProgram(twice.name.clone()));
     }
-    let available: BTreeSet<&str> = functions.programs().map(|(_, function)| function.name).collect();
+    let available: BTreeSet<&str> = functions
+        .programs()
+        .map(|(_, function)| function.name)
+        .collect();
     let missing: BTreeSet<&str> = seen.difference(&available).copied().collect();
     if !missing.is_empty() {
         let mut suggestions: Vec<String> = Vec::new();
@@ -43,8 +49,9 @@ pub(super) fn select(
     requests
         .iter()
         .map(|request| {
-            let mut of_name =
-                functions.programs().filter(|(_, function)| function.name == request.name);
+            let mut of_name = functions
+                .programs()
+                .filter(|(_, function)| function.name == request.name);
             match (of_name.next(), of_name.next()) {
                 (Some((index, _)), None) => Ok(index),
                 _ => Err(CompileError::Malformed(format!(
@@ -66,5 +73,9 @@ pub(crate) fn similar<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
         .collect();
     scored.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(right.1)));
     scored.dedup_by(|left, right| left.1 == right.1);
-    scored.into_iter().take(limits::SUGGESTIONS).map(|(_, name)| name.to_owned()).collect()
+    scored
+        .into_iter()
+        .take(limits::SUGGESTIONS)
+        .map(|(_, name)| name.to_owned())
+        .collect()
 }

@@ -1,0 +1,223 @@
+//! The actor that does the work.
+//!
+//! Owns the running kernel's types (once an object needed them) and the sending half of the link to the loader.
+//! Receives the API worker's requests, one at a time: whoever reads that link waits for [`Message::Request`] to be
+//! answered before it reads on, so the socket bounds what waits. Sends each plan, or why there is none, to the loader,
+//! and an answer to the API worker. Supervised by [`crate::conductor::Conductor`], which ends when this actor ends.
+
+use crate::compile::{self, KernelBtf, RunningKernel};
+use crate::symbols::{self, Query};
+use crate::{input, limits, seal};
+use ipc::link::{Envelope, LinkError, Sender};
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::image::{ImageReply, ImageRequest, PlanDelivery};
+use ipc::messages::loader::Ticket;
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use std::os::fd::{AsFd as _, OwnedFd};
+use tracing::{debug, info};
+
+/// The actor.
+#[derive(Debug)]
+pub struct Compiler;
+
+/// The way to one incarnation of the loader.
+#[derive(Clone, Debug)]
+pub struct Loader {
+    /// Which incarnation.
+    pub generation: u32,
+    /// The sending half of the link.
+    pub sender: Sender<PlanDelivery>,
+}
+
+/// What it is told.
+#[derive(Debug)]
+pub enum Message {
+    /// A loader can be sent plans.
+    LoaderUp(Loader),
+    /// That incarnation of the loader cannot any more.
+    LoaderDown(u32),
+    /// The API worker asks; the port hears when the answer is sent.
+    Request(Envelope<ImageRequest>, Sender<ImageReply>, RpcReplyPort<()>),
+    /// Nobody has needed the kernel's types since this many requests: give the memory back.
+    Idle(u64),
+}
+
+/// What it owns.
+#[derive(Debug, Default)]
+pub struct State {
+    kernel: RunningKernel,
+    loader: Option<Loader>,
+    /// Requests so far.
+    requests: u64,
+}
+
+impl Actor for Compiler {
+    type Msg = Message;
+    type State = State;
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<Message>, (): ()) -> Result<State, ActorProcessingErr> {
+        Ok(State::default())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::LoaderUp(loader) => state.loader = Some(loader),
+            Message::LoaderDown(generation) => {
+                if state
+                    .loader
+                    .as_ref()
+                    .is_some_and(|loader| loader.generation == generation)
+                {
+                    state.loader = None;
+                }
+            }
+            Message::Request(envelope, api, done) => {
+                state.requests += 1;
+                let request_id = envelope.request_id;
+                let reply = state.answer(envelope).await;
+                // An API worker that is gone needs no answer; its reader finds out and says so.
+                if let Err(error) = api.send(request_id, &reply, &[]).await {
+                    debug!(%error, "answer not sent");
+                }
+                // Nobody waits any more when the reader has ended.
+                let _ = done.send(());
+                if state.kernel.is_loaded() {
+                    let requests = state.requests;
+                    myself.send_after(limits::KERNEL_TYPES_IDLE, move || Message::Idle(requests));
+                }
+            }
+            Message::Idle(requests) => {
+                if requests == state.requests {
+                    state.kernel.forget();
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    async fn answer(&mut self, envelope: Envelope<ImageRequest>) -> ImageReply {
+        let Envelope {
+            message,
+            mut descriptors,
+            ..
+        } = envelope;
+        // The permission table demands exactly one descriptor of both requests.
+        let Some(file) = descriptors.pop() else {
+            let cause = "the request has no file beside it";
+            return ImageReply::Failed(Failure::new(
+                FailureCode::InvalidArgument,
+                Stage::Request,
+                cause,
+            ));
+        };
+        match message {
+            ImageRequest::Compile {
+                ticket,
+                programs,
+                globals,
+            } => {
+                let request = compile::Request {
+                    programs: &programs,
+                    globals: &globals,
+                };
+                self.compile(ticket, &request, file).await
+            }
+            ImageRequest::ResolveSymbol {
+                target,
+                function,
+                offset,
+            } => {
+                let query = Query {
+                    target: &target,
+                    function: &function,
+                    offset,
+                };
+                match symbols::resolve(file.as_fd(), &query) {
+                    Ok(file_offset) => ImageReply::Symbol { file_offset },
+                    Err(failure) => ImageReply::Failed(failure),
+                }
+            }
+            ImageRequest::Hello(_) => ImageReply::Failed(Failure::new(
+                FailureCode::Internal,
+                Stage::Request,
+                "a second greeting",
+            )),
+        }
+    }
+
+    async fn compile(
+        &mut self,
+        ticket: Ticket,
+        request: &compile::Request<'_>,
+        file: OwnedFd,
+    ) -> ImageReply {
+        let Some(loader) = self.loader.clone() else {
+            return ImageReply::Failed(loader_is_gone());
+        };
+        let sent = match sealed_plan(&file, request, &mut self.kernel) {
+            Ok(plan) => {
+                info!(
+                    ticket,
+                    bytes = plan.length,
+                    programs = request.programs.len(),
+                    "compiled"
+                );
+                let delivery = PlanDelivery::Plan {
+                    ticket,
+                    length: plan.length,
+                    digest: plan.digest,
+                };
+                loader
+                    .sender
+                    .send(0, &delivery, &[plan.memory.as_fd()])
+                    .await
+            }
+            Err(failure) => {
+                info!(ticket, %failure, "no plan");
+                loader
+                    .sender
+                    .send(0, &PlanDelivery::NoPlan { ticket, failure }, &[])
+                    .await
+            }
+        };
+        match sent {
+            Ok(()) => ImageReply::Delivered,
+            Err(LinkError::Unsendable(error)) => ImageReply::Failed(Failure::new(
+                FailureCode::ResourceExhausted,
+                Stage::Compile,
+                format!("the result cannot be sent: {error}"),
+            )),
+            Err(error) => {
+                debug!(%error, "loader is gone");
+                self.loader = None;
+                ImageReply::Failed(loader_is_gone())
+            }
+        }
+    }
+}
+
+fn sealed_plan(
+    file: &OwnedFd,
+    request: &compile::Request<'_>,
+    kernel: &mut dyn KernelBtf,
+) -> Result<seal::SealedPlan, Failure> {
+    let object = input::read_object(file)?;
+    seal::seal(&compile::compile(&object, request, kernel)?)
+}
+
+fn loader_is_gone() -> Failure {
+    Failure::new(
+        FailureCode::Unavailable,
+        Stage::Compile,
+        "the loader worker is being restarted",
+    )
+    .remedy("retry")
+}

@@ -1,0 +1,260 @@
+//! The actor that keeps the worker's links.
+//!
+//! Owns the link to the supervisor and the readers of the links to API worker and loader. Receives the supervisor's
+//! words and what becomes of each link. Sends `Serving`, `PeerFault` and `Drained` to the supervisor, and the loader's
+//! comings and goings to [`Compiler`], its one child. Supervised by the supervisor process: when this actor ends, the
+//! process ends.
+
+use crate::compiler::{Compiler, Loader, Message as Work};
+use crate::limits::DRAIN;
+use ipc::link::{self, Envelope, LinkError, Receiver, Sender};
+use ipc::messages::image::{ImageReply, ImageRequest, PlanDelivery, PlanReceipt};
+use ipc::messages::supervision::{Control, Status};
+use ipc::role::Role;
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use std::os::fd::OwnedFd;
+use tokio::task::JoinHandle;
+use tracing::{debug, warn};
+
+/// The actor.
+#[derive(Debug)]
+pub struct Conductor;
+
+/// What it starts with.
+#[derive(Debug)]
+pub struct Arguments {
+    /// This incarnation.
+    pub generation: u32,
+    /// To the supervisor.
+    pub sender: Sender<Status>,
+    /// From the supervisor.
+    pub receiver: Receiver<Control>,
+}
+
+/// What it hears.
+#[derive(Debug)]
+pub enum Event {
+    /// The supervisor speaks.
+    Control(Envelope<Control>),
+    /// The supervisor is gone, and with it the reason to live.
+    Orphaned,
+    /// The link to a peer ended.
+    PeerLost {
+        /// Which.
+        peer: Role,
+        /// Its incarnation.
+        generation: u32,
+        /// What it did, when it broke the protocol.
+        fault: Option<String>,
+    },
+}
+
+/// A link that is read.
+#[derive(Debug)]
+struct Reader {
+    generation: u32,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What it owns.
+#[derive(Debug)]
+pub struct State {
+    generation: u32,
+    supervisor: Sender<Status>,
+    compiler: ActorRef<Work>,
+    api: Option<Reader>,
+    loader: Option<Reader>,
+}
+
+impl Actor for Conductor {
+    type Msg = Event;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Event>,
+        arguments: Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let (compiler, _) = Actor::spawn_linked(None, Compiler, (), myself.get_cell()).await?;
+        tokio::spawn(hear_supervisor(arguments.receiver, myself));
+        Ok(State {
+            generation: arguments.generation,
+            supervisor: arguments.sender,
+            compiler,
+            api: None,
+            loader: None,
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Event>,
+        event: Event,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            Event::Control(envelope) => state.obey(&myself, envelope).await?,
+            Event::Orphaned => myself.stop(Some("the supervisor is gone".to_owned())),
+            Event::PeerLost {
+                peer,
+                generation,
+                fault,
+            } => {
+                state.forget(peer, generation);
+                if let Some(fault) = fault {
+                    warn!(%peer, generation, fault, "peer broke the protocol");
+                    let status = Status::PeerFault {
+                        peer,
+                        generation,
+                        fault,
+                    };
+                    state.supervisor.send(0, &status, &[]).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Event>,
+        event: SupervisionEvent,
+        _: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        if let SupervisionEvent::ActorFailed(_, error) = event {
+            warn!(%error, "compiler failed");
+            myself.stop(Some("the compiler failed".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    async fn obey(
+        &mut self,
+        myself: &ActorRef<Event>,
+        envelope: Envelope<Control>,
+    ) -> Result<(), ActorProcessingErr> {
+        match envelope.message {
+            Control::Activate => self.supervisor.send(0, &Status::Serving, &[]).await?,
+            Control::PeerUp { peer, generation } => {
+                // The permission table demands exactly one descriptor.
+                if let Some(socket) = envelope.descriptors.into_iter().next() {
+                    self.connect(myself, peer, generation, socket);
+                }
+            }
+            Control::PeerDown { peer, generation } => self.forget(peer, generation),
+            Control::Stop => {
+                // No new request is read, the one in work is finished.
+                self.api = None;
+                if let Err(error) = self.compiler.drain_and_wait(Some(DRAIN)).await {
+                    warn!(%error, "stopped in the middle of a request");
+                }
+                self.supervisor.send(0, &Status::Drained, &[]).await?;
+                myself.stop(None);
+            }
+            other => debug!(?other, "not for the image worker"),
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self, myself: &ActorRef<Event>, peer: Role, generation: u32, socket: OwnedFd) {
+        let (own, conductor, compiler) = (self.generation, myself.clone(), self.compiler.clone());
+        let slot = match peer {
+            Role::Api => &mut self.api,
+            Role::Loader => &mut self.loader,
+            other => return debug!(%other, "no peer of the image worker"),
+        };
+        // A peer may be slow to greet: the supervisor must be heard meanwhile.
+        let task = tokio::spawn(async move {
+            let ended = if peer == Role::Api {
+                hear_api(socket, own, compiler).await
+            } else {
+                hear_loader(socket, own, generation, compiler).await
+            };
+            let fault = ended
+                .err()
+                .filter(LinkError::is_fault)
+                .map(|error| error.to_string());
+            // The conductor is gone only when the process ends.
+            let _ = conductor.cast(Event::PeerLost {
+                peer,
+                generation,
+                fault,
+            });
+        });
+        *slot = Some(Reader { generation, task });
+    }
+
+    fn forget(&mut self, peer: Role, generation: u32) {
+        let slot = match peer {
+            Role::Api => &mut self.api,
+            Role::Loader => &mut self.loader,
+            _ => return,
+        };
+        if slot
+            .as_ref()
+            .is_some_and(|reader| reader.generation == generation)
+        {
+            *slot = None;
+            if peer == Role::Loader {
+                // The compiler is gone only when the process ends.
+                let _ = self.compiler.cast(Work::LoaderDown(generation));
+            }
+        }
+    }
+}
+
+async fn hear_supervisor(mut receiver: Receiver<Control>, conductor: ActorRef<Event>) {
+    loop {
+        let event = match receiver.receive().await {
+            Ok(Some(envelope)) => Event::Control(envelope),
+            Ok(None) | Err(_) => Event::Orphaned,
+        };
+        let last = matches!(event, Event::Orphaned);
+        if conductor.cast(event).is_err() || last {
+            return;
+        }
+    }
+}
+
+/// Reads requests, each when the one before it is answered.
+async fn hear_api(
+    socket: OwnedFd,
+    generation: u32,
+    compiler: ActorRef<Work>,
+) -> Result<(), LinkError> {
+    let (sender, mut receiver, _): (Sender<ImageReply>, Receiver<ImageRequest>, _) =
+        link::establish(socket, Role::Image, generation, Role::Api).await?;
+    while let Some(envelope) = receiver.receive().await? {
+        let answered = compiler
+            .call(|done| Work::Request(envelope, sender.clone(), done), None)
+            .await;
+        if answered.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Greets the loader, lets the compiler have it, and waits for its end: it has nothing else to say.
+async fn hear_loader(
+    socket: OwnedFd,
+    own: u32,
+    generation: u32,
+    compiler: ActorRef<Work>,
+) -> Result<(), LinkError> {
+    let (sender, mut receiver, _): (Sender<PlanDelivery>, Receiver<PlanReceipt>, _) =
+        link::establish(socket, Role::Image, own, Role::Loader).await?;
+    // The compiler is gone only when the process ends.
+    let _ = compiler.cast(Work::LoaderUp(Loader { generation, sender }));
+    while receiver.receive().await?.is_some() {}
+    Ok(())
+}

@@ -1,0 +1,405 @@
+//! Finds where in the file of a program or library a function begins: a user probe is put at an offset in a file.
+//!
+//! The file is read at positions, table by table; it is never mapped and never read as a whole.
+
+use crate::compile::similar;
+use crate::input::{regular_file_size, unreadable};
+use crate::limits;
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use object::elf::{
+    FileHeader32, FileHeader64, PF_X, PN_XNUM, PT_LOAD, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB,
+    STB_LOCAL, STT_FUNC, STT_GNU_IFUNC,
+};
+use object::read::elf::{FileHeader, ProgramHeader as _, SectionHeader as _, Sym as _};
+use object::{Endianness, FileKind, ReadCache, ReadCacheOps};
+use rustix::io::pread;
+use std::os::fd::BorrowedFd;
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'q> {
+    /// What the user calls the binary.
+    pub target: &'q str,
+    /// The function.
+    pub function: &'q str,
+    /// Added to its address.
+    pub offset: u64,
+}
+
+impl Query<'_> {
+    fn failure(&self, code: FailureCode, cause: &str) -> Failure {
+        Failure::new(code, Stage::Resolve, format!("{}: {cause}", self.target))
+    }
+
+    fn malformed(&self, what: &str) -> Failure {
+        self.failure(FailureCode::InvalidArgument, what)
+            .remedy("the target must be an ELF program or shared library")
+    }
+}
+
+/// The offset in `file` at which a probe on the function sits.
+pub fn resolve(file: BorrowedFd<'_>, query: &Query<'_>) -> Result<u64, Failure> {
+    let file = Positioned {
+        file,
+        position: 0,
+        length: regular_file_size(file, Stage::Resolve)?,
+    };
+    let headers = ReadCache::new(file);
+    let kind = FileKind::parse(&headers).map_err(|_| query.malformed("it is not an ELF file"))?;
+    match kind {
+        FileKind::Elf64 => search::<FileHeader64<Endianness>>(file, &headers, query),
+        FileKind::Elf32 => search::<FileHeader32<Endianness>>(file, &headers, query),
+        _ => Err(query.malformed("it is not an ELF file")),
+    }
+}
+
+type Headers<'f> = ReadCache<Positioned<'f>>;
+
+/// A function symbol with the name looked for.
+struct Found {
+    address: u64,
+    local: bool,
+    indirect: bool,
+}
+
+fn search<H: FileHeader<Endian = Endianness>>(
+    file: Positioned<'_>,
+    data: &Headers<'_>,
+    query: &Query<'_>,
+) -> Result<u64, Failure> {
+    let bad = |_| query.malformed("its ELF headers are malformed");
+    let header = H::parse(data).map_err(bad)?;
+    let endian = header.endian().map_err(bad)?;
+    // Numbers that do not fit the header stand elsewhere and have no bound; no program has as many sections.
+    let extended = header.e_shnum(endian) == 0 && header.e_shoff(endian).into() != 0;
+    if extended || header.e_phnum(endian) == PN_XNUM {
+        return Err(query.malformed("it has too many sections"));
+    }
+    let sections = header.section_headers(endian, data).map_err(bad)?;
+    let mut names = Vec::new();
+    let mut found = Vec::new();
+    for wanted in [SHT_SYMTAB, SHT_DYNSYM] {
+        // There is at most one of each.
+        if let Some(section) = sections
+            .iter()
+            .find(|section| section.sh_type(endian) == wanted)
+        {
+            let strings = sections
+                .get(section.sh_link(endian) as usize)
+                .ok_or_else(|| query.malformed("its symbols have no names"))?;
+            let symbols = file.table(
+                query,
+                section.sh_offset(endian).into(),
+                section.sh_size(endian).into(),
+            )?;
+            let strings = file.table(
+                query,
+                strings.sh_offset(endian).into(),
+                strings.sh_size(endian).into(),
+            )?;
+            for symbol in symbols.chunks_exact(size_of::<H::Sym>()) {
+                let Ok((symbol, _)) = object::pod::from_bytes::<H::Sym>(symbol) else {
+                    continue;
+                };
+                let is_function = matches!(symbol.st_type(), STT_FUNC | STT_GNU_IFUNC);
+                if !is_function || symbol.st_shndx(endian) == SHN_UNDEF {
+                    continue;
+                }
+                let Some(name) = name_at(&strings, symbol.st_name(endian)) else {
+                    continue;
+                };
+                if name == query.function.as_bytes() {
+                    found.push(Found {
+                        address: symbol.st_value(endian).into(),
+                        local: symbol.st_bind() == STB_LOCAL,
+                        indirect: symbol.st_type() == STT_GNU_IFUNC,
+                    });
+                }
+            }
+            names.push((symbols, strings));
+        }
+        // The dynamic symbols are part of the others where there are others.
+        if !found.is_empty() {
+            break;
+        }
+    }
+    let Some(function) = choose(&found, query)? else {
+        let names = names
+            .iter()
+            .flat_map(|(symbols, strings)| function_names::<H>(endian, symbols, strings));
+        return Err(not_found(query, names));
+    };
+    let segments = header.program_headers(endian, data).map_err(bad)?;
+    let address = function.address.checked_add(query.offset);
+    segments
+        .iter()
+        .filter(|segment| segment.p_type(endian) == PT_LOAD && segment.p_flags(endian) & PF_X != 0)
+        .find_map(|segment| {
+            let within = address?.checked_sub(segment.p_vaddr(endian).into())?;
+            let inside = within < segment.p_filesz(endian).into();
+            inside
+                .then(|| within.checked_add(segment.p_offset(endian).into()))
+                .flatten()
+        })
+        .ok_or_else(|| {
+            let place = format!(
+                "function \"{}\"+{:#x} is not in its code",
+                query.function, query.offset
+            );
+            query
+                .failure(FailureCode::InvalidArgument, &place)
+                .remedy("use a smaller offset")
+        })
+}
+
+/// The one that is meant: an exported function before a local one.
+fn choose<'f>(found: &'f [Found], query: &Query<'_>) -> Result<Option<&'f Found>, Failure> {
+    let exported: Vec<&Found> = found.iter().filter(|found| !found.local).collect();
+    let candidates = if exported.is_empty() {
+        found.iter().collect()
+    } else {
+        exported
+    };
+    let Some(first) = candidates.first().copied() else {
+        return Ok(None);
+    };
+    if candidates
+        .iter()
+        .any(|other| other.address != first.address)
+    {
+        let cause = format!("it has several functions \"{}\"", query.function);
+        return Err(query
+            .failure(FailureCode::FailedPrecondition, &cause)
+            .remedy("give the offset in the file instead of the name"));
+    }
+    if first.indirect {
+        let cause = format!(
+            "\"{}\" is chosen among several implementations at run time",
+            query.function
+        );
+        return Err(query
+            .failure(FailureCode::FailedPrecondition, &cause)
+            .remedy("name the implementation, or give its offset in the file"));
+    }
+    Ok(Some(first))
+}
+
+fn not_found<'n>(query: &Query<'_>, names: impl Iterator<Item = &'n str>) -> Failure {
+    let mut names = names.peekable();
+    let stripped = names.peek().is_none();
+    let suggestions = similar(query.function, names);
+    let remedy = if stripped {
+        "it has no symbols: give the offset in the file instead of the name".to_owned()
+    } else if suggestions.is_empty() {
+        String::new()
+    } else {
+        format!("did you mean: {}?", suggestions.join(", "))
+    };
+    let cause = format!("function \"{}\" not found", query.function);
+    query.failure(FailureCode::NotFound, &cause).remedy(remedy)
+}
+
+fn function_names<'t, H: FileHeader<Endian = Endianness>>(
+    endian: Endianness,
+    symbols: &'t [u8],
+    strings: &'t [u8],
+) -> impl Iterator<Item = &'t str> {
+    symbols
+        .chunks_exact(size_of::<H::Sym>())
+        .filter_map(move |symbol| {
+            let (symbol, _) = object::pod::from_bytes::<H::Sym>(symbol).ok()?;
+            let is_here = symbol.st_type() == STT_FUNC && symbol.st_shndx(endian) != SHN_UNDEF;
+            let name = name_at(strings, symbol.st_name(endian)).filter(|_| is_here)?;
+            std::str::from_utf8(name)
+                .ok()
+                .filter(|name| name.len() <= ipc::limits::NAME_BYTES)
+        })
+}
+
+fn name_at(strings: &[u8], offset: u32) -> Option<&[u8]> {
+    let rest = strings.get(offset as usize..)?;
+    rest.get(..rest.iter().position(|byte| *byte == 0)?)
+}
+
+/// A file that is read at positions of its own: its owner shares the descriptor's position with us.
+#[derive(Clone, Copy)]
+struct Positioned<'f> {
+    file: BorrowedFd<'f>,
+    position: u64,
+    length: u64,
+}
+
+impl Positioned<'_> {
+    fn table(&self, query: &Query<'_>, offset: u64, size: u64) -> Result<Vec<u8>, Failure> {
+        if size > limits::SYMBOL_TABLE_BYTES {
+            return Err(query
+                .failure(
+                    FailureCode::ResourceExhausted,
+                    "its symbol table is too large to search",
+                )
+                .remedy("give the offset in the file instead of the name"));
+        }
+        if offset.checked_add(size).is_none_or(|end| end > self.length) {
+            return Err(query.malformed("it is truncated: its symbols lie beyond its end"));
+        }
+        // Checked against the bound just now.
+        let mut bytes = vec![0; size as usize];
+        let mut done = 0;
+        while done < bytes.len() {
+            match pread(self.file, &mut bytes[done..], offset + done as u64) {
+                Ok(0) => return Err(query.malformed("it became shorter while it was read")),
+                Ok(read) => done += read,
+                Err(error) => return Err(unreadable(Stage::Resolve, error)),
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+impl ReadCacheOps for Positioned<'_> {
+    fn len(&mut self) -> Result<u64, ()> {
+        Ok(self.length)
+    }
+
+    fn seek(&mut self, position: u64) -> Result<u64, ()> {
+        self.position = position;
+        Ok(position)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ()> {
+        let read = pread(self.file, buffer, self.position).map_err(drop)?;
+        self.position += read as u64;
+        Ok(read)
+    }
+
+    fn read_exact(&mut self, buffer: &mut [u8]) -> Result<(), ()> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match self.read(&mut buffer[done..])? {
+                0 => return Err(()),
+                read => done += read,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fs::File;
+    use std::io::Write as _;
+    use std::os::fd::AsFd as _;
+    use std::path::PathBuf;
+
+    /// A shared library of this process, and where its text is mapped: start address and offset in the file.
+    fn c_library() -> (PathBuf, u64, u64, u64) {
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
+        let line = maps
+            .lines()
+            .find(|line| line.contains("r-xp") && line.contains("/libc.so.6"))
+            .expect("a mapped C library");
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (start, end) = fields[0].split_once('-').expect("a range");
+        let number = |text| u64::from_str_radix(text, 16).expect("a number");
+        (
+            PathBuf::from(fields[5]),
+            number(start),
+            number(end),
+            number(fields[2]),
+        )
+    }
+
+    fn look_up(file: &File, function: &str, offset: u64) -> Result<u64, Failure> {
+        resolve(
+            file.as_fd(),
+            &Query {
+                target: "it",
+                function,
+                offset,
+            },
+        )
+    }
+
+    #[test]
+    fn offsets_are_those_at_which_the_running_library_is_mapped() {
+        let (path, start, end, offset) = c_library();
+        let file = File::open(path).expect("the C library");
+        for (name, address) in [
+            ("getpid", libc::getpid as *const () as u64),
+            ("malloc", libc::malloc as *const () as u64),
+            ("getenv", libc::getenv as *const () as u64),
+        ] {
+            assert!(
+                (start..end).contains(&address),
+                "{name} is not the library's own"
+            );
+            assert_eq!(
+                look_up(&file, name, 0),
+                Ok(address - start + offset),
+                "{name}"
+            );
+            assert_eq!(
+                look_up(&file, name, 4),
+                Ok(address - start + offset + 4),
+                "{name}+4"
+            );
+        }
+    }
+
+    #[test]
+    fn symbols_of_programs_are_found() {
+        let file = File::open("/proc/self/exe").expect("this program");
+        let size = file.metadata().expect("a size").len();
+        let offset = look_up(&file, "main", 0).expect("every program has main");
+        assert!(offset > 0 && offset < size);
+    }
+
+    #[test]
+    fn what_cannot_be_probed_is_refused() {
+        let (path, ..) = c_library();
+        let file = File::open(path).expect("the C library");
+        let failure = look_up(&file, "getpidd", 0).expect_err("no such function");
+        assert_eq!(failure.code, FailureCode::NotFound);
+        assert_eq!(failure.cause, "it: function \"getpidd\" not found");
+        assert!(failure.remedy.contains("getpid"), "{}", failure.remedy);
+        assert!(look_up(&file, "environ", 0).is_err(), "a variable");
+        let failure = look_up(&file, "getpid", 1 << 40).expect_err("far away");
+        assert_eq!(failure.code, FailureCode::InvalidArgument);
+        assert!(look_up(&file, "getpid", u64::MAX).is_err(), "overflow");
+        let failure = look_up(&file, "memcpy", 0).expect_err("chosen at run time");
+        assert_eq!(failure.code, FailureCode::FailedPrecondition);
+
+        let text = File::open(file!().trim_start_matches("image-worker/")).expect("this source");
+        assert_eq!(
+            look_up(&text, "main", 0).expect_err("text").cause,
+            "it: it is not an ELF file"
+        );
+        assert!(look_up(&File::open("/dev/null").expect("a device"), "main", 0).is_err());
+    }
+
+    #[test]
+    fn truncated_binaries_are_refused() {
+        let (path, ..) = c_library();
+        let whole = std::fs::read(path).expect("the C library");
+        for length in [0, 3, 16, 63, 64, 1000, whole.len() / 2, whole.len() - 1] {
+            let mut file = tempfile::tempfile().expect("a file");
+            file.write_all(&whole[..length]).expect("written");
+            assert!(look_up(&file, "getpid", 0).is_err(), "{length} bytes");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_it_panic(changes in proptest::collection::vec((0_usize..64, any::<u8>()), 1..6)) {
+            let mut bytes = bpf::COUNTER.to_vec();
+            for (at, value) in changes {
+                bytes[at] = value;
+            }
+            let mut file = tempfile::tempfile().expect("a file");
+            file.write_all(&bytes).expect("written");
+            let _ = look_up(&file, "xdp_count", 0);
+        }
+    }
+}

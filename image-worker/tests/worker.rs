@@ -1,0 +1,286 @@
+//! The worker's actors between a supervisor, an API worker and a loader that the test plays.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
+use image_worker::conductor::{Arguments, Conductor};
+use ipc::codec;
+use ipc::limits::FRAME_DEADLINE;
+use ipc::link::{self, Receiver, Sender};
+use ipc::messages::Message;
+use ipc::messages::failure::{Failure, FailureCode};
+use ipc::messages::image::{ImageReply, ImageRequest, PlanDelivery, PlanReceipt};
+use ipc::messages::program::{ProgramKind, ProgramRequest};
+use ipc::messages::supervision::{Control, Status};
+use ipc::plan::LoadPlan;
+use ipc::role::Role;
+use ractor::Actor as _;
+use sha2::{Digest as _, Sha256};
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+const GENERATION: u32 = 3;
+
+fn pair() -> (OwnedFd, OwnedFd) {
+    let (left, right) = UnixStream::pair().expect("sockets");
+    (left.into(), right.into())
+}
+
+struct Link<In, Out> {
+    sender: Sender<Out>,
+    receiver: Receiver<In>,
+    number: u64,
+}
+
+impl<In: Message, Out: Message> Link<In, Out> {
+    async fn to_image(socket: OwnedFd, role: Role) -> Self {
+        let (sender, receiver, hello) = link::establish(socket, role, 1, Role::Image)
+            .await
+            .expect("a link");
+        assert_eq!((hello.role, hello.generation), (Role::Image, GENERATION));
+        Self {
+            sender,
+            receiver,
+            number: 0,
+        }
+    }
+
+    async fn tell(&mut self, message: &Out, descriptors: &[std::os::fd::BorrowedFd<'_>]) {
+        self.number += 1;
+        self.sender
+            .send(self.number, message, descriptors)
+            .await
+            .expect("sent");
+    }
+
+    async fn hear(&mut self) -> (u64, In, Vec<OwnedFd>) {
+        let envelope = timeout(FRAME_DEADLINE, self.receiver.receive())
+            .await
+            .expect("in time");
+        let envelope = envelope.expect("a proper frame").expect("not closed");
+        (envelope.request_id, envelope.message, envelope.descriptors)
+    }
+}
+
+type Supervisor = Link<Status, Control>;
+type Api = Link<ImageReply, ImageRequest>;
+type Loader = Link<PlanDelivery, PlanReceipt>;
+
+/// A worker that serves, and its supervisor.
+async fn start() -> (Supervisor, JoinHandle<()>) {
+    let (ours, theirs) = pair();
+    let worker = tokio::spawn(link::establish::<Control, Status>(
+        theirs,
+        Role::Image,
+        GENERATION,
+        Role::Supervisor,
+    ));
+    let mut supervisor = Supervisor::to_image(ours, Role::Supervisor).await;
+    let (sender, receiver, _) = worker.await.expect("no panic").expect("a link");
+    let arguments = Arguments {
+        generation: GENERATION,
+        sender,
+        receiver,
+    };
+    let (_, life) = Conductor::spawn(None, Conductor, arguments)
+        .await
+        .expect("started");
+    supervisor.tell(&Control::Activate, &[]).await;
+    assert_eq!(supervisor.hear().await.1, Status::Serving);
+    (supervisor, life)
+}
+
+async fn connect<In: Message, Out: Message>(
+    supervisor: &mut Supervisor,
+    peer: Role,
+    generation: u32,
+) -> Link<In, Out> {
+    let (ours, theirs) = pair();
+    supervisor
+        .tell(&Control::PeerUp { peer, generation }, &[theirs.as_fd()])
+        .await;
+    drop(theirs);
+    Link::to_image(ours, peer).await
+}
+
+fn file_of(bytes: &[u8]) -> File {
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(bytes).expect("written");
+    file
+}
+
+fn compile(ticket: u64, program: &str) -> ImageRequest {
+    let program = ProgramRequest {
+        name: program.into(),
+        kind: ProgramKind::Xdp,
+        attach_function: None,
+    };
+    ImageRequest::Compile {
+        ticket,
+        programs: vec![program],
+        globals: vec![],
+    }
+}
+
+#[tokio::test]
+async fn plans_go_to_the_loader_and_answers_to_the_api_worker() {
+    let (mut supervisor, life) = start().await;
+    let mut loader: Loader = connect(&mut supervisor, Role::Loader, 1).await;
+    let mut api: Api = connect(&mut supervisor, Role::Api, 1).await;
+
+    let object = file_of(bpf::COUNTER);
+    api.tell(&compile(11, "xdp_count"), &[object.as_fd()]).await;
+    let (_, delivery, mut descriptors) = loader.hear().await;
+    let PlanDelivery::Plan {
+        ticket: 11,
+        length,
+        digest,
+    } = delivery
+    else {
+        panic!("no plan but {delivery:?}");
+    };
+    let mut bytes = Vec::new();
+    let mut memory = File::from(descriptors.pop().expect("a memfd"));
+    memory.rewind().expect("a beginning");
+    memory.read_to_end(&mut bytes).expect("readable");
+    assert_eq!(
+        (bytes.len() as u64, <[u8; 32]>::from(Sha256::digest(&bytes))),
+        (length, digest)
+    );
+    let plan: LoadPlan = codec::decode(&bytes).expect("a plan");
+    assert_eq!(plan.programs[0].name, "xdp_count");
+    let (request, reply, _) = api.hear().await;
+    assert_eq!((request, reply), (1, ImageReply::Delivered));
+
+    api.tell(&compile(12, "no_such_program"), &[object.as_fd()])
+        .await;
+    let (_, delivery, _) = loader.hear().await;
+    let PlanDelivery::NoPlan {
+        ticket: 12,
+        failure,
+    } = delivery
+    else {
+        panic!("a plan: {delivery:?}");
+    };
+    assert_eq!(failure.code, FailureCode::NotFound);
+    assert_eq!(api.hear().await.1, ImageReply::Delivered);
+
+    let library = File::open("/proc/self/exe").expect("this program");
+    let query = |function: &str| ImageRequest::ResolveSymbol {
+        target: "self".into(),
+        function: function.into(),
+        offset: 0,
+    };
+    api.tell(&query("main"), &[library.as_fd()]).await;
+    assert!(matches!(
+        api.hear().await.1,
+        ImageReply::Symbol { file_offset: 1.. }
+    ));
+    api.tell(&query("no such function"), &[library.as_fd()])
+        .await;
+    let ImageReply::Failed(Failure {
+        code: FailureCode::NotFound,
+        ..
+    }) = api.hear().await.1
+    else {
+        panic!("found");
+    };
+
+    supervisor.tell(&Control::Stop, &[]).await;
+    assert_eq!(supervisor.hear().await.1, Status::Drained);
+    timeout(FRAME_DEADLINE, life)
+        .await
+        .expect("ends")
+        .expect("no panic");
+}
+
+#[tokio::test]
+async fn without_loader_a_request_fails_and_can_be_retried() {
+    let (mut supervisor, _life) = start().await;
+    let mut api: Api = connect(&mut supervisor, Role::Api, 1).await;
+    let object = file_of(bpf::COUNTER);
+    let retryable = |reply: ImageReply| match reply {
+        ImageReply::Failed(failure) => failure.is_retryable(),
+        _ => false,
+    };
+    api.tell(&compile(1, "xdp_count"), &[object.as_fd()]).await;
+    assert!(retryable(api.hear().await.1), "no loader yet");
+
+    let loader: Loader = connect(&mut supervisor, Role::Loader, 1).await;
+    supervisor
+        .tell(
+            &Control::PeerDown {
+                peer: Role::Loader,
+                generation: 1,
+            },
+            &[],
+        )
+        .await;
+    drop(loader);
+    let mut loader: Loader = connect(&mut supervisor, Role::Loader, 2).await;
+    // The word about a former incarnation does not touch the present one.
+    supervisor
+        .tell(
+            &Control::PeerDown {
+                peer: Role::Loader,
+                generation: 1,
+            },
+            &[],
+        )
+        .await;
+    // Asks until the new loader is known: the links of peers come up independently.
+    loop {
+        api.tell(&compile(2, "xdp_count"), &[object.as_fd()]).await;
+        match api.hear().await.1 {
+            ImageReply::Delivered => break,
+            reply => assert!(retryable(reply)),
+        }
+    }
+    assert!(matches!(
+        loader.hear().await.1,
+        PlanDelivery::Plan { ticket: 2, .. }
+    ));
+}
+
+#[tokio::test]
+async fn a_peer_that_breaks_the_protocol_is_reported() {
+    let (mut supervisor, _life) = start().await;
+    let (ours, theirs) = pair();
+    let up = Control::PeerUp {
+        peer: Role::Api,
+        generation: 7,
+    };
+    supervisor.tell(&up, &[theirs.as_fd()]).await;
+    let mut socket = UnixStream::from(ours);
+    socket.write_all(&[0xff; 64]).expect("written");
+    let (_, status, _) = supervisor.hear().await;
+    assert!(
+        matches!(
+            status,
+            Status::PeerFault {
+                peer: Role::Api,
+                generation: 7,
+                ..
+            }
+        ),
+        "{status:?}"
+    );
+    // The worker itself goes on.
+    let _loader: Loader = connect(&mut supervisor, Role::Loader, 1).await;
+}
+
+#[tokio::test]
+async fn the_worker_ends_with_its_supervisor() {
+    let (supervisor, life) = start().await;
+    drop(supervisor);
+    timeout(FRAME_DEADLINE, life)
+        .await
+        .expect("ends")
+        .expect("no panic");
+}
