@@ -1,0 +1,147 @@
+//! `bpfmand`: the spawner and the supervisor of bpfman's workers.
+//!
+//! As root and with one thread it prepares what only root can ([`prepare`]), forks the spawner ([`spawner`]), which alone
+//! keeps privileges, and then gives up every one of its own. What remains is the supervisor: a process tree ([`tree`]) with
+//! an ordered start and stop, restarts, and links between workers.
+//!
+//! What is deliberately absent from the supervisor: client requests, bytecode, registry data. It is on no business path.
+
+pub mod limits;
+pub mod prepare;
+mod profile;
+pub mod spawner;
+pub mod tree;
+
+use clap::Parser;
+use prepare::flags::Flags;
+use prepare::notify::Notify;
+use prepare::users::Users;
+use prepare::{PrepareError, config, directories, lock, log, mounts, socket, workers};
+use ractor::Actor;
+use std::io::IsTerminal;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use tokio::sync::oneshot;
+use tree::Tree;
+
+/// Exit status after a wrong command line, as the established command line has it.
+const USAGE: u8 = 80;
+
+/// The whole life of `bpfmand`.
+pub fn run() -> ExitCode {
+    let flags = match Flags::try_parse() {
+        Ok(flags) => flags,
+        Err(error) => {
+            // Fails only when there is nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match prepare(&flags).and_then(serve) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bpfmand: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything that is done before there is a runtime, in its order. What it returns is all that the supervisor has left.
+fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
+    let (config, unknown) = config::read(flags.config.as_deref())?;
+    let spec = log::normalize(flags.log.as_deref().unwrap_or(&config.logging.level))?;
+    let mode = sandbox::mode::choose(flags.sandbox, std::io::stdin().is_terminal())?;
+    log::init(&spec, config.logging.format)?;
+    for key in unknown {
+        tracing::warn!("configuration: {key} is not known to this version and has no effect");
+    }
+    let uid = rustix::process::geteuid();
+    if !uid.is_root() {
+        return Err(PrepareError::NotRoot(uid.as_raw()));
+    }
+
+    let users = Users::look_up(flags.require_users)?;
+    for fallback in &users.fallbacks {
+        tracing::warn!("users: {fallback}");
+    }
+
+    directories::check_distinct([&flags.runtime_dir, &flags.state_dir, &flags.image_cache_dir])?;
+    let runtime = directories::prepare(&flags.runtime_dir, directories::Wanted::runtime())?;
+    let lock = lock::take(&runtime, &flags.runtime_dir)?;
+    directories::prepare(
+        &flags.state_dir,
+        directories::Wanted::private(&users.loader),
+    )?;
+    directories::prepare(
+        &flags.image_cache_dir,
+        directories::Wanted::private(&users.image),
+    )?;
+    mounts::bpffs(&runtime, &flags.runtime_dir, &users.loader)?;
+    mounts::tracefs();
+
+    let notify = Notify::connect(flags.notify_socket.as_deref());
+    let settings = workers::Settings::new(flags, &users, &spec);
+    let programs = workers::open(flags.worker_dir.as_deref(), &settings)?;
+    let listener = socket::listen(&runtime, &flags.runtime_dir, users.client_gid)?;
+    drop(runtime);
+
+    let spawner = spawner::fork(programs, &lock).map_err(PrepareError::Spawner)?;
+    let profile = profile::supervisor(
+        &users.supervisor,
+        &settings,
+        &lock,
+        &spawner,
+        &listener,
+        &notify,
+    )?;
+    let report = sandbox::enter(&profile, mode)?;
+    let (finished, outcome) = oneshot::channel();
+    let format = config.logging.format;
+    Ok(Prepared {
+        lock,
+        tree: tree::Arguments {
+            spawner,
+            listener,
+            notify,
+            settings,
+            report,
+            format,
+            finished,
+        },
+        outcome,
+    })
+}
+
+/// What is left of root's work.
+struct Prepared {
+    lock: OwnedFd,
+    tree: tree::Arguments,
+    outcome: oneshot::Receiver<()>,
+}
+
+/// Runs the tree to its end; true when it ended in order.
+fn serve(prepared: Prepared) -> Result<bool, PrepareError> {
+    let Prepared {
+        lock,
+        tree,
+        mut outcome,
+    } = prepared;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(PrepareError::Runtime)?;
+    let ended = runtime.block_on(async move {
+        let (_, tree) = Actor::spawn(None, Tree, tree)
+            .await
+            .map_err(std::io::Error::other)?;
+        tree.await.map_err(std::io::Error::other)
+    });
+    drop(lock);
+    ended.map_err(PrepareError::Runtime)?;
+    Ok(outcome.try_recv().is_ok())
+}

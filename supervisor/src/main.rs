@@ -1,0 +1,7 @@
+//! `bpfmand`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    supervisor::run()
+}

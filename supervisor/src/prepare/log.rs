@@ -1,0 +1,103 @@
+//! What is logged, and in which form.
+
+use serde::Deserialize;
+use std::io::IsTerminal;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Form of the log on standard error.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// What is wrong with a log specification.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// It is no specification.
+    #[error(transparent)]
+    Specification(#[from] sandbox::logging::LogError),
+    /// It passed the check, and yet is not understood.
+    #[error("log specification `{0}` is wrong")]
+    Unparsable(String),
+}
+
+/// A specification as users write it, in the spelling that the workers take.
+pub fn normalize(spec: &str) -> Result<String, SpecError> {
+    let level = |name: &str| match name {
+        "warning" => "warn".to_owned(),
+        "err" => "error".to_owned(),
+        name => name.to_owned(),
+    };
+    let directives: Vec<String> = spec
+        .split(',')
+        .map(str::trim)
+        .filter(|directive| !directive.is_empty())
+        .map(|directive| match directive.split_once('=') {
+            Some((component, name)) => format!("{component}={}", level(name)),
+            None => level(directive),
+        })
+        .collect();
+    let spec = directives.join(",");
+    sandbox::logging::check(&spec)?;
+    Ok(spec)
+}
+
+/// Sends what the specification selects to standard error. To be called once.
+pub fn init(spec: &str, format: Format) -> Result<(), SpecError> {
+    let mut targets: Targets = spec
+        .parse()
+        .map_err(|_| SpecError::Unparsable(spec.to_owned()))?;
+    if !spec.contains("ractor=") {
+        // Its spans say nothing that the lines inside them do not say.
+        targets = targets.with_target("ractor", tracing::Level::WARN);
+    }
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = match format {
+        Format::Text => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        Format::Json => layer.json().boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(targets)
+        .with(layer)
+        .try_init()
+        .map_err(|_| sandbox::logging::LogError::Twice.into())
+}
+
+/// Now, as it stands in front of log lines.
+pub fn timestamp() -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail; a clock before 1970 leaves the line without time.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut text));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_of_levels_are_taken() {
+        assert_eq!(
+            normalize("warning, loader=err").unwrap(),
+            "warn,loader=error"
+        );
+        assert_eq!(normalize("debug").unwrap(), "debug");
+    }
+
+    #[test]
+    fn what_the_workers_would_refuse_is_refused_at_once() {
+        for wrong in ["loud", "loader=", "=info", "3"] {
+            assert!(normalize(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The worker binaries, opened once, and the settings that each is started with.
+
+use super::PrepareError;
+use super::flags::Flags;
+use super::users::Users;
+use crate::spawner::table::Entry;
+use crate::spawner::{Program, Programs};
+use ipc::messages::helper::HelperKind;
+use ipc::role::Role;
+use rustix::fs::{FileType, Mode, OFlags};
+use sandbox::{Identity, WorkerArguments};
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+const STAGE: &str = "workers";
+
+/// Where packages install the workers.
+const INSTALLED: &str = "/usr/libexec/bpfman";
+
+/// Settings of every row, in the order of [`Entry::ALL`]; the generation is filled in by each start.
+#[derive(Clone, Debug)]
+pub struct Settings([WorkerArguments; Entry::ALL.len()]);
+
+impl Settings {
+    /// What follows from flags and users.
+    pub fn new(flags: &Flags, users: &Users, log: &str) -> Self {
+        Self(Entry::ALL.map(|entry| {
+            let (role, helper, identity) = match entry {
+                Entry::Loader => (Role::Loader, None, &users.loader),
+                Entry::Image => (Role::Image, None, &users.image),
+                Entry::Api => (Role::Api, None, &users.api),
+                // Root without root's capabilities: tracefs lets only its owner in.
+                Entry::HelperPerf => (Role::Helper, Some(HelperKind::PerfEvent), &ROOT),
+                Entry::HelperGroup => (Role::Helper, Some(HelperKind::ChangeGroup), &users.loader),
+            };
+            WorkerArguments {
+                role,
+                helper,
+                identity: identity.clone(),
+                client_gid: users.client_gid,
+                generation: 0,
+                mode: flags.sandbox,
+                runtime_dir: flags.runtime_dir.clone(),
+                state_dir: flags.state_dir.clone(),
+                cache_dir: flags.image_cache_dir.clone(),
+                log: log.to_owned(),
+                read: Vec::new(),
+            }
+        }))
+    }
+
+    /// The settings of a row for a generation.
+    pub fn of(&self, entry: Entry, generation: u32) -> WorkerArguments {
+        WorkerArguments {
+            generation,
+            ..self.0[usize::from(entry.byte())].clone()
+        }
+    }
+}
+
+const ROOT: Identity = Identity {
+    uid: 0,
+    gid: 0,
+    groups: Vec::new(),
+};
+
+/// Opens the binaries.
+pub fn open(named: Option<&Path>, settings: &Settings) -> Result<Programs, PrepareError> {
+    let directory = directory(named);
+    let mut programs = Vec::new();
+    for entry in Entry::ALL {
+        let settings = settings.clone();
+        programs.push(Program {
+            file: open_binary(&directory.join(entry.binary()))?,
+            arguments: Box::new(move |generation| argv(&settings.of(entry, generation), entry)),
+        });
+    }
+    match programs.try_into() {
+        Ok(programs) => Ok(programs),
+        // As many were pushed as the table has rows.
+        Err(_) => unreachable!("one program per row"),
+    }
+}
+
+fn directory(named: Option<&Path>) -> PathBuf {
+    if let Some(named) = named {
+        return named.to_owned();
+    }
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|own| own.parent().map(Path::to_owned));
+    match beside {
+        Some(beside) if beside.join(Entry::Loader.binary()).exists() => beside,
+        _ => PathBuf::from(INSTALLED),
+    }
+}
+
+fn open_binary(path: &Path) -> Result<OwnedFd, PrepareError> {
+    let failed = || {
+        PrepareError::path(
+            STAGE,
+            path,
+            "install all binaries of bpfman in one directory, or name it with --worker-dir",
+        )
+    };
+    let file =
+        rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed())?;
+    let stat = rustix::fs::fstat(&file).map_err(failed())?;
+    let unfit = |cause: &str, remedy: &str| {
+        Err(PrepareError::Unfit {
+            stage: STAGE,
+            path: path.to_owned(),
+            cause: cause.to_owned(),
+            remedy: remedy.to_owned(),
+        })
+    };
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_mode & 0o111 == 0 {
+        return unfit("is no executable file", "install the worker there");
+    }
+    // What runs with CAP_BPF must not be what anybody puts there.
+    if stat.st_mode & 0o002 != 0 {
+        return unfit("may be written by everybody", "chmod o-w it");
+    }
+    Ok(file)
+}
+
+/// Strings with a NUL inside cannot come from a command line, from passwd or from a checked log specification.
+fn argv(settings: &WorkerArguments, entry: Entry) -> Vec<CString> {
+    std::iter::once(entry.binary().into())
+        .chain(settings.to_argv())
+        .filter_map(|argument| CString::new(argument.into_vec()).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn settings() -> Settings {
+        let flags = Flags::try_parse_from(["bpfmand", "--runtime-dir", "/run/a b"]).unwrap();
+        let users = Users::from_files("root:x:0:0:::\n", "", false).unwrap();
+        Settings::new(&flags, &users, "info")
+    }
+
+    #[test]
+    fn a_worker_parses_back_the_settings_of_its_row() {
+        for entry in Entry::ALL {
+            let arguments = argv(&settings().of(entry, 7), entry);
+            assert_eq!(arguments[0].to_bytes(), entry.binary().as_bytes());
+            let parsed = arguments[1..]
+                .iter()
+                .map(|argument| OsString::from(OsStr::from_bytes(argument.to_bytes())));
+            assert_eq!(
+                WorkerArguments::parse(parsed).unwrap(),
+                settings().of(entry, 7)
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_loader_and_helpers_may_be_root() {
+        for entry in [Entry::Image, Entry::Api] {
+            assert_ne!(settings().of(entry, 1).identity.uid, 0);
+        }
+    }
+
+    #[test]
+    fn a_binary_that_is_missing_or_open_to_everybody_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = open(Some(directory.path()), &settings())
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.contains("bpfman-loader") && error.contains("--worker-dir"),
+            "{error}"
+        );
+        let path = directory.path().join("bpfman-loader");
+        std::fs::write(&path, "").unwrap();
+        for (mode, accepted) in [(0o644, false), (0o757, false), (0o755, true)] {
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+            assert_eq!(open_binary(&path).is_ok(), accepted, "{mode:o}");
+        }
+        assert!(open_binary(directory.path()).is_err());
+    }
+}
