@@ -1,0 +1,56 @@
+//! The jobs themselves.
+
+use crate::kernel::{Error, perf};
+use crate::kinds::{tracepoint, uprobe};
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::helper::{HelperJob, HelperKind};
+use rustix::fs::{AtFlags, Gid, chownat};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Does a job of the kind that this helper was started for: a descriptor, or nothing to hand over.
+pub fn perform(
+    kind: HelperKind,
+    job: &HelperJob,
+    descriptors: &[OwnedFd],
+) -> Result<Option<OwnedFd>, Failure> {
+    match (kind, job) {
+        (HelperKind::PerfEvent, HelperJob::OpenTracepoint { group, name }) => {
+            tracepoint::open(group, name)?.map(Some).ok_or_else(|| {
+                Failure::new(
+                    FailureCode::Internal,
+                    Stage::Attach,
+                    format!("the kernel refuses the event of tracepoint \"{group}/{name}\" even to the helper"),
+                )
+                .remedy("see kernel lockdown, and whether tracefs is readable for root")
+            })
+        }
+        (HelperKind::PerfEvent, HelperJob::OpenUprobe { file_offset, retprobe, pid }) => {
+            let [target] = descriptors else { return Err(unfit(job)) };
+            perf::open_uprobe(target.as_fd(), *file_offset, *retprobe, *pid)
+                .map(Some)
+                .map_err(|error| uprobe::explain_open(error, "the target", *file_offset, *pid))
+        }
+        (HelperKind::ChangeGroup, HelperJob::ChangeGroup { gid }) => {
+            // -1 means "leave the group as it is".
+            if *gid == u32::MAX {
+                return Err(unfit(job));
+            }
+            let group = Gid::from_raw(*gid);
+            for pin in descriptors {
+                chownat(pin, c"", None, Some(group), AtFlags::EMPTY_PATH).map_err(|errno| {
+                    Error::new("fchownat", errno).into_failure(Stage::Pin, format!("giving a map pin to group {gid}"))
+                })?;
+            }
+            Ok(None)
+        }
+        _ => Err(unfit(job)),
+    }
+}
+
+fn unfit(job: &HelperJob) -> Failure {
+    Failure::new(
+        FailureCode::Internal,
+        Stage::Request,
+        format!("this helper was not started for {job:?}"),
+    )
+}

@@ -1,0 +1,125 @@
+//! Links: programs on their hooks.
+
+use super::program::{UPROBE_MULTI, XDP};
+use super::{Error, sys};
+use ipc::messages::attach::{Direction, XdpMode};
+use rustix::io::Errno;
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+/// Where a program goes among those on a tcx hook.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// Before all others, foreign ones included.
+    Head,
+    /// Directly before the program with this kernel id.
+    Before(u32),
+    /// Directly after the program with this kernel id.
+    After(u32),
+}
+
+/// `enum bpf_attach_type` of a direction.
+pub fn tcx_attach_type(direction: Direction) -> u32 {
+    match direction {
+        Direction::Ingress => 46,
+        Direction::Egress => 47,
+    }
+}
+
+/// Puts a program on a tcx hook, provided that the hook is still at `revision` (else `ESTALE`).
+pub fn create_tcx(
+    program: BorrowedFd<'_>,
+    ifindex: u32,
+    direction: Direction,
+    place: Place,
+    revision: u64,
+) -> Result<OwnedFd, Error> {
+    const BEFORE: u32 = 1 << 3;
+    const AFTER: u32 = 1 << 4;
+    const ID: u32 = 1 << 5;
+    let (flags, anchor) = match place {
+        Place::Head => (BEFORE, 0),
+        Place::Before(program) => (BEFORE | ID, program),
+        Place::After(program) => (AFTER | ID, program),
+    };
+    sys::link::create_tcx(
+        program,
+        ifindex,
+        tcx_attach_type(direction),
+        flags,
+        anchor,
+        revision,
+    )
+    .map_err(created)
+}
+
+/// Puts a program on an interface, in the mode that is asked for or not at all.
+pub fn create_xdp(program: BorrowedFd<'_>, ifindex: u32, mode: XdpMode) -> Result<OwnedFd, Error> {
+    const SKB: u32 = 1 << 1;
+    const DRIVER: u32 = 1 << 2;
+    let flags = match mode {
+        XdpMode::Generic => SKB,
+        XdpMode::Native => DRIVER,
+    };
+    sys::link::create_xdp(program, ifindex, XDP, flags).map_err(created)
+}
+
+/// Puts a program behind a perf event. The link keeps the event open.
+pub fn create_perf_event(
+    program: BorrowedFd<'_>,
+    perf_event: BorrowedFd<'_>,
+    cookie: u64,
+) -> Result<OwnedFd, Error> {
+    const PERF_EVENT: u32 = 41;
+    sys::link::create_perf_event(program, perf_event, PERF_EVENT, cookie).map_err(created)
+}
+
+/// Puts a program on places of a file, which is named by an open descriptor of it.
+pub fn create_uprobe_multi(
+    program: BorrowedFd<'_>,
+    target: BorrowedFd<'_>,
+    offsets: &[u64],
+    pid: Option<i32>,
+    retprobe: bool,
+) -> Result<OwnedFd, Error> {
+    const RETURN: u32 = 1;
+    let pid =
+        u32::try_from(pid.unwrap_or(0)).map_err(|_| Error::new("process id", Errno::INVAL))?;
+    let flags = if retprobe { RETURN } else { 0 };
+    sys::link::create_uprobe_multi(
+        program,
+        UPROBE_MULTI,
+        &descriptor_path(target),
+        offsets,
+        flags,
+        pid,
+    )
+    .map_err(created)
+}
+
+/// Replaces the program of a link. With `old`, only if that is the present one.
+pub fn update(
+    link: BorrowedFd<'_>,
+    new: BorrowedFd<'_>,
+    old: Option<BorrowedFd<'_>>,
+) -> Result<(), Error> {
+    const REPLACE: u32 = 1 << 2;
+    let flags = if old.is_some() { REPLACE } else { 0 };
+    sys::link::update(link, new, old, flags).map_err(|errno| Error::new("BPF_LINK_UPDATE", errno))
+}
+
+/// Takes the program off its hook at once, whoever else holds the link. Links of perf events and uprobes do not know
+/// this (`EOPNOTSUPP`).
+pub fn detach(link: BorrowedFd<'_>) -> Result<(), Error> {
+    sys::link::detach(link).map_err(|errno| Error::new("BPF_LINK_DETACH", errno))
+}
+
+/// The path by which the kernel finds the file behind a descriptor of this process.
+pub(super) fn descriptor_path(descriptor: BorrowedFd<'_>) -> CString {
+    // A number has no NUL in it.
+    CString::new(format!("/proc/self/fd/{}", descriptor.as_raw_fd())).unwrap_or_default()
+}
+
+fn created(errno: Errno) -> Error {
+    Error::new("BPF_LINK_CREATE", errno)
+}

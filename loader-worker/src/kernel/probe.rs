@@ -1,0 +1,83 @@
+//! What this kernel can do, found by trying, never by its version number. Each answer is remembered for the life of the
+//! process, because it cannot change.
+
+use super::link::tcx_attach_type;
+use super::program::UPROBE_MULTI;
+use super::{Error, name, program, sys};
+use ipc::messages::attach::Direction;
+use rustix::io::Errno;
+use std::os::fd::AsFd;
+use std::sync::OnceLock;
+
+/// Why a feature is not there, for the user.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct Missing(String);
+
+/// Links on uprobes of one file (`uprobe_multi`, from 6.6 on), which unlike perf events need no CAP_SYS_ADMIN.
+///
+/// Kernels whose links watch a thread when asked to watch a process are taken for kernels without.
+pub fn uprobe_multi() -> &'static Result<(), Missing> {
+    static ANSWER: OnceLock<Result<(), Missing>> = OnceLock::new();
+    ANSWER.get_or_init(|| {
+        try_uprobe_multi().map_err(|reason| Missing(format!("no uprobe_multi links: {reason}")))
+    })
+}
+
+/// Several programs on one interface hook by links (tcx, from 6.6 on).
+pub fn tcx() -> &'static Result<(), Missing> {
+    static ANSWER: OnceLock<Result<(), Missing>> = OnceLock::new();
+    ANSWER.get_or_init(|| {
+        try_tcx().map_err(|reason| Missing(format!("this kernel has no tcx: {reason}")))
+    })
+}
+
+fn try_uprobe_multi() -> Result<(), String> {
+    let program = load_empty_uprobe().map_err(|error| error.to_string())?;
+    let attach = |pid| {
+        sys::link::create_uprobe_multi(program.as_fd(), UPROBE_MULTI, c"/", &[0], 0, pid)
+            .err()
+            .ok_or_else(|| "a directory was accepted as target".to_owned())
+    };
+    // A kernel that knows the link type looks at the path, and a directory is no target (EBADF).
+    match attach(0)? {
+        Errno::BADF => {}
+        errno => return Err(format!("BPF_LINK_CREATE: {errno}")),
+    }
+    // With the repaired filter of processes came the check that refuses a negative one.
+    match attach(u32::MAX)? {
+        Errno::INVAL => Ok(()),
+        _ => Err("its filter by process is broken".to_owned()),
+    }
+}
+
+/// `r0 = 0; exit` as a program for uprobe_multi links.
+fn load_empty_uprobe() -> Result<std::os::fd::OwnedFd, Error> {
+    const KPROBE: u32 = 2;
+    const RETURN_ZERO: [u8; 16] = [0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
+    program::load_with_log(&sys::program::Load {
+        prog_type: KPROBE,
+        expected_attach_type: UPROBE_MULTI,
+        flags: 0,
+        name: name::object("bpfman_probe"),
+        license: c"GPL",
+        instructions: &RETURN_ZERO,
+        btf: None,
+        func_info: (0, &[]),
+        line_info: (0, &[]),
+    })
+}
+
+fn try_tcx() -> Result<(), String> {
+    // No interface has this index. A kernel with tcx looks for it (ENODEV); one without does not know the hook (EINVAL).
+    const NOWHERE: u32 = i32::MAX as u32;
+    match sys::program::query_tcx(
+        NOWHERE,
+        tcx_attach_type(Direction::Ingress),
+        &mut [0],
+        &mut [0],
+    ) {
+        Ok(_) | Err(Errno::NODEV) => Ok(()),
+        Err(errno) => Err(format!("BPF_PROG_QUERY: {errno}")),
+    }
+}

@@ -1,0 +1,82 @@
+//! "Did you mean": names near one that does not exist.
+
+use super::limits::SUGGESTIONS;
+
+/// How alike two names must be, 1 meaning equal. Below this the suggestions are noise.
+const ALIKE: f64 = 0.6;
+
+/// The candidates most like `wanted`, best first, at most [`SUGGESTIONS`]. Of names with a group (`group/name`) the part
+/// after the slash alone may be what is alike.
+pub fn near(wanted: &str, candidates: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut scored: Vec<(f64, String)> = candidates
+        .into_iter()
+        .map(|candidate| (likeness(wanted, &candidate), candidate))
+        .filter(|(score, _)| *score >= ALIKE)
+        .collect();
+    scored.sort_by(|(a, a_name), (b, b_name)| b.total_cmp(a).then_with(|| a_name.cmp(b_name)));
+    scored.truncate(SUGGESTIONS);
+    scored.into_iter().map(|(_, name)| name).collect()
+}
+
+/// `did you mean: a, b?`, or nothing.
+pub fn question(names: &[String]) -> String {
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!("did you mean: {}?", names.join(", "))
+    }
+}
+
+fn likeness(wanted: &str, candidate: &str) -> f64 {
+    let whole = strsim::normalized_damerau_levenshtein(wanted, candidate);
+    match (wanted.split_once('/'), candidate.split_once('/')) {
+        // A little less than the whole, so that the right group wins among equal names.
+        (Some((_, wanted)), Some((_, candidate))) => {
+            whole.max(0.95 * strsim::normalized_damerau_levenshtein(wanted, candidate))
+        }
+        _ => whole,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(wanted: &str, candidates: &[&str]) -> Vec<String> {
+        near(wanted, candidates.iter().map(|name| (*name).to_owned()))
+    }
+
+    #[test]
+    fn the_best_come_first_and_strangers_not_at_all() {
+        let found = of(
+            "sched/sched_swich",
+            &[
+                "sched/sched_switch",
+                "sched/sched_wakeup",
+                "xfs/xfs_attr_list",
+            ],
+        );
+        assert_eq!(found[0], "sched/sched_switch");
+        assert!(!found.contains(&"xfs/xfs_attr_list".to_owned()));
+    }
+
+    #[test]
+    fn a_right_name_in_a_wrong_group_is_found() {
+        assert_eq!(
+            of("foo/sys_enter_openat", &["syscalls/sys_enter_openat"]),
+            ["syscalls/sys_enter_openat"]
+        );
+    }
+
+    #[test]
+    fn no_more_than_the_bound() {
+        let candidates: Vec<String> = (0..=SUGGESTIONS).map(|n| format!("veth{n}")).collect();
+        assert_eq!(near("veth", candidates).len(), SUGGESTIONS);
+    }
+
+    #[test]
+    fn nothing_is_asked_without_names() {
+        assert_eq!(question(&[]), "");
+        assert_eq!(question(&["a".into(), "b".into()]), "did you mean: a, b?");
+    }
+}

@@ -1,0 +1,209 @@
+//! Kinds of attachment: one file each behind one trait. A new kind is a file, its line in [`of`], and its place among the
+//! messages.
+//!
+//! Attaching has two phases, both without waiting: [`Kind::prepare`] finds out everything that can be found out without
+//! changing the kernel, and says if the one-shot helper is needed; [`Kind::attach`] makes the link. Between the two the
+//! engine gets the helper's descriptor, if one was asked for.
+
+pub mod detach;
+pub mod pins;
+pub mod tcx;
+pub mod tracepoint;
+pub mod uprobe;
+pub mod xdp;
+
+mod interface;
+
+use crate::kernel::{Error, info};
+use ipc::messages::attach::{AttachSpec, LinkDetails, LinkRecord};
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::helper::HelperJob;
+use ipc::messages::kernel::KernelLink;
+use ipc::messages::program::{ProgramKind, ProgramRecord};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+pub use detach::{Release, detach};
+pub use pins::link_pin;
+
+/// What is to be attached, and where.
+#[derive(Clone, Copy)]
+pub struct AttachRequest<'a> {
+    /// The program.
+    pub program: BorrowedFd<'a>,
+    /// Its record.
+    pub record: &'a ProgramRecord,
+    /// Where.
+    pub spec: &'a AttachSpec,
+    /// The open file of a uprobe, and where in it.
+    pub target: Option<Target<'a>>,
+    /// bpfman's links. Those on other hooks do not matter and may be in it.
+    pub links: &'a [LinkRecord],
+}
+
+/// A place in an open file.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// The file, opened by whoever has the right to.
+    pub file: BorrowedFd<'a>,
+    /// Offset of the probe in it.
+    pub file_offset: u64,
+}
+
+/// An attach that is ready but for, perhaps, a descriptor of the helper's.
+#[derive(Debug)]
+pub enum Prepared {
+    /// Nothing is missing.
+    Ready(Hook),
+    /// This process lacks the right to open the perf event: a helper has to be given this job, with these descriptors.
+    NeedsHelper {
+        /// The job.
+        job: HelperJob,
+        /// Beside it.
+        descriptors: Vec<OwnedFd>,
+        /// What to attach to with the helper's descriptor.
+        hook: Hook,
+    },
+}
+
+impl Prepared {
+    /// The hook, whoever opens what it takes.
+    pub fn into_hook(self) -> Hook {
+        match self {
+            Prepared::Ready(hook) | Prepared::NeedsHelper { hook, .. } => hook,
+        }
+    }
+}
+
+/// A hook that was found.
+#[derive(Debug)]
+pub enum Hook {
+    /// An interface of this network namespace.
+    Interface {
+        /// Its index.
+        ifindex: u32,
+        /// Inode of the namespace.
+        nsid: u64,
+    },
+    /// A perf event: this one, or that of the helper.
+    PerfEvent(Option<OwnedFd>),
+    /// The file of the request.
+    File,
+}
+
+/// A link that exists but is not pinned: dropping it undoes the attach.
+#[derive(Debug)]
+pub struct Attached {
+    /// The link.
+    pub link: OwnedFd,
+    /// For the record.
+    pub details: LinkDetails,
+    /// Kind of the link.
+    pub kind: ProgramKind,
+    /// What the kernel says about it.
+    pub kernel: KernelLink,
+}
+
+/// One kind of attachment.
+pub trait Kind: Sync {
+    /// Kinds of program that fit, in the order in which messages name them.
+    fn kinds(&self) -> &'static [ProgramKind];
+
+    /// Checks the request and finds the hook. Changes nothing.
+    fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure>;
+
+    /// Makes the link. `helper` is what the helper opened, if [`Prepared::NeedsHelper`] asked for it.
+    fn attach(
+        &self,
+        request: &AttachRequest<'_>,
+        hook: Hook,
+        helper: Option<OwnedFd>,
+    ) -> Result<Attached, Failure>;
+}
+
+/// The kind of an attach request.
+pub fn of(spec: &AttachSpec) -> &'static dyn Kind {
+    match spec {
+        AttachSpec::Tcx { .. } => &tcx::Tcx,
+        AttachSpec::Xdp { .. } => &xdp::Xdp,
+        AttachSpec::Tracepoint { .. } => &tracepoint::Tracepoint,
+        AttachSpec::Uprobe { .. } => &uprobe::Uprobe,
+    }
+}
+
+/// Checks the kind of the program, then everything else; see [`Kind::prepare`].
+pub fn prepare(request: &AttachRequest<'_>) -> Result<Prepared, Failure> {
+    let kind = of(request.spec);
+    check_kind(kind, request)?;
+    kind.prepare(request)
+}
+
+/// Makes the link; see [`Kind::attach`].
+pub fn attach(
+    request: &AttachRequest<'_>,
+    hook: Hook,
+    helper: Option<OwnedFd>,
+) -> Result<Attached, Failure> {
+    of(request.spec).attach(request, hook, helper)
+}
+
+fn check_kind(kind: &dyn Kind, request: &AttachRequest<'_>) -> Result<(), Failure> {
+    let ProgramRecord {
+        kind: program,
+        program_id,
+        ..
+    } = request.record;
+    if kind.kinds().contains(program) {
+        return Ok(());
+    }
+    let accepted: Vec<&str> = kind.kinds().iter().map(|kind| kind.name()).collect();
+    let accepted = match accepted.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    };
+    Err(Failure::new(
+        FailureCode::FailedPrecondition,
+        Stage::Request,
+        format!(
+            "program {program_id} is a {program} program; the {} attach accepts {accepted}",
+            request.spec.name()
+        ),
+    ))
+}
+
+/// A link that has been made, with what the kernel says about it.
+fn attached(link: OwnedFd, kind: ProgramKind, details: LinkDetails) -> Result<Attached, Failure> {
+    let kernel = info::link(link.as_fd())
+        .map_err(|error| error.into_failure(Stage::Attach, "the new link"))?;
+    Ok(Attached {
+        link,
+        details,
+        kind,
+        kernel,
+    })
+}
+
+/// A request that is wrong whatever the state.
+fn invalid(stage: Stage, cause: impl Into<String>) -> Failure {
+    Failure::new(FailureCode::InvalidArgument, stage, cause)
+}
+
+/// The engine called a kind with what another kind had prepared.
+fn mismatched(spec: &AttachSpec) -> Failure {
+    Failure::new(
+        FailureCode::Internal,
+        Stage::Attach,
+        format!(
+            "the {} attach was given a hook of another kind",
+            spec.name()
+        ),
+    )
+}
+
+/// A refused attach, named by program and hook.
+fn refused(error: Error, request: &AttachRequest<'_>, hook: &str) -> Failure {
+    error.into_failure(
+        Stage::Attach,
+        format!("attaching program {} to {hook}", request.record.program_id),
+    )
+}

@@ -1,0 +1,175 @@
+//! uprobe and uretprobe: a program at a place of a binary or library, for all processes or one.
+//!
+//! By a uprobe_multi link where the kernel has it, because that needs no CAP_SYS_ADMIN; else behind a perf event that the
+//! one-shot helper opens. Which of the two was decided when the program was loaded ([`crate::kernel::program::load`]).
+
+use super::{
+    AttachRequest, Attached, Hook, Kind, Prepared, Target, attached, invalid, mismatched, refused,
+};
+use crate::kernel::{Error, link, probe};
+use ipc::messages::attach::{AttachSpec, LinkDetails};
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::helper::HelperJob;
+use ipc::messages::program::ProgramKind;
+use rustix::io::Errno;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// See the module.
+pub struct Uprobe;
+
+impl Kind for Uprobe {
+    fn kinds(&self) -> &'static [ProgramKind] {
+        &[ProgramKind::Uprobe, ProgramKind::Uretprobe]
+    }
+
+    fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure> {
+        let AttachSpec::Uprobe {
+            target,
+            function,
+            offset,
+            pid,
+            container_pid,
+            ..
+        } = request.spec
+        else {
+            return Err(mismatched(request.spec));
+        };
+        if target.is_empty() {
+            return Err(invalid(Stage::Request, "uprobe target is empty"));
+        }
+        if function.is_none() && *offset == 0 {
+            return Err(invalid(
+                Stage::Request,
+                "a uprobe needs a function or an offset",
+            ));
+        }
+        for (name, pid) in [("pid", pid), ("container pid", container_pid)] {
+            if let Some(pid) = pid.filter(|pid| *pid < 0) {
+                return Err(invalid(Stage::Request, format!("{name} {pid} is negative")));
+            }
+        }
+        let file = open_target(request)?;
+        if probe::uprobe_multi().is_ok() {
+            return Ok(Prepared::Ready(Hook::File));
+        }
+        let descriptor = file
+            .file
+            .try_clone_to_owned()
+            .map_err(|error| Error::from_io("dup", &error).into_failure(Stage::Attach, target))?;
+        Ok(Prepared::NeedsHelper {
+            job: HelperJob::OpenUprobe {
+                file_offset: file.file_offset,
+                retprobe: is_retprobe(request),
+                pid: one_process(*pid),
+            },
+            descriptors: vec![descriptor],
+            hook: Hook::PerfEvent(None),
+        })
+    }
+
+    fn attach(
+        &self,
+        request: &AttachRequest<'_>,
+        hook: Hook,
+        helper: Option<OwnedFd>,
+    ) -> Result<Attached, Failure> {
+        let AttachSpec::Uprobe {
+            target,
+            path,
+            function,
+            offset,
+            pid,
+            container_pid,
+        } = request.spec
+        else {
+            return Err(mismatched(request.spec));
+        };
+        let file = open_target(request)?;
+        let retprobe = is_retprobe(request);
+        let link = match hook {
+            Hook::File => link::create_uprobe_multi(
+                request.program,
+                file.file,
+                &[file.file_offset],
+                one_process(*pid),
+                retprobe,
+            ),
+            Hook::PerfEvent(event) => {
+                let event = event.or(helper).ok_or_else(|| mismatched(request.spec))?;
+                link::create_perf_event(request.program, event.as_fd(), 0)
+            }
+            Hook::Interface { .. } => return Err(mismatched(request.spec)),
+        };
+        let link = link.map_err(|error| explain(error, request, target, file.file_offset, *pid))?;
+        attached(
+            link,
+            request.record.kind,
+            LinkDetails::Uprobe {
+                target: target.clone(),
+                path: path.clone(),
+                function: function.clone().unwrap_or_default(),
+                offset: *offset,
+                file_offset: file.file_offset,
+                pid: pid.unwrap_or(0),
+                retprobe,
+                container_pid: container_pid.unwrap_or(0),
+            },
+        )
+    }
+}
+
+/// The target whose descriptor came beside the request.
+fn open_target<'a>(request: &AttachRequest<'a>) -> Result<Target<'a>, Failure> {
+    request.target.ok_or_else(|| {
+        invalid(
+            Stage::Request,
+            "the uprobe's target did not come as an open file",
+        )
+    })
+}
+
+fn is_retprobe(request: &AttachRequest<'_>) -> bool {
+    request.record.kind == ProgramKind::Uretprobe
+}
+
+/// 0 means all processes, as unset does.
+fn one_process(pid: Option<i32>) -> Option<i32> {
+    pid.filter(|pid| *pid != 0)
+}
+
+/// What the kernel's numbers mean at a uprobe.
+pub fn explain_open(error: Error, target: &str, file_offset: u64, pid: Option<i32>) -> Failure {
+    match (error.errno, one_process(pid)) {
+        (Errno::SRCH, Some(pid)) => Failure::new(
+            FailureCode::NotFound,
+            Stage::Resolve,
+            format!("process {pid} does not exist"),
+        ),
+        (Errno::INVAL, _) => invalid(
+            Stage::Attach,
+            format!("the kernel takes no probe at offset {file_offset:#x} of {target}"),
+        )
+        .remedy("give an offset at which an instruction of the file starts"),
+        _ => error.into_failure(
+            Stage::Attach,
+            format!("a probe at offset {file_offset:#x} of {target}"),
+        ),
+    }
+}
+
+fn explain(
+    error: Error,
+    request: &AttachRequest<'_>,
+    target: &str,
+    file_offset: u64,
+    pid: Option<i32>,
+) -> Failure {
+    match error.errno {
+        Errno::SRCH | Errno::INVAL => explain_open(error, target, file_offset, pid),
+        _ => refused(
+            error,
+            request,
+            &format!("offset {file_offset:#x} of {target}"),
+        ),
+    }
+}

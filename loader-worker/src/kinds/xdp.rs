@@ -1,0 +1,147 @@
+//! xdp: one program, nothing between it and the interface.
+//!
+//! Run by the driver where that can, else by the kernel's generic code; which of the two is found by trying and recorded.
+
+use super::{
+    AttachRequest, Attached, Hook, Kind, Prepared, attached, interface, invalid, mismatched,
+    refused,
+};
+use crate::kernel::link;
+use ipc::messages::attach::{AttachSpec, LinkDetails, XdpMode};
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::program::ProgramKind;
+use rustix::io::Errno;
+use std::os::fd::OwnedFd;
+
+/// See the module.
+pub struct Xdp;
+
+/// Verdicts by which a chain may go on: aborted, drop, pass, tx, redirect, dispatcher_return.
+const VERDICTS: [i32; 6] = [0, 1, 2, 3, 4, 31];
+/// pass and dispatcher_return.
+const DEFAULT_PROCEED_ON: [i32; 2] = [2, 31];
+
+impl Kind for Xdp {
+    fn kinds(&self) -> &'static [ProgramKind] {
+        &[ProgramKind::Xdp]
+    }
+
+    fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure> {
+        let AttachSpec::Xdp {
+            interface,
+            priority,
+            proceed_on,
+        } = request.spec
+        else {
+            return Err(mismatched(request.spec));
+        };
+        interface::check_priority(*priority)?;
+        recorded_verdicts(proceed_on)?;
+        interface::find(interface).map(Prepared::Ready)
+    }
+
+    fn attach(
+        &self,
+        request: &AttachRequest<'_>,
+        hook: Hook,
+        _helper: Option<OwnedFd>,
+    ) -> Result<Attached, Failure> {
+        let (
+            AttachSpec::Xdp {
+                interface,
+                priority,
+                proceed_on,
+            },
+            Hook::Interface { ifindex, nsid },
+        ) = (request.spec, hook)
+        else {
+            return Err(mismatched(request.spec));
+        };
+        let proceed_on = recorded_verdicts(proceed_on)?;
+        let (link, mode) = attach_alone(request, interface, ifindex)?;
+        attached(
+            link,
+            ProgramKind::Xdp,
+            LinkDetails::Xdp {
+                interface: interface.clone(),
+                ifindex,
+                priority: *priority,
+                position: 0,
+                proceed_on,
+                netns: String::new(),
+                nsid,
+                dispatcher_id: 0,
+                revision: 0,
+                mode,
+            },
+        )
+    }
+}
+
+/// By the driver; if that refuses for a reason of its own, by the generic code.
+fn attach_alone(
+    request: &AttachRequest<'_>,
+    interface: &str,
+    ifindex: u32,
+) -> Result<(OwnedFd, XdpMode), Failure> {
+    let mut outcome = None;
+    for mode in [XdpMode::Native, XdpMode::Generic] {
+        match link::create_xdp(request.program, ifindex, mode) {
+            Ok(link) => return Ok((link, mode)),
+            // A program in the same mode, or in the other.
+            Err(error) if matches!(error.errno, Errno::BUSY | Errno::EXIST) => {
+                return Err(Failure::new(
+                    FailureCode::FailedPrecondition,
+                    Stage::Attach,
+                    "interface already has an XDP program attached",
+                )
+                .remedy(format!(
+                    "detach the one on {interface} first (ip link show dev {interface})"
+                )));
+            }
+            Err(error) => outcome = Some(error),
+        }
+    }
+    match outcome {
+        Some(error) => Err(refused(error, request, interface)),
+        None => Err(mismatched(request.spec)),
+    }
+}
+
+/// The verdicts for the record: the default for none, ascending, each once.
+fn recorded_verdicts(proceed_on: &[i32]) -> Result<Vec<i32>, Failure> {
+    if let Some(unknown) = proceed_on
+        .iter()
+        .find(|verdict| !VERDICTS.contains(verdict))
+    {
+        return Err(invalid(
+            Stage::Request,
+            format!("{unknown} is no XDP verdict"),
+        ));
+    }
+    let mut verdicts = if proceed_on.is_empty() {
+        DEFAULT_PROCEED_ON.to_vec()
+    } else {
+        proceed_on.to_vec()
+    };
+    verdicts.sort_unstable();
+    verdicts.dedup();
+    Ok(verdicts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_are_checked_and_sorted() {
+        assert_eq!(recorded_verdicts(&[]).unwrap(), [2, 31]);
+        assert_eq!(recorded_verdicts(&[31, 0, 31]).unwrap(), [0, 31]);
+        for unknown in [-1, 5, 30, 32] {
+            assert_eq!(
+                recorded_verdicts(&[unknown]).unwrap_err().code,
+                FailureCode::InvalidArgument
+            );
+        }
+    }
+}
