@@ -2,8 +2,8 @@
 
 use crate::report::{self, Sources};
 use crate::steps::{
-    capabilities, descriptors, identity, landlock, limits, no_new_privs, not_dumpable,
-    parent_death, seccomp, threads, umask,
+    auxiliary_vector, capabilities, descriptors, identity, landlock, limits, no_new_privs,
+    not_dumpable, parent_death, seccomp, threads, umask,
 };
 use crate::{EnterError, Expectation, Mode, Profile, demand};
 use ipc::messages::supervision::SandboxReport;
@@ -22,6 +22,7 @@ pub fn enter(profile: &Profile, mode: Mode) -> Result<SandboxReport, EnterError>
     let parent = parent_death::current_parent();
 
     threads::assert_single()?;
+    auxiliary_vector::load();
     descriptors::keep_only(profile.role, &profile.descriptors)?;
     let sources = Sources::open()?;
     limits::lower(&profile.limits)?;

@@ -160,6 +160,7 @@ pub(super) const X86_64: &[(&str, i64)] = &[
     ("link", 86),
     ("lstat", 6),
     ("mkdir", 83),
+    ("open", 2),
     ("poll", 7),
     ("readlink", 89),
     ("rename", 82),

@@ -1,5 +1,6 @@
 //! The steps of `enter`, one per file, in the order in which they are taken.
 
+pub(crate) mod auxiliary_vector;
 pub(crate) mod capabilities;
 pub(crate) mod descriptors;
 pub(crate) mod identity;

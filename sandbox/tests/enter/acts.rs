@@ -58,6 +58,9 @@ pub fn perform(act: &str, argument: &str) -> io::Result<()> {
         "interface" => interface(argument),
         "memfd" => sealed_memfd(),
         // Libraries.
+        "page-size" => (rustix::param::page_size() >= 4096)
+            .then_some(())
+            .ok_or_else(|| io::Error::other("too small")),
         "thread" => thread(),
         "tokio" => tokio_tasks(),
         "link" => link(),

@@ -256,7 +256,7 @@ fn image_worker_does_its_work(place: &Place) {
 
 fn api_worker_does_its_work(place: &Place) {
     let mut probe = place.enter(&place.arguments(Role::Api, None));
-    for act in ["thread", "tokio", "link", "blocking"] {
+    for act in ["page-size", "thread", "tokio", "link", "blocking"] {
         assert_eq!(probe.act(act), "ok", "{act}");
     }
     assert_eq!(probe.end().code, Some(0));
