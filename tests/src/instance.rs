@@ -17,6 +17,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -61,7 +62,7 @@ impl Instance {
     /// Starts a service in a place, fresh or that of one before it, and waits until it serves.
     pub fn start_in(folder: Arc<TempDir>, netns: Arc<Netns>, arguments: &[&str]) -> Self {
         let mut instance = Self {
-            daemon: spawn(folder.path(), &netns, arguments),
+            daemon: spawn(folder.path(), &netns, arguments).0,
             folder,
             netns,
             pids: Vec::new(),
@@ -87,12 +88,14 @@ impl Instance {
     /// Starts `bpfmand` in a fresh place and returns how it ended, for cases in which it must not serve.
     pub fn refusal(arguments: &[&str]) -> (ExitStatus, String) {
         let (folder, netns) = Self::fresh_place();
-        let mut daemon = spawn(folder.path(), &netns, arguments);
+        let (mut daemon, log) = spawn(folder.path(), &netns, arguments);
         let ended = wait::until(START_BOUND, || daemon.try_wait().ok().flatten());
         if ended.is_none() {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
+        // Every process that could log is gone, so this ends.
+        log.join().expect("the log");
         let log = fs::read_to_string(folder.path().join("log")).unwrap_or_default();
         let _ = Command::new("umount")
             .arg(folder.path().join("run/fs"))
@@ -321,7 +324,7 @@ pub fn ask(client: &mut Client, request: &ClientRequest) -> ClientReply {
         .message
 }
 
-fn spawn(folder: &Path, netns: &Netns, arguments: &[&str]) -> Child {
+fn spawn(folder: &Path, netns: &Netns, arguments: &[&str]) -> (Child, JoinHandle<()>) {
     let (log, writer) = std::io::pipe().expect("a pipe");
     let mut command = Command::new(program("bpfmand"));
     command
@@ -338,23 +341,26 @@ fn spawn(folder: &Path, netns: &Netns, arguments: &[&str]) -> Child {
         .stderr(writer);
     // The namespace of the thread that forks is the child's.
     let daemon = netns.inside(|| command.spawn().expect("cannot start bpfmand"));
-    keep_log(log, &folder.join("log"));
-    daemon
+    (daemon, keep_log(log, &folder.join("log")))
 }
 
 /// Writes what comes out of the pipe to a file, until the last process that holds the other end is gone.
-fn keep_log(mut log: PipeReader, path: &Path) {
+fn keep_log(mut log: PipeReader, path: &Path) -> JoinHandle<()> {
     let mut file = File::options()
         .create(true)
         .append(true)
         .open(path)
         .expect("a log file");
-    std::thread::spawn(move || std::io::copy(&mut log, &mut file));
+    std::thread::spawn(move || {
+        std::io::copy(&mut log, &mut file).expect("the log is written");
+    })
 }
 
 impl Drop for Instance {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            // What went wrong may be logged a moment later.
+            std::thread::sleep(Duration::from_millis(300));
             eprintln!("--- log of bpfmand\n{}---", self.log());
         }
         // Already ended is what is wanted.

@@ -11,13 +11,9 @@ const VERSION: &str = "0.20.2";
 /// Licences, sources and forbidden crates. Advisories need a database that not every network reaches; see deny.toml.
 pub(crate) fn check() -> Result<()> {
     let program = program()?;
-    run(Command::new(program).current_dir(workspace()).args([
-        "--offline",
-        "check",
-        "bans",
-        "licenses",
-        "sources",
-    ]))
+    run(Command::new(program)
+        .current_dir(workspace())
+        .args(["check", "bans", "licenses", "sources"]))
 }
 
 fn program() -> Result<PathBuf> {

@@ -73,7 +73,11 @@ pub(crate) fn boot(series: Series, artifacts: &Artifacts, filter: Option<&str>) 
     let programs: Vec<_> = artifacts
         .programs
         .iter()
-        .filter(|program| program.file_name().is_some_and(|name| name != "xtask"))
+        .filter(|program| {
+            program
+                .file_name()
+                .is_some_and(|name| name != "xtask" && name != "bench")
+        })
         .cloned()
         .collect();
     let mut arguments = vec!["--test-threads=1".to_owned()];
