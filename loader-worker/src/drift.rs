@@ -1,0 +1,228 @@
+//! Where records and kernel differ. Pure: what is wanted and what was seen, to a list of differences.
+
+use crate::limits::FINDINGS;
+use crate::store::records::StoredProgram;
+use ipc::messages::attach::{LinkDetails, LinkRecord};
+use ipc::messages::kernel::KernelLink;
+use ipc::messages::loader::DoctorReport;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// What the store says.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Programs.
+    pub programs: &'a [StoredProgram],
+    /// Links.
+    pub links: &'a [LinkRecord],
+    /// Intents that could not be finished yet.
+    pub unfinished: usize,
+}
+
+/// What is behind a pin.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Behind<T> {
+    /// There is no pin.
+    Nothing,
+    /// This.
+    Found(T),
+    /// It cannot be told.
+    Unknown(String),
+}
+
+/// What bpffs and the kernel say.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// By program of the store: the kernel id behind its pin.
+    pub programs: BTreeMap<u32, Behind<u32>>,
+    /// By link of the store: the link behind its pin.
+    pub links: BTreeMap<u64, Behind<KernelLink>>,
+    /// Every pin in bpfman's subtree.
+    pub pins: BTreeSet<PathBuf>,
+    /// Every stored plan.
+    pub plans: BTreeSet<PathBuf>,
+    /// There are more pins than were looked at.
+    pub truncated: bool,
+}
+
+/// One difference.
+#[allow(missing_docs, reason = "the sentences that they become say what the fields are")]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Drift {
+    /// A program's pin is gone, and the program with it.
+    ProgramGone { id: u32, name: String, pin: String },
+    /// Another program is behind a program's pin.
+    ProgramReplaced { id: u32, found: u32, pin: String },
+    /// The maps of a program have lost pins.
+    MapGone { program: u32, pin: String },
+    /// The plan of a program is gone.
+    PlanGone { program: u32, path: String },
+    /// A link's pin is gone, and the link with it.
+    LinkGone { id: u64, pin: String },
+    /// Another link is behind a link's pin.
+    LinkReplaced { id: u64, found: u32, pin: String },
+    /// A link's interface is gone: it is there but has no effect.
+    LinkIdle { id: u64, interface: String },
+    /// A link's program has no record.
+    LinkAlone { id: u64, program: u32 },
+    /// A pin that cannot be opened.
+    Unreadable { pin: String, reason: String },
+    /// A pin without a record.
+    Orphan { pin: PathBuf },
+    /// Changes that were begun and could not be finished.
+    Unfinished { count: usize },
+    /// Not everything was looked at.
+    Truncated,
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Drift::ProgramGone { id, name, pin } => write!(
+                out,
+                "program {id} ({name}) is gone from the kernel: there is no {pin}; unload it and load it again"
+            ),
+            Drift::ProgramReplaced { id, found, pin } => write!(
+                out,
+                "{pin} holds program {found} instead of {id}; unload {id} and load it again"
+            ),
+            Drift::MapGone { program, pin } => write!(
+                out,
+                "the map pin {pin} of program {program} is gone; applications cannot open the map, \
+                 unload the program and load it again"
+            ),
+            Drift::PlanGone { program, path } => write!(
+                out,
+                "the stored plan {path} of program {program} is gone; it cannot be brought back after a reboot, \
+                 load it again"
+            ),
+            Drift::LinkGone { id, pin } => write!(
+                out,
+                "link {id} is gone from the kernel: there is no {pin}; detach it and attach again"
+            ),
+            Drift::LinkReplaced { id, found, pin } => write!(
+                out,
+                "{pin} holds a link to program {found} instead of link {id}; detach {id} and attach again"
+            ),
+            Drift::LinkIdle { id, interface } => {
+                write!(out, "link {id} has no effect: interface {interface} is gone; detach it")
+            }
+            Drift::LinkAlone { id, program } => {
+                write!(out, "link {id} belongs to program {program}, which is not managed; detach it")
+            }
+            Drift::Unreadable { pin, reason } => {
+                write!(out, "{pin} cannot be opened ({reason}); see its owner and mode")
+            }
+            Drift::Orphan { pin } => write!(
+                out,
+                "{} is pinned but not managed; remove the file if nothing uses it",
+                pin.display()
+            ),
+            Drift::Unfinished { count } => write!(
+                out,
+                "{count} changes could not be finished or taken back; the log says why, \
+                 they are tried again with the next change"
+            ),
+            Drift::Truncated => write!(out, "there are more pins than were compared"),
+        }
+    }
+}
+
+/// All differences, in the order programs, links, pins.
+pub fn compare(wanted: Wanted<'_>, seen: &Seen) -> Vec<Drift> {
+    let mut drift = Vec::new();
+    for program in wanted.programs {
+        compare_program(program, seen, &mut drift);
+    }
+    let managed: BTreeSet<u32> =
+        wanted.programs.iter().map(|program| program.record.program_id).collect();
+    for link in wanted.links {
+        compare_link(link, seen, &mut drift);
+        if !managed.contains(&link.program_id) {
+            drift.push(Drift::LinkAlone { id: link.id, program: link.program_id });
+        }
+    }
+    let known = known_pins(wanted);
+    // A map set stays whole while one program uses any of it, so maps that only an unloaded owner used are no orphans.
+    let sets: BTreeSet<&Path> =
+        wanted.programs.iter().map(|program| Path::new(&program.record.maps_dir)).collect();
+    let orphans = seen.pins.iter().filter(|pin| {
+        !known.contains(pin.as_path()) && !pin.parent().is_some_and(|parent| sets.contains(parent))
+    });
+    drift.extend(orphans.map(|pin| Drift::Orphan { pin: pin.clone() }));
+    if wanted.unfinished > 0 {
+        drift.push(Drift::Unfinished { count: wanted.unfinished });
+    }
+    if seen.truncated {
+        drift.push(Drift::Truncated);
+    }
+    drift
+}
+
+fn compare_program(program: &StoredProgram, seen: &Seen, drift: &mut Vec<Drift>) {
+    let record = &program.record;
+    let (id, pin) = (record.program_id, record.pin_path.clone());
+    match seen.programs.get(&id).unwrap_or(&Behind::Nothing) {
+        // Its maps are no more interesting than the program itself.
+        Behind::Nothing => {
+            return drift.push(Drift::ProgramGone { id, name: record.name.clone(), pin });
+        }
+        Behind::Unknown(reason) => {
+            drift.push(Drift::Unreadable { pin, reason: reason.clone() });
+        }
+        Behind::Found(found) if *found != id => {
+            drift.push(Drift::ProgramReplaced { id, found: *found, pin });
+        }
+        Behind::Found(_) => {}
+    }
+    for map in program.maps.iter().filter(|map| !map.pin_path.is_empty()) {
+        if !seen.pins.contains(Path::new(&map.pin_path)) && !seen.truncated {
+            drift.push(Drift::MapGone { program: id, pin: map.pin_path.clone() });
+        }
+    }
+    if !seen.plans.contains(Path::new(&record.plan_path)) {
+        drift.push(Drift::PlanGone { program: id, path: record.plan_path.clone() });
+    }
+}
+
+fn compare_link(link: &LinkRecord, seen: &Seen, drift: &mut Vec<Drift>) {
+    let (id, pin) = (link.id, link.pin_path.clone());
+    match seen.links.get(&id).unwrap_or(&Behind::Nothing) {
+        Behind::Nothing => drift.push(Drift::LinkGone { id, pin }),
+        Behind::Unknown(reason) => drift.push(Drift::Unreadable { pin, reason: reason.clone() }),
+        Behind::Found(found) if found.program_id != link.program_id => {
+            drift.push(Drift::LinkReplaced { id, found: found.program_id, pin });
+        }
+        Behind::Found(found) => match &link.details {
+            LinkDetails::Tcx { interface, .. } | LinkDetails::Xdp { interface, .. }
+                if found.ifindex == 0 =>
+            {
+                drift.push(Drift::LinkIdle { id, interface: interface.clone() });
+            }
+            _ => {}
+        },
+    }
+}
+
+fn known_pins<'a>(wanted: Wanted<'a>) -> BTreeSet<&'a Path> {
+    let programs = wanted.programs.iter().flat_map(|program| {
+        let maps = program.maps.iter().map(|map| map.pin_path.as_str());
+        maps.chain([program.record.pin_path.as_str()])
+    });
+    let links = wanted.links.iter().map(|link| link.pin_path.as_str());
+    programs.chain(links).map(Path::new).collect()
+}
+
+/// The differences as a report for clients.
+pub fn report(wanted: Wanted<'_>, drift: &[Drift]) -> DoctorReport {
+    let mut findings: Vec<String> = drift.iter().take(FINDINGS).map(Drift::to_string).collect();
+    if drift.len() > FINDINGS {
+        findings.push(format!("and {} more", drift.len() - FINDINGS));
+    }
+    let checked = wanted.programs.len() + wanted.links.len();
+    DoctorReport { checked: u32::try_from(checked).unwrap_or(u32::MAX), findings }
+}
+
+#[cfg(test)]
+mod tests;

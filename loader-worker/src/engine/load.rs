@@ -1,0 +1,175 @@
+//! Loading: from a plan to programs with pins and records.
+
+use super::journal::keep;
+use super::{Engine, now};
+use crate::execute::{Executor, Loaded, Subject};
+use crate::layout::Layout;
+use crate::limits::PROGRAMS;
+use crate::request;
+use crate::steps::{self, Keep, Owner};
+use crate::store::{Change, Store};
+use crate::store::intents::Row;
+use crate::store::records::StoredProgram;
+use crate::valid_plan::{MapRole, ValidPlan};
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::kernel::KernelMap;
+use ipc::messages::program::{LoadOptions, Program, ProgramRecord, Uid};
+use std::path::Path;
+
+impl Engine {
+    /// Loads all programs of a plan, or none.
+    pub async fn load(
+        &mut self,
+        loaded_by: Uid,
+        valid: &ValidPlan,
+        options: &LoadOptions,
+    ) -> Result<Vec<Program>, Failure> {
+        self.finish_leftovers()?;
+        request::check_load(options, valid)?;
+        let known = self.store.programs()?;
+        check_room(known.len(), valid.plan().programs.len())?;
+        let owner = self.owner(options, &known)?;
+
+        let mut executor = Executor::new(Subject::Plan(valid), &*self.helpers, &mut self.faults);
+        executor.run(steps::create(valid, owner.as_ref())).await?;
+        let loaded = executor.loaded()?;
+
+        let ids: Vec<u32> = loaded.iter().map(|loaded| loaded.program.id).collect();
+        let plan_path = self.layout.plan(valid.digest()).display().to_string();
+        let steps = steps::keep(
+            &self.layout,
+            Keep {
+                valid,
+                ids: &ids,
+                owner: owner.as_ref(),
+                options,
+                own_gid: rustix::process::getegid().as_raw(),
+                plan_is_kept: known.iter().any(|program| program.record.plan_path == plan_path),
+            },
+        );
+        let records = Records { valid, options, owner: owner.as_ref(), layout: &self.layout, plan_path, loaded_by };
+        let change = Change {
+            programs: loaded.iter().enumerate().map(|(index, loaded)| records.of(index, loaded)).collect(),
+            gone: superseded(&self.store, &ids)?,
+            ..Change::default()
+        };
+        let answer = change.programs.iter().zip(&loaded);
+        let answer: Vec<Program> = answer.map(|(stored, loaded)| answer_of(stored, loaded, &known)).collect();
+        keep(&mut self.store, &mut executor, steps, None, change, &mut self.has_leftovers).await?;
+        tracing::info!(uid = loaded_by, ?ids, "loaded");
+        Ok(answer)
+    }
+
+    /// The map set that the request wants to use: it must exist, which is as long as one program uses it.
+    fn owner(&self, options: &LoadOptions, known: &[StoredProgram]) -> Result<Option<Owner>, Failure> {
+        let Some(id) = request::owner(options) else { return Ok(None) };
+        if known.iter().any(|program| program.map_set() == id) {
+            return Ok(Some(Owner { id, directory: self.layout.map_set(id) }));
+        }
+        Err(Failure::new(
+            FailureCode::InvalidArgument,
+            Stage::Maps,
+            format!("map_owner_id {id} does not exist: map owner not found"),
+        )
+        .remedy("name a program that was itself loaded without --map-owner-id; see `bpfmanctl program list`"))
+    }
+}
+
+/// Records that stand where new ones go. Kernel ids do not repeat while the machine is up, so these are of programs that
+/// a reboot took away.
+fn superseded(store: &Store, ids: &[u32]) -> Result<Vec<Row>, Failure> {
+    let mut rows = Vec::new();
+    for id in ids {
+        if store.program(*id)?.is_some() {
+            tracing::warn!(id, "the record of a program that is gone is replaced");
+            rows.push(Row::Program(*id));
+        }
+    }
+    let links = store.links()?;
+    let theirs = links.iter().filter(|link| ids.contains(&link.program_id));
+    rows.extend(theirs.map(|link| Row::Link(link.id)));
+    Ok(rows)
+}
+
+/// What the records of one load have in common.
+struct Records<'a> {
+    valid: &'a ValidPlan,
+    options: &'a LoadOptions,
+    owner: Option<&'a Owner>,
+    layout: &'a Layout,
+    plan_path: String,
+    loaded_by: Uid,
+}
+
+impl Records<'_> {
+    fn of(&self, index: usize, loaded: &Loaded) -> StoredProgram {
+        let id = loaded.program.id;
+        let own_set = || self.layout.map_set(id);
+        let maps_dir = self.owner.map_or_else(own_set, |owner| owner.directory.clone());
+        let plan = self.valid.plan();
+        let planned = &plan.programs[index];
+        let record = ProgramRecord {
+            program_id: id,
+            name: planned.name.clone(),
+            kind: planned.kind,
+            section: planned.section.clone(),
+            attach_function: planned.attach_function.clone(),
+            license: plan.license.clone(),
+            gpl_compatible: loaded.program.gpl_compatible,
+            metadata: self.options.metadata.clone(),
+            globals: self.options.globals.clone(),
+            source: self.options.source.clone(),
+            object_digest: plan.object_digest,
+            plan_path: self.plan_path.clone(),
+            pin_path: self.layout.program_pin(id).display().to_string(),
+            maps_dir: maps_dir.display().to_string(),
+            map_owner: self.owner.map(|owner| owner.id),
+            loaded_by: self.loaded_by,
+            created_at: now(),
+        };
+        StoredProgram { record, maps: stored_maps(self.valid, loaded, &maps_dir) }
+    }
+}
+
+fn check_room(known: usize, new: usize) -> Result<(), Failure> {
+    if known + new <= PROGRAMS {
+        return Ok(());
+    }
+    Err(Failure::new(
+        FailureCode::ResourceExhausted,
+        Stage::Load,
+        format!("{known} programs are managed and {new} more asked for, {PROGRAMS} is the limit"),
+    )
+    .remedy("unload programs that are not used"))
+}
+
+/// The program's maps with their pins, whatever their length: the kernel's names are cut.
+fn stored_maps(valid: &ValidPlan, loaded: &Loaded, maps_dir: &Path) -> Vec<KernelMap> {
+    let plans = valid.plan().maps.iter().enumerate();
+    let named = plans.filter(|(index, _)| valid.role(*index) != MapRole::Template);
+    let stored = named.zip(&loaded.maps).map(|((_, plan), (role, map))| {
+        let pin_path = match role {
+            MapRole::Public => maps_dir.join(&plan.name).display().to_string(),
+            MapRole::Internal | MapRole::Template => String::new(),
+        };
+        KernelMap { pin_path, ..map.clone() }
+    });
+    stored.collect()
+}
+
+/// The answer to a load, which existing clients know without run statistics, links and map pins.
+fn answer_of(stored: &StoredProgram, loaded: &Loaded, known: &[StoredProgram]) -> Program {
+    let id = stored.record.program_id;
+    let fellows = known.iter().filter(|other| other.map_set() == stored.map_set());
+    let mut map_used_by: Vec<u32> = fellows.map(|other| other.record.program_id).chain([id]).collect();
+    map_used_by.sort_unstable();
+    map_used_by.dedup();
+    Program {
+        record: stored.record.clone(),
+        kernel: Some(loaded.program.clone()),
+        stats: None,
+        links: Vec::new(),
+        maps: loaded.maps.iter().map(|(_, map)| map.clone()).collect(),
+        map_used_by,
+    }
+}

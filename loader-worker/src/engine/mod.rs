@@ -1,0 +1,99 @@
+//! The engine: owner of the store and of everything that bpfman has in the kernel. One command at a time, from records
+//! to records; it waits for nothing but a one-shot helper.
+//!
+//! This file opens it; [`load`](Engine::load), [`attach`](Engine::attach), [`detach`](Engine::detach),
+//! [`unload`](Engine::unload) and the queries have a file each. [`actor`] gives it a mailbox.
+
+pub mod actor;
+mod attach;
+mod journal;
+mod load;
+mod query;
+mod take_away;
+
+pub use attach::AttachCommand;
+
+use crate::drift::Drift;
+use crate::faults::Faults;
+use crate::helpers::Helpers;
+use crate::kernel::pin;
+use crate::layout::Layout;
+use crate::reconcile;
+use crate::store::Store;
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What an engine works with.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where things are.
+    pub layout: Layout,
+    /// Who does what takes another capability.
+    pub helpers: Arc<dyn Helpers>,
+    /// Where tests make things fail.
+    pub faults: Faults,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Engine {
+    store: Store,
+    layout: Layout,
+    helpers: Arc<dyn Helpers>,
+    faults: Faults,
+    /// A change could neither be finished nor taken back; it is tried again before the next one.
+    has_leftovers: bool,
+}
+
+impl Engine {
+    /// Opens the store and reconciles; returns what differs nevertheless.
+    pub fn open(settings: Settings) -> Result<(Self, Vec<Drift>), Failure> {
+        let Settings { layout, helpers, mut faults } = settings;
+        for directory in [layout.store(), layout.plans()] {
+            DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(|error| {
+                Failure::new(
+                    FailureCode::Internal,
+                    Stage::Store,
+                    format!("{} cannot be made: {error}", directory.display()),
+                )
+                .remedy("see that the state directory belongs to the loader")
+            })?;
+        }
+        for directory in layout.fixed_directories() {
+            pin::make_directories(&directory)
+                .map_err(|error| error.into_failure(Stage::Pin, directory.display()))?;
+        }
+        let mut store = Store::open(&layout.store())?;
+        let drift = reconcile::reconcile(&mut store, &layout, &mut faults)?;
+        let has_leftovers = !store.intents()?.is_empty();
+        Ok((Self { store, layout, helpers, faults, has_leftovers }, drift))
+    }
+
+    /// Finishes what could not be finished before: what a new change relies on must not be half there.
+    fn finish_leftovers(&mut self) -> Result<(), Failure> {
+        if self.has_leftovers {
+            let unfinished = reconcile::replay(&mut self.store, &mut self.faults)?;
+            self.has_leftovers = unfinished > 0;
+        }
+        Ok(())
+    }
+}
+
+/// Seconds since the Unix epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn no_such_program(id: u32, stage: Stage) -> Failure {
+    Failure::new(FailureCode::NotFound, stage, format!("program {id} does not exist"))
+        .remedy("see `bpfmanctl program list`")
+}
+
+fn no_such_link(id: u64, stage: Stage) -> Failure {
+    Failure::new(FailureCode::NotFound, stage, format!("link {id} does not exist"))
+        .remedy("see `bpfmanctl link list`")
+}

@@ -1,0 +1,55 @@
+//! Detaching and unloading.
+
+use super::{Engine, no_such_link, no_such_program};
+use crate::steps;
+use crate::store::intents::{Part, Row};
+use ipc::messages::attach::LinkRecord;
+use ipc::messages::failure::{Failure, Stage};
+use std::path::PathBuf;
+
+impl Engine {
+    /// Detaches a link and forgets it. When this returns, the program does not run through it any more.
+    pub fn detach(&mut self, link_id: u64) -> Result<(), Failure> {
+        self.finish_leftovers()?;
+        let link = self.store.link(link_id)?.ok_or_else(|| no_such_link(link_id, Stage::Detach))?;
+        self.take_away(vec![link_part(&link)])?;
+        tracing::info!(link = link_id, program = link.program_id, "detached");
+        Ok(())
+    }
+
+    /// Detaches all links of a program and forgets it, with its maps when no other program uses them.
+    pub fn unload(&mut self, program_id: u32) -> Result<(), Failure> {
+        self.finish_leftovers()?;
+        let program = self
+            .store
+            .program(program_id)?
+            .ok_or_else(|| no_such_program(program_id, Stage::Unload))?;
+        let others: Vec<_> = self
+            .store
+            .programs()?
+            .into_iter()
+            .filter(|other| other.record.program_id != program_id)
+            .collect();
+        let shares_maps = others.iter().any(|other| other.map_set() == program.map_set());
+        let shares_plan = others.iter().any(|other| other.record.plan_path == program.record.plan_path);
+        let removals = steps::unload(
+            PathBuf::from(&program.record.pin_path),
+            (!shares_maps).then(|| PathBuf::from(&program.record.maps_dir)),
+            (!shares_plan).then(|| PathBuf::from(&program.record.plan_path)),
+        );
+        let links = self.store.links()?;
+        let mut parts: Vec<Part> = links
+            .iter()
+            .filter(|link| link.program_id == program_id)
+            .map(link_part)
+            .collect();
+        parts.push(Part { row: Row::Program(program_id), removals });
+        self.take_away(parts)?;
+        tracing::info!(program = program_id, "unloaded");
+        Ok(())
+    }
+}
+
+fn link_part(link: &LinkRecord) -> Part {
+    Part { row: Row::Link(link.id), removals: steps::detach(PathBuf::from(&link.pin_path)) }
+}

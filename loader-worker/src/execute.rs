@@ -1,0 +1,302 @@
+//! Carries out [`Step`]s: the one place where a request becomes system calls.
+//!
+//! An executor holds what the steps of one request made, as descriptors. Dropping it lets go of them, and of everything
+//! that was not pinned.
+
+use crate::faults::{Faults, Point};
+use crate::helpers::Helpers;
+use crate::kernel::{Error, btf, info, map, pin, program};
+use crate::kinds::{self, AttachRequest, Attached, Prepared};
+use crate::plan_file;
+use crate::remove::remove;
+use crate::steps::{MapInstance, Step};
+use crate::undo;
+use crate::valid_plan::{MapRole, ValidPlan};
+use ipc::limits::FRAME_DESCRIPTORS;
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::helper::{HelperJob, HelperKind};
+use ipc::messages::kernel::{KernelMap, KernelProgram};
+use rustix::fs::{Mode, OFlags};
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// What the steps are about.
+pub enum Subject<'a> {
+    /// A load.
+    Plan(&'a ValidPlan),
+    /// An attachment.
+    Attachment {
+        /// What was asked for.
+        request: AttachRequest<'a>,
+        /// What the kind found out about the target; taken by the step that makes the link.
+        prepared: Option<Prepared>,
+    },
+}
+
+/// What the steps of one request made.
+pub struct Executor<'a> {
+    subject: Subject<'a>,
+    helpers: &'a dyn Helpers,
+    faults: &'a mut Faults,
+    done: Vec<Step>,
+    btf: Option<OwnedFd>,
+    maps: BTreeMap<MapInstance, OwnedFd>,
+    programs: Vec<OwnedFd>,
+    event: Option<OwnedFd>,
+    attached: Option<Attached>,
+}
+
+/// A program that was loaded, as the kernel describes it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The program.
+    pub program: KernelProgram,
+    /// Its maps in the order of the plan: the role, and what the kernel says.
+    pub maps: Vec<(MapRole, KernelMap)>,
+}
+
+impl<'a> Executor<'a> {
+    /// With nothing made yet.
+    pub fn new(subject: Subject<'a>, helpers: &'a dyn Helpers, faults: &'a mut Faults) -> Self {
+        Self {
+            subject,
+            helpers,
+            faults,
+            done: Vec::new(),
+            btf: None,
+            maps: BTreeMap::new(),
+            programs: Vec::new(),
+            event: None,
+            attached: None,
+        }
+    }
+
+    /// Carries out steps in order, until one fails.
+    pub async fn run(&mut self, steps: Vec<Step>) -> Result<(), Failure> {
+        for step in steps {
+            self.faults.pass(&Point::Step(&step))?;
+            self.execute(&step).await?;
+            self.done.push(step);
+        }
+        Ok(())
+    }
+
+    /// The hook, for the acts between the steps.
+    pub fn faults(&mut self) -> &mut Faults {
+        self.faults
+    }
+
+    /// Takes back what was done, last first. What cannot be taken back is told to the log and left to the intent.
+    pub fn undo(&mut self) -> Result<(), Failure> {
+        let removals = undo::plan(&self.done);
+        self.done.clear();
+        // A link has to lose this holder before it can go.
+        self.attached = None;
+        let mut outcome = Ok(());
+        for removal in &removals {
+            if let Err(failure) = remove(removal) {
+                tracing::error!(?removal, %failure, "a failed request could not be taken back");
+                outcome = Err(failure);
+            }
+        }
+        outcome
+    }
+
+    /// The programs that were loaded, in the order of the plan.
+    pub fn loaded(&self) -> Result<Vec<Loaded>, Failure> {
+        let valid = self.plan()?;
+        let describe = |(index, descriptor): (usize, &OwnedFd)| {
+            let name = &valid.plan().programs[index].name;
+            let failed = |error: Error| error.into_failure(Stage::Load, format!("program \"{name}\""));
+            let (program, _) = info::program(descriptor.as_fd()).map_err(failed)?;
+            let maps = (0..valid.plan().maps.len())
+                .filter(|map| valid.role(*map) != MapRole::Template)
+                .map(|map| {
+                    let found = self.map(MapInstance { program: index, map })?;
+                    let mut described = info::map(found).map_err(failed)?;
+                    // The kernel keeps 15 characters of it.
+                    described.pin_path.clear();
+                    Ok((valid.role(map), described))
+                })
+                .collect::<Result<_, Failure>>()?;
+            Ok(Loaded { program, maps })
+        };
+        self.programs.iter().enumerate().map(describe).collect()
+    }
+
+    /// The link that was made.
+    pub fn attached(&self) -> Result<&Attached, Failure> {
+        self.attached.as_ref().ok_or_else(|| out_of_order("a link"))
+    }
+
+    async fn execute(&mut self, step: &Step) -> Result<(), Failure> {
+        match step {
+            Step::LoadBtf => self.load_btf(),
+            Step::CreateMap(instance) => self.create_map(*instance),
+            Step::ShareMap { instance, pin, owner } => self.share_map(*instance, pin, *owner),
+            Step::FillMap(instance) => self.fill_map(*instance),
+            Step::FreezeMap(instance) => {
+                map::freeze(self.map(*instance)?).map_err(|error| self.map_failure(*instance, error))
+            }
+            Step::LoadProgram(index) => self.load_program(*index),
+            Step::KeepPlan { path } => plan_file::write(path, self.plan()?.bytes()),
+            Step::MakeDirectory { path } => {
+                pin::make_directories(path).map_err(|error| pin_failure(path, error))
+            }
+            Step::PinMap { instance, path } => {
+                pin::pin(self.map(*instance)?, path).map_err(|error| pin_failure(path, error))
+            }
+            Step::GiveToGroup { paths, gid } => self.give_to_group(paths, *gid).await,
+            Step::SetMode { paths, mode } => paths.iter().try_for_each(|path| {
+                pin::set_mode(path, *mode).map_err(|error| pin_failure(path, error))
+            }),
+            Step::PinProgram { program, path } => {
+                let program = self.programs.get(*program).ok_or_else(|| out_of_order("a program"))?;
+                pin::pin(program.as_fd(), path).map_err(|error| pin_failure(path, error))
+            }
+            Step::OpenEvent => self.open_event().await,
+            Step::CreateLink => self.create_link(),
+            Step::PinLink { path } => {
+                pin::pin(self.attached()?.link.as_fd(), path).map_err(|error| pin_failure(path, error))
+            }
+        }
+    }
+
+    fn load_btf(&mut self) -> Result<(), Failure> {
+        let blob = self.plan()?.plan().btf.as_deref().unwrap_or_default();
+        let loaded = btf::load(blob)
+            .map_err(|error| error.into_failure(Stage::Load, "the type information of the object"))?;
+        self.btf = Some(loaded);
+        Ok(())
+    }
+
+    fn create_map(&mut self, instance: MapInstance) -> Result<(), Failure> {
+        let plan = &self.plan()?.plan().maps[instance.map];
+        let inner = plan
+            .inner
+            .map(|inner| self.map(MapInstance { map: inner as usize, ..instance }))
+            .transpose()?;
+        let created = map::create(plan, self.btf.as_ref().map(AsFd::as_fd), inner, &plan.name)
+            .map_err(|error| self.map_failure(instance, error))?;
+        self.maps.insert(instance, created);
+        Ok(())
+    }
+
+    fn share_map(&mut self, instance: MapInstance, path: &Path, owner: u32) -> Result<(), Failure> {
+        let plan = &self.plan()?.plan().maps[instance.map];
+        let refused = |code, reason: String| {
+            let cause = format!("load shared map \"{}\" from owner {owner}: {reason}", plan.name);
+            Failure::new(code, Stage::Maps, cause)
+        };
+        let opened = pin::get(path).map_err(|error| {
+            if error.is_not_found() {
+                refused(FailureCode::FailedPrecondition, "the owner has no map of this name".into())
+            } else {
+                refused(FailureCode::Internal, error.to_string())
+            }
+        })?;
+        let found = info::map(opened.as_fd())
+            .map_err(|error| refused(FailureCode::Internal, error.to_string()))?;
+        // 0 entries stand for one per possible CPU.
+        let entries = if plan.max_entries == 0 { found.max_entries } else { plan.max_entries };
+        let properties = [
+            ("type", plan.map_type, found.map_type),
+            ("key size", plan.key_size, found.key_size),
+            ("value size", plan.value_size, found.value_size),
+            ("number of entries", entries, found.max_entries),
+            ("flags", plan.flags, found.flags),
+        ];
+        if let Some((what, wanted, has)) = properties.into_iter().find(|(_, a, b)| a != b) {
+            return Err(refused(
+                FailureCode::FailedPrecondition,
+                format!("its {what} is {has}, the object declares {wanted}"),
+            )
+            .remedy("load an object that declares the same maps as the owner's"));
+        }
+        self.maps.insert(instance, opened);
+        Ok(())
+    }
+
+    fn fill_map(&mut self, instance: MapInstance) -> Result<(), Failure> {
+        let contents = self.plan()?.plan().maps[instance.map].initial.as_deref().unwrap_or_default();
+        map::write_initial(self.map(instance)?, contents)
+            .map_err(|error| self.map_failure(instance, error))
+    }
+
+    fn load_program(&mut self, index: usize) -> Result<(), Failure> {
+        let valid = self.plan()?;
+        let plan = &valid.plan().programs[index];
+        let maps = (0..valid.plan().maps.len())
+            .map(|map| self.map(MapInstance { program: index, map }))
+            .collect::<Result<Vec<_>, _>>()?;
+        let btf = self.btf.as_ref().map(AsFd::as_fd);
+        let loaded = program::load(plan, &valid.plan().license, btf, &maps)
+            .map_err(|error| error.into_failure(Stage::Load, format!("program \"{}\"", plan.name)))?;
+        self.programs.push(loaded);
+        Ok(())
+    }
+
+    async fn give_to_group(&mut self, paths: &[PathBuf], gid: u32) -> Result<(), Failure> {
+        for paths in paths.chunks(usize::from(FRAME_DESCRIPTORS)) {
+            let pins = paths
+                .iter()
+                .map(|path| {
+                    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
+                        .map_err(|errno| pin_failure(path, Error::new("open", errno)))
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            let job = HelperJob::ChangeGroup { gid };
+            self.helpers.run(HelperKind::ChangeGroup, job, pins).await?;
+        }
+        Ok(())
+    }
+
+    async fn open_event(&mut self) -> Result<(), Failure> {
+        let Subject::Attachment { prepared: Some(Prepared::NeedsHelper { job, descriptors, .. }), .. } =
+            &mut self.subject
+        else {
+            return Err(out_of_order("a job for a helper"));
+        };
+        let (job, descriptors) = (job.clone(), std::mem::take(descriptors));
+        let mut opened = self.helpers.run(HelperKind::PerfEvent, job, descriptors).await?;
+        self.event = opened.pop();
+        Ok(())
+    }
+
+    fn create_link(&mut self) -> Result<(), Failure> {
+        let Subject::Attachment { request, prepared } = &mut self.subject else {
+            return Err(out_of_order("an attachment"));
+        };
+        let prepared = prepared.take().ok_or_else(|| out_of_order("a hook"))?;
+        self.attached = Some(kinds::attach(request, prepared.into_hook(), self.event.take())?);
+        Ok(())
+    }
+
+    fn plan(&self) -> Result<&'a ValidPlan, Failure> {
+        match &self.subject {
+            Subject::Plan(valid) => Ok(valid),
+            Subject::Attachment { .. } => Err(out_of_order("a plan")),
+        }
+    }
+
+    fn map(&self, instance: MapInstance) -> Result<BorrowedFd<'_>, Failure> {
+        self.maps.get(&instance).map(AsFd::as_fd).ok_or_else(|| out_of_order("a map"))
+    }
+
+    fn map_failure(&self, instance: MapInstance, error: Error) -> Failure {
+        let name = self.plan().ok().and_then(|valid| valid.plan().maps.get(instance.map));
+        let name = name.map_or("", |map| map.name.as_str());
+        error.into_failure(Stage::Maps, format!("map \"{name}\""))
+    }
+}
+
+fn pin_failure(path: &Path, error: Error) -> Failure {
+    error.into_failure(Stage::Pin, path.display())
+}
+
+/// Steps are planned in this crate, so this is a fault of it; it is still no reason to end the process.
+fn out_of_order(what: &str) -> Failure {
+    Failure::new(FailureCode::Internal, Stage::Load, format!("a step needs {what} that is not there"))
+        .remedy("this is a fault of bpfman, please report it")
+}

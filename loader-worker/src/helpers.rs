@@ -1,0 +1,16 @@
+//! One-shot helpers as the engine sees them: one job in, descriptors out.
+
+use ipc::messages::failure::Failure;
+use ipc::messages::helper::{HelperJob, HelperKind};
+use std::fmt::Debug;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+
+/// The result of a job, in the future.
+pub type Outcome = Pin<Box<dyn Future<Output = Result<Vec<OwnedFd>, Failure>> + Send>>;
+
+/// Whoever can have a job done by a process that has the capability for it.
+pub trait Helpers: Debug + Send + Sync {
+    /// Has the job done; the descriptors go to the helper, those of the answer come back.
+    fn run(&self, kind: HelperKind, job: HelperJob, descriptors: Vec<OwnedFd>) -> Outcome;
+}

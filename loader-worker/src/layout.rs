@@ -1,0 +1,86 @@
+//! Where things are: pins in the bpffs subtree, the store and the plans in the state directory.
+//!
+//! The bpffs layout is a contract with applications, which open map pins by these paths.
+
+use ipc::messages::attach::LinkDetails;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// The directories of one instance.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    fs: PathBuf,
+    state: PathBuf,
+}
+
+impl Layout {
+    /// The layout under a runtime directory (bpffs is mounted at its `fs`) and a state directory.
+    pub fn new(runtime_dir: &Path, state_dir: &Path) -> Self {
+        Self { fs: runtime_dir.join("fs"), state: state_dir.to_owned() }
+    }
+
+    /// Root of the bpffs subtree.
+    pub fn fs(&self) -> &Path {
+        &self.fs
+    }
+
+    /// Pin of a program.
+    pub fn program_pin(&self, program_id: u32) -> PathBuf {
+        self.fs.join(format!("prog_{program_id}"))
+    }
+
+    /// Directory with the map pins of a map set, which is named after the program that made it.
+    pub fn map_set(&self, set_id: u32) -> PathBuf {
+        self.fs.join("maps").join(set_id.to_string())
+    }
+
+    /// Pin of a link: see [`crate::kinds::link_pin`].
+    pub fn link_pin(&self, link_id: u64, program_id: u32, details: &LinkDetails) -> PathBuf {
+        crate::kinds::link_pin(&self.fs, link_id, program_id, details)
+    }
+
+    /// Directories that are there as long as the service is installed; they hold pins but mean nothing.
+    pub fn fixed_directories(&self) -> Vec<PathBuf> {
+        ["maps", "links", "tcx-ingress", "tcx-egress"].map(|name| self.fs.join(name)).to_vec()
+    }
+
+    /// Directory of the store.
+    pub fn store(&self) -> PathBuf {
+        self.state.join("store")
+    }
+
+    /// Directory of the plans.
+    pub fn plans(&self) -> PathBuf {
+        self.state.join("plans")
+    }
+
+    /// File of the plan with this digest.
+    pub fn plan(&self, digest: &[u8; 32]) -> PathBuf {
+        let mut name = String::with_capacity(69);
+        for byte in digest {
+            // Writing to a String cannot fail.
+            let _ = write!(name, "{byte:02x}");
+        }
+        name.push_str(".plan");
+        self.plans().join(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_are_where_the_contract_says() {
+        let layout = Layout::new(Path::new("/run/bpfman"), Path::new("/var/lib/bpfman"));
+        assert_eq!(layout.program_pin(7), Path::new("/run/bpfman/fs/prog_7"));
+        assert_eq!(layout.map_set(7), Path::new("/run/bpfman/fs/maps/7"));
+    }
+
+    #[test]
+    fn plans_are_named_by_digest() {
+        let layout = Layout::new(Path::new("/r"), Path::new("/s"));
+        let name = format!("/s/plans/{}.plan", "ab".repeat(32));
+        assert_eq!(layout.plan(&[0xab; 32]), Path::new(&name));
+    }
+}

@@ -1,0 +1,56 @@
+//! Bounds of the loader, with their reasons. Those of the links are in [`ipc::limits`].
+
+use std::time::Duration;
+
+/// Client sessions known at once; the API worker accepts no more connections than this.
+pub const SESSIONS: usize = ipc::limits::CLIENT_SESSIONS;
+
+/// Supplementary groups taken from one client (`NGROUPS_MAX` of the kernel).
+pub const PEER_GROUPS: usize = 65536;
+
+/// Loads that wait for their plan, and plans that wait for their load, together. The API worker keeps at most
+/// [`ipc::limits::WORKER_WINDOW`] requests in flight, so a well-behaved one never reaches it.
+pub const JOINS: usize = ipc::limits::WORKER_WINDOW;
+
+/// How long one half of a load waits for the other.
+pub const JOIN_DEADLINE: Duration = ipc::limits::REQUEST_DEADLINE;
+
+/// Requests of the API worker that are read and not yet answered: its window, and room for what it says without
+/// awaiting an answer. The next one waits in the socket.
+pub const REQUESTS: usize = ipc::limits::WORKER_WINDOW + 16;
+
+/// Deliveries of the image worker that are read and not yet looked at.
+pub const DELIVERIES: usize = 16;
+
+/// Maps of one object. The largest objects in the wild (Tetragon) have about one hundred.
+pub const PLAN_MAPS: usize = 256;
+
+/// Maps created by one load request, over all its programs: each costs a descriptor until the load is done.
+pub const LOAD_MAPS: usize = 1024;
+
+/// Bytes of instructions of one program: the verifier's limit of a million, 8 bytes each.
+pub const INSTRUCTION_BYTES: usize = 8 * 1_000_000;
+
+/// Bytes of one BTF blob (`BTF_MAX_SIZE` of the kernel is 16 MiB).
+pub const BTF_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes of one record of `.BTF.ext`; 8 and 16 are what compilers write, the kernel takes more (`MAX_FUNCINFO_REC_SIZE`).
+pub const INFO_RECORD_BYTES: u32 = 252;
+
+/// Bytes of a map's name where it becomes a file name in bpffs (`NAME_MAX`).
+pub const PIN_NAME_BYTES: usize = 255;
+
+/// Managed programs. Their list must fit one frame.
+pub const PROGRAMS: usize = 2048;
+
+/// Managed links: a dispatcher-sized handful for each program.
+pub const LINKS: usize = 16384;
+
+/// Bytes of one stored record: a load request at its limit and the loader's own fields.
+pub const RECORD_BYTES: usize = 2 * 1024 * 1024;
+
+/// Files of our bpffs subtree that are looked at when it is compared with the store.
+pub const PINS: usize = 65536;
+
+/// Findings told in one report; the report says when there are more.
+pub const FINDINGS: usize = 256;

@@ -1,0 +1,73 @@
+//! Looks at bpffs and the kernel for what the store says is there.
+
+use crate::drift::{Behind, Seen};
+use crate::kernel::{Error, info, pin};
+use crate::layout::Layout;
+use crate::limits::PINS;
+use crate::store::records::StoredProgram;
+use ipc::messages::attach::LinkRecord;
+use ipc::messages::kernel::{KernelLink, KernelProgram, ProgramStats};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+/// The program behind a pin.
+pub fn program(path: &str) -> Behind<(KernelProgram, ProgramStats)> {
+    behind(path, info::program)
+}
+
+/// The link behind a pin.
+pub fn link(path: &str) -> Behind<KernelLink> {
+    behind(path, info::link)
+}
+
+fn behind<T>(path: &str, describe: impl FnOnce(BorrowedFd<'_>) -> Result<T, Error>) -> Behind<T> {
+    match pin::get(Path::new(path)).and_then(|descriptor| describe(descriptor.as_fd())) {
+        Ok(found) => Behind::Found(found),
+        Err(error) if error.is_not_found() => Behind::Nothing,
+        Err(error) => Behind::Unknown(error.to_string()),
+    }
+}
+
+/// Everything that matters for comparing.
+pub fn observe(layout: &Layout, programs: &[StoredProgram], links: &[LinkRecord]) -> io::Result<Seen> {
+    let mut seen = Seen::default();
+    for program in programs {
+        let record = &program.record;
+        let found = match self::program(&record.pin_path) {
+            Behind::Found((kernel, _)) => Behind::Found(kernel.id),
+            Behind::Nothing => Behind::Nothing,
+            Behind::Unknown(reason) => Behind::Unknown(reason),
+        };
+        seen.programs.insert(record.program_id, found);
+    }
+    for record in links {
+        seen.links.insert(record.id, link(&record.pin_path));
+    }
+    seen.truncated = !walk(layout.fs(), &mut seen.pins)?;
+    // Names with a dot are the kernel's own (`maps.debug`, `progs.debug`): it lets nobody pin under one.
+    seen.pins.retain(|pin| pin.extension().is_none());
+    walk(&layout.plans(), &mut seen.plans)?;
+    Ok(seen)
+}
+
+/// Collects the files beneath a directory; `false` when there are more than [`PINS`].
+fn walk(root: &Path, files: &mut BTreeSet<PathBuf>) -> io::Result<bool> {
+    let mut directories = vec![root.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory)? {
+            if files.len() >= PINS || directories.len() >= PINS {
+                return Ok(false);
+            }
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                directories.push(entry.path());
+            } else {
+                files.insert(entry.path());
+            }
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,94 @@
+//! Brings kernel and store together after a start, before anything is served.
+//!
+//! 1. Intents are replayed: what was being made is taken away, what was being taken away is finished.
+//! 2. Store, pins and kernel are compared. What differs is reported and kept: a program that a reboot took away stays a
+//!    record, so that it is known what is missing; a pin without a record and without an intent was made by somebody
+//!    else (or outlived a lost store) and is never removed. Only the kernel's link id of a lost link is erased.
+//! 3. Files in the plan directory that no record names are removed: they are nobody's, since the directory is ours alone.
+
+use crate::drift::{self, Behind, Drift, Wanted};
+use crate::faults::{Faults, Point};
+use crate::layout::Layout;
+use crate::observe;
+use crate::plan_file;
+use crate::remove::remove;
+use crate::store::intents::{Intent, IntentNumber, Row};
+use crate::store::{Change, Store};
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::loader::DoctorReport;
+use std::path::PathBuf;
+
+/// Replays, compares, repairs what may be repaired; returns what still differs.
+pub fn reconcile(store: &mut Store, layout: &Layout, faults: &mut Faults) -> Result<Vec<Drift>, Failure> {
+    replay(store, faults)?;
+    let (programs, mut links) = (store.programs()?, store.links()?);
+    let plans = programs.iter().map(|program| PathBuf::from(&program.record.plan_path)).collect();
+    let swept = plan_file::sweep(&layout.plans(), &plans).map_err(|error| unreadable(&error))?;
+    if swept > 0 {
+        tracing::info!(swept, "removed plans that no program uses");
+    }
+    let seen = observe::observe(layout, &programs, &links).map_err(|error| unreadable(&error))?;
+    let mut changed = Change::default();
+    for link in &mut links {
+        let is_gone = seen.links.get(&link.id) == Some(&Behind::Nothing);
+        if is_gone && link.kernel_link_id.take().is_some() {
+            changed.links.push(link.clone());
+        }
+    }
+    if !changed.links.is_empty() {
+        store.commit(&changed)?;
+    }
+    let unfinished = store.intents()?.len();
+    Ok(drift::compare(Wanted { programs: &programs, links: &links, unfinished }, &seen))
+}
+
+/// What differs now, without repairing anything.
+pub fn doctor(store: &Store, layout: &Layout) -> Result<DoctorReport, Failure> {
+    let (programs, links) = (store.programs()?, store.links()?);
+    let seen = observe::observe(layout, &programs, &links).map_err(|error| unreadable(&error))?;
+    let wanted = Wanted { programs: &programs, links: &links, unfinished: store.intents()?.len() };
+    Ok(drift::report(wanted, &drift::compare(wanted, &seen)))
+}
+
+/// Replays every intent; returns how many could not be finished. Those stay.
+pub fn replay(store: &mut Store, faults: &mut Faults) -> Result<usize, Failure> {
+    let mut unfinished = 0;
+    for (number, intent) in store.intents()? {
+        if let Err(failure) = replay_one(store, number, &intent, faults) {
+            tracing::error!(%failure, ?intent, "an unfinished change could not be finished");
+            unfinished += 1;
+        }
+    }
+    Ok(unfinished)
+}
+
+fn replay_one(
+    store: &mut Store,
+    number: IntentNumber,
+    intent: &Intent,
+    faults: &mut Faults,
+) -> Result<(), Failure> {
+    let (removals, gone): (Vec<_>, Vec<Row>) = match intent {
+        Intent::Back { removals } => (removals.iter().collect(), Vec::new()),
+        Intent::Forward { parts } => (
+            parts.iter().flat_map(|part| &part.removals).collect(),
+            parts.iter().map(|part| part.row).collect(),
+        ),
+    };
+    tracing::warn!(removals = removals.len(), records = gone.len(), "replaying an unfinished change");
+    for removal in removals {
+        faults.pass(&Point::Removal(removal))?;
+        remove(removal)?;
+    }
+    faults.pass(&Point::Commit)?;
+    Ok(store.commit(&Change { gone, finished: Some(number), ..Change::default() })?)
+}
+
+fn unreadable(error: &std::io::Error) -> Failure {
+    Failure::new(
+        FailureCode::Internal,
+        Stage::Store,
+        format!("the directories of pins and plans cannot be compared with the store: {error}"),
+    )
+    .remedy("see that bpffs is mounted and that both belong to the loader")
+}

@@ -1,0 +1,201 @@
+//! What of a request can be checked without the kernel: bounds, forms, and whether the plan is the one that was asked
+//! for. Pure.
+
+use crate::valid_plan::{MapRole, ValidPlan};
+use ipc::limits::{GLOBALS, METADATA_BYTES, METADATA_ENTRIES, NAME_BYTES, PATH_BYTES};
+use ipc::messages::attach::AttachSpec;
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::program::{LoadOptions, Source};
+use std::collections::BTreeMap;
+
+/// Bits of a map pin's mode: reading and writing; a map is not executed, and set-id bits mean nothing to it.
+const MODE_BITS: u32 = 0o666;
+
+/// Checks a load request against itself and against its plan.
+pub fn check_load(options: &LoadOptions, valid: &ValidPlan) -> Result<(), Failure> {
+    check_metadata(&options.metadata)?;
+    bound("global variables", options.globals.len(), GLOBALS)?;
+    for global in &options.globals {
+        bound("bytes in the name of a global variable", global.name.len(), NAME_BYTES)?;
+    }
+    let Source::File(path) = &options.source;
+    bound("bytes in the path of the object file", path.len(), PATH_BYTES)?;
+    if let Some(mode) = options.maps_mode.filter(|mode| mode & !MODE_BITS != 0) {
+        return Err(invalid(format!("{mode:o} is no mode for map pins"))
+            .remedy("use a mode made of read and write bits, such as 0640"));
+    }
+    if options.maps_group == Some(u32::MAX) {
+        return Err(invalid(format!("{} is no group id", u32::MAX)));
+    }
+    let asked = options.programs.iter().map(|program| (&program.name, program.kind));
+    let planned = valid.plan().programs.iter().map(|program| (&program.name, program.kind));
+    if !asked.eq(planned) {
+        return Err(Failure::new(
+            FailureCode::Internal,
+            Stage::Load,
+            "the load plan is not for the programs that were asked for",
+        )
+        .remedy("this is a fault of bpfman's image worker, please report it"));
+    }
+    let by_name = |(index, map): &(usize, &ipc::plan::MapPlan)| {
+        map.pin_by_name && valid.role(*index) == MapRole::Public
+    };
+    // With an owner all maps are found by name anyway.
+    match valid.plan().maps.iter().enumerate().find(by_name) {
+        Some((_, map)) if owner(options).is_none() => Err(Failure::new(
+            FailureCode::Unsupported,
+            Stage::Maps,
+            format!("map \"{}\" is to be shared by name (LIBBPF_PIN_BY_NAME), which is not built yet", map.name),
+        )
+        .remedy("take the `pinning` attribute away and share the map with --map-owner-id")),
+        _ => Ok(()),
+    }
+}
+
+/// The program whose maps are to be used; 0 stands for none.
+pub fn owner(options: &LoadOptions) -> Option<u32> {
+    options.map_owner.filter(|owner| *owner != 0)
+}
+
+/// Checks an attach request. What depends on the kind is checked by the kind.
+pub fn check_attach(spec: &AttachSpec, metadata: &BTreeMap<String, String>) -> Result<(), Failure> {
+    check_metadata(metadata)?;
+    let (names, paths) = match spec {
+        AttachSpec::Tcx { interface, .. } | AttachSpec::Xdp { interface, .. } => (vec![interface], vec![]),
+        AttachSpec::Tracepoint { group, name } => (vec![group, name], vec![]),
+        AttachSpec::Uprobe { target, path, function, .. } => {
+            (function.iter().collect(), vec![target, path])
+        }
+    };
+    if let AttachSpec::Xdp { proceed_on, .. } = spec {
+        bound("verdicts", proceed_on.len(), 32)?;
+    }
+    for name in names {
+        bound("bytes in a name", name.len(), NAME_BYTES)?;
+    }
+    for path in paths {
+        bound("bytes in a path", path.len(), PATH_BYTES)?;
+    }
+    Ok(())
+}
+
+fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), Failure> {
+    bound("metadata entries", metadata.len(), METADATA_ENTRIES)?;
+    for (key, value) in metadata {
+        if key.is_empty() {
+            return Err(invalid("a metadata key is empty".into()));
+        }
+        bound("bytes in a metadata key", key.len(), METADATA_BYTES)?;
+        bound("bytes in a metadata value", value.len(), METADATA_BYTES)?;
+    }
+    Ok(())
+}
+
+fn bound(what: &str, found: usize, limit: usize) -> Result<(), Failure> {
+    if found <= limit {
+        return Ok(());
+    }
+    Err(invalid(format!("{found} {what}, {limit} is the limit")))
+}
+
+fn invalid(cause: String) -> Failure {
+    Failure::new(FailureCode::InvalidArgument, Stage::Request, cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::valid_plan::sample;
+    use ipc::messages::program::{GlobalValue, ProgramKind, ProgramRequest};
+
+    fn options() -> LoadOptions {
+        let program = |name: &str| ProgramRequest {
+            name: name.into(),
+            kind: ProgramKind::Tcx,
+            attach_function: None,
+        };
+        LoadOptions {
+            programs: vec![program("first"), program("second")],
+            metadata: BTreeMap::new(),
+            globals: vec![],
+            map_owner: None,
+            maps_mode: Some(0o640),
+            maps_group: None,
+            source: Source::File("count.o".into()),
+        }
+    }
+
+    fn check(change: impl FnOnce(&mut LoadOptions)) -> Result<(), Failure> {
+        let mut options = options();
+        change(&mut options);
+        check_load(&options, &sample::valid(sample::plan())?)
+    }
+
+    #[test]
+    fn one_more_than_each_bound_is_refused() {
+        assert!(check(|_| {}).is_ok());
+        let full = |count| (0..count).map(|index| (index.to_string(), String::new())).collect();
+        assert!(check(|options| options.metadata = full(METADATA_ENTRIES)).is_ok());
+        let global = GlobalValue { name: "g".into(), bytes: vec![] };
+        let refused: Vec<Result<(), Failure>> = vec![
+            check(|options| options.metadata = full(METADATA_ENTRIES + 1)),
+            check(|options| {
+                options.metadata.insert("k".repeat(METADATA_BYTES + 1), String::new());
+            }),
+            check(|options| {
+                options.metadata.insert("k".into(), "v".repeat(METADATA_BYTES + 1));
+            }),
+            check(|options| {
+                options.metadata.insert(String::new(), String::new());
+            }),
+            check(|options| options.globals = vec![global.clone(); GLOBALS + 1]),
+            check(|options| options.source = Source::File("x".repeat(PATH_BYTES + 1))),
+            check(|options| options.maps_mode = Some(0o4640)),
+            check(|options| options.maps_group = Some(u32::MAX)),
+        ];
+        for outcome in refused {
+            assert_eq!(outcome.unwrap_err().code, FailureCode::InvalidArgument);
+        }
+    }
+
+    #[test]
+    fn the_plan_must_be_the_one_asked_for() {
+        for failure in [
+            check(|options| options.programs.truncate(1)).unwrap_err(),
+            check(|options| options.programs.reverse()).unwrap_err(),
+            check(|options| options.programs[1].kind = ProgramKind::Xdp).unwrap_err(),
+        ] {
+            assert!(failure.cause.contains("not for the programs"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn sharing_by_name_is_refused_unless_there_is_an_owner() {
+        let mut plan = sample::plan();
+        plan.maps[0].pin_by_name = true;
+        let valid = sample::valid(plan).unwrap();
+        let failure = check_load(&options(), &valid).unwrap_err();
+        assert_eq!(failure.code, FailureCode::Unsupported);
+        assert!(failure.cause.contains("\"counters\""));
+        let owned = |owner| LoadOptions { map_owner: Some(owner), ..options() };
+        assert!(check_load(&owned(7), &valid).is_ok());
+        assert!(check_load(&owned(0), &valid).is_err(), "0 stands for none");
+    }
+
+    #[test]
+    fn attachments_are_bounded() {
+        let tracepoint = |name: String| AttachSpec::Tracepoint { group: "syscalls".into(), name };
+        assert!(check_attach(&tracepoint("n".repeat(NAME_BYTES)), &BTreeMap::new()).is_ok());
+        assert!(check_attach(&tracepoint("n".repeat(NAME_BYTES + 1)), &BTreeMap::new()).is_err());
+        let uprobe = |bytes| AttachSpec::Uprobe {
+            target: "/bin/x".into(),
+            path: "p".repeat(bytes),
+            function: Some("main".into()),
+            offset: 0,
+            pid: None,
+            container_pid: None,
+        };
+        assert!(check_attach(&uprobe(PATH_BYTES), &BTreeMap::new()).is_ok());
+        assert!(check_attach(&uprobe(PATH_BYTES + 1), &BTreeMap::new()).is_err());
+    }
+}

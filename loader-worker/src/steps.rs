@@ -1,0 +1,264 @@
+//! What a request comes to, as plain data: [`Step`]s make things, [`Removal`]s take them away. Pure; carried out by
+//! [`crate::execute`].
+//!
+//! Nothing that a step makes outlives the process before the first pin: descriptors vanish with it. Loads and
+//! attachments are therefore planned in two parts: [`create`] and [`attach`] (descriptors only), and, once it is known
+//! what the kernel gave and hence the paths, [`keep`] and [`keep_link`] (pins and files), which an intent covers.
+
+use crate::layout::Layout;
+use crate::valid_plan::{MapRole, ValidPlan};
+use bincode::{Decode, Encode};
+use ipc::messages::attach::{LinkDetails, LinkRecord};
+use ipc::messages::program::LoadOptions;
+use std::path::PathBuf;
+
+/// A map instance of a load: each program has its own instances of the plan's maps.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct MapInstance {
+    /// Index of the program in the plan.
+    pub program: usize,
+    /// Index of the map in the plan.
+    pub map: usize,
+}
+
+/// Makes one thing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// Load the plan's BTF.
+    LoadBtf,
+    /// Create a map.
+    CreateMap(MapInstance),
+    /// Take the map that another program's map set has under this name, if it is compatible.
+    ShareMap {
+        /// In the place of.
+        instance: MapInstance,
+        /// Pin in the owner's set.
+        pin: PathBuf,
+        /// The owner.
+        owner: u32,
+    },
+    /// Write the first contents of a data section.
+    FillMap(MapInstance),
+    /// Make a data section read-only for user space.
+    FreezeMap(MapInstance),
+    /// Load the program with this index through the verifier.
+    LoadProgram(usize),
+    /// Write the plan beside the store.
+    KeepPlan {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// Make a directory in bpffs.
+    MakeDirectory {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// Pin a map.
+    PinMap {
+        /// Which.
+        instance: MapInstance,
+        /// Where.
+        path: PathBuf,
+    },
+    /// Give pins to a group, by the helper that has the capability for it.
+    GiveToGroup {
+        /// The pins.
+        paths: Vec<PathBuf>,
+        /// The group.
+        gid: u32,
+    },
+    /// Set the permission bits of pins.
+    SetMode {
+        /// The pins.
+        paths: Vec<PathBuf>,
+        /// The bits.
+        mode: u32,
+    },
+    /// Pin the program with this index.
+    PinProgram {
+        /// Which.
+        program: usize,
+        /// Where.
+        path: PathBuf,
+    },
+    /// Have the perf event opened by the helper that has the capability for it.
+    OpenEvent,
+    /// Create the link.
+    CreateLink,
+    /// Pin the link.
+    PinLink {
+        /// Where.
+        path: PathBuf,
+    },
+}
+
+/// Takes one thing away. Doing it again, or when the thing is gone, succeeds: what is stored in an intent is replayed.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub enum Removal {
+    /// Take a pinned link off its hook and remove the pin.
+    RemoveLink {
+        /// Its pin.
+        pin: PathBuf,
+    },
+    /// Remove a pin.
+    RemovePin {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// Remove an empty directory.
+    RemoveDirectory {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// Remove a directory and the pins in it.
+    RemoveMapSet {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// Remove a stored plan.
+    ForgetPlan {
+        /// Its file.
+        path: PathBuf,
+    },
+}
+
+/// The map set of another program, which a load uses instead of own maps.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Owner {
+    /// The program that made the set.
+    pub id: u32,
+    /// Its directory.
+    pub directory: PathBuf,
+}
+
+/// The first part of a load: maps and programs, as descriptors.
+pub fn create(valid: &ValidPlan, owner: Option<&Owner>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if valid.plan().btf.is_some() {
+        steps.push(Step::LoadBtf);
+    }
+    for program in 0..valid.plan().programs.len() {
+        for map in valid.creation_order() {
+            let instance = MapInstance { program, map };
+            let plan = &valid.plan().maps[map];
+            match owner {
+                Some(owner) if valid.role(map) == MapRole::Public => {
+                    let pin = owner.directory.join(&plan.name);
+                    steps.push(Step::ShareMap { instance, pin, owner: owner.id });
+                    continue;
+                }
+                _ => steps.push(Step::CreateMap(instance)),
+            }
+            if plan.initial.is_some() {
+                steps.push(Step::FillMap(instance));
+            }
+            if plan.freeze {
+                steps.push(Step::FreezeMap(instance));
+            }
+        }
+        steps.push(Step::LoadProgram(program));
+    }
+    steps
+}
+
+/// What decides about the second part of a load.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep<'a> {
+    /// The plan.
+    pub valid: &'a ValidPlan,
+    /// Kernel ids of the programs, in the order of the plan.
+    pub ids: &'a [u32],
+    /// The maps' owner, if it is another program.
+    pub owner: Option<&'a Owner>,
+    /// Mode and group of the map pins.
+    pub options: &'a LoadOptions,
+    /// The group that new pins have by themselves.
+    pub own_gid: u32,
+    /// Whether the plan is stored already, for other programs.
+    pub plan_is_kept: bool,
+}
+
+/// The second part of a load: files and pins. A program's pin comes after those of its maps, so that where there is a
+/// program there are its maps.
+pub fn keep(layout: &Layout, keep: Keep<'_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if !keep.plan_is_kept {
+        steps.push(Step::KeepPlan { path: layout.plan(keep.valid.digest()) });
+    }
+    for (program, id) in keep.ids.iter().enumerate() {
+        if keep.owner.is_none() {
+            keep_maps(layout, keep, program, *id, &mut steps);
+        }
+        steps.push(Step::PinProgram { program, path: layout.program_pin(*id) });
+    }
+    steps
+}
+
+fn keep_maps(layout: &Layout, keep: Keep<'_>, program: usize, id: u32, steps: &mut Vec<Step>) {
+    let directory = layout.map_set(id);
+    steps.push(Step::MakeDirectory { path: directory.clone() });
+    let mut paths = Vec::new();
+    for (map, plan) in keep.valid.plan().maps.iter().enumerate() {
+        if keep.valid.role(map) == MapRole::Public {
+            let path = directory.join(&plan.name);
+            let instance = MapInstance { program, map };
+            steps.push(Step::PinMap { instance, path: path.clone() });
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        return;
+    }
+    // The group first: with the mode first, the pin's old group would have the new one's rights for a moment.
+    if let Some(gid) = keep.options.maps_group.filter(|gid| *gid != keep.own_gid) {
+        steps.push(Step::GiveToGroup { paths: paths.clone(), gid });
+    }
+    if let Some(mode) = keep.options.maps_mode {
+        steps.push(Step::SetMode { paths, mode });
+    }
+}
+
+/// The first part of an attachment: the link, as a descriptor.
+pub fn attach(needs_helper: bool) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if needs_helper {
+        steps.push(Step::OpenEvent);
+    }
+    steps.push(Step::CreateLink);
+    steps
+}
+
+/// The second part of an attachment.
+pub fn keep_link(pin: PathBuf) -> Vec<Step> {
+    vec![Step::PinLink { path: pin }]
+}
+
+/// Taking a link away.
+pub fn detach(pin: PathBuf) -> Vec<Removal> {
+    vec![Removal::RemoveLink { pin }]
+}
+
+/// Taking a program away whose links are gone. `map_set` and `plan` are given when nobody else uses them.
+pub fn unload(pin: PathBuf, map_set: Option<PathBuf>, plan: Option<PathBuf>) -> Vec<Removal> {
+    let mut removals = vec![Removal::RemovePin { path: pin }];
+    removals.extend(map_set.map(|path| Removal::RemoveMapSet { path }));
+    removals.extend(plan.map(|path| Removal::ForgetPlan { path }));
+    removals
+}
+
+/// Rank of a tcx link among bpfman's links on its hook: by priority, then in the order of attaching.
+pub fn position(link: &LinkRecord, all: &[LinkRecord]) -> Option<u32> {
+    let LinkDetails::Tcx { ifindex, direction, nsid, priority, .. } = &link.details else {
+        return None;
+    };
+    let before = all.iter().filter(|other| match &other.details {
+        LinkDetails::Tcx { ifindex: i, direction: d, nsid: n, priority: p, .. } => {
+            (i, d, n) == (ifindex, direction, nsid) && (p, other.id) < (priority, link.id)
+        }
+        _ => false,
+    });
+    u32::try_from(before.count()).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+use super::*;
+use crate::undo;
+use crate::valid_plan::sample;
+use ipc::messages::attach::Direction;
+use ipc::messages::program::{ProgramKind, Source};
+use ipc::plan::{LoadPlan, MapPlan};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// What a file system would hold: enough to see what remains.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+struct World {
+    files: BTreeSet<PathBuf>,
+    directories: BTreeSet<PathBuf>,
+}
+
+impl World {
+    fn apply(&mut self, step: &Step) {
+        match step {
+            Step::KeepPlan { path }
+            | Step::PinMap { path, .. }
+            | Step::PinProgram { path, .. }
+            | Step::PinLink { path } => assert!(self.files.insert(path.clone()), "{path:?} is there"),
+            Step::MakeDirectory { path } => assert!(self.directories.insert(path.clone())),
+            Step::GiveToGroup { paths, .. } | Step::SetMode { paths, .. } => {
+                assert!(paths.iter().all(|path| self.files.contains(path)));
+            }
+            _ => {}
+        }
+        for file in self.files.iter().filter(|file| file.starts_with("/r/fs/maps")) {
+            assert!(self.directories.contains(file.parent().unwrap()), "{file:?} has no directory");
+        }
+    }
+
+    fn remove(&mut self, removal: &Removal) {
+        match removal {
+            Removal::RemoveLink { pin: path }
+            | Removal::RemovePin { path }
+            | Removal::ForgetPlan { path } => {
+                self.files.remove(path);
+            }
+            Removal::RemoveDirectory { path } => {
+                assert!(!self.files.iter().any(|file| file.starts_with(path)), "{path:?} not empty");
+                self.directories.remove(path);
+            }
+            Removal::RemoveMapSet { path } => {
+                self.files.retain(|file| !file.starts_with(path));
+                self.directories.remove(path);
+            }
+        }
+    }
+}
+
+fn layout() -> Layout {
+    Layout::new(Path::new("/r"), Path::new("/s"))
+}
+
+fn options(mode: Option<u32>, group: Option<u32>) -> LoadOptions {
+    LoadOptions {
+        programs: vec![],
+        metadata: BTreeMap::new(),
+        globals: vec![],
+        map_owner: None,
+        maps_mode: mode,
+        maps_group: group,
+        source: Source::File("x.o".into()),
+    }
+}
+
+fn shaped(programs: usize, publics: usize, internals: usize) -> LoadPlan {
+    let mut plan = sample::plan();
+    let map = plan.maps[0].clone();
+    plan.maps = (0..publics)
+        .map(|index| MapPlan { name: format!("map_{index}"), ..map.clone() })
+        .chain((0..internals).map(|index| MapPlan {
+            name: format!(".data.{index}"),
+            internal: true,
+            initial: Some(vec![0; 8]),
+            freeze: index % 2 == 0,
+            ..map.clone()
+        }))
+        .collect();
+    let mut program = plan.programs[0].clone();
+    program.map_slots.clear();
+    // Only the last two of its instructions, which name no map.
+    program.instructions.drain(..32);
+    plan.programs = vec![program; programs];
+    plan
+}
+
+#[test]
+fn a_load_creates_maps_before_their_program_and_pins_them_before_it() {
+    let valid = sample::valid(sample::plan()).unwrap();
+    let steps = create(&valid, None);
+    let instance = |program, map| MapInstance { program, map };
+    assert_eq!(
+        steps[..8],
+        [
+            Step::LoadBtf,
+            Step::CreateMap(instance(0, 0)),
+            Step::CreateMap(instance(0, 1)),
+            Step::FillMap(instance(0, 1)),
+            Step::FreezeMap(instance(0, 1)),
+            Step::CreateMap(instance(0, 3)),
+            Step::CreateMap(instance(0, 2)),
+            Step::LoadProgram(0),
+        ]
+    );
+    assert_eq!(steps[8], Step::CreateMap(instance(1, 0)), "the second program has its own maps");
+
+    let options = options(Some(0o640), Some(42));
+    let steps = keep(
+        &layout(),
+        Keep {
+            valid: &valid,
+            ids: &[7, 9],
+            owner: None,
+            options: &options,
+            own_gid: 0,
+            plan_is_kept: false,
+        },
+    );
+    let counters = PathBuf::from("/r/fs/maps/7/counters");
+    let outer = PathBuf::from("/r/fs/maps/7/outer");
+    assert_eq!(
+        steps[1..7],
+        [
+            Step::MakeDirectory { path: "/r/fs/maps/7".into() },
+            Step::PinMap { instance: instance(0, 0), path: counters.clone() },
+            Step::PinMap { instance: instance(0, 2), path: outer.clone() },
+            Step::GiveToGroup { paths: vec![counters.clone(), outer.clone()], gid: 42 },
+            Step::SetMode { paths: vec![counters, outer], mode: 0o640 },
+            Step::PinProgram { program: 0, path: "/r/fs/prog_7".into() },
+        ]
+    );
+}
+
+#[test]
+fn an_owners_maps_are_taken_and_no_directory_is_made() {
+    let valid = sample::valid(sample::plan()).unwrap();
+    let owner = Owner { id: 3, directory: "/r/fs/maps/3".into() };
+    let steps = create(&valid, Some(&owner));
+    assert!(steps.contains(&Step::ShareMap {
+        instance: MapInstance { program: 1, map: 0 },
+        pin: "/r/fs/maps/3/counters".into(),
+        owner: 3
+    }));
+    assert!(steps.contains(&Step::CreateMap(MapInstance { program: 0, map: 1 })), "own data section");
+    let options = options(Some(0o666), None);
+    let keep_plan = Keep {
+        valid: &valid,
+        ids: &[7, 9],
+        owner: Some(&owner),
+        options: &options,
+        own_gid: 0,
+        plan_is_kept: true,
+    };
+    assert_eq!(
+        keep(&layout(), keep_plan),
+        [
+            Step::PinProgram { program: 0, path: "/r/fs/prog_7".into() },
+            Step::PinProgram { program: 1, path: "/r/fs/prog_9".into() },
+        ]
+    );
+}
+
+#[test]
+fn tcx_positions_rank_by_priority_then_id_on_the_same_hook() {
+    let record = |id, details| LinkRecord {
+        id,
+        program_id: 1,
+        kernel_link_id: None,
+        kind: ProgramKind::Tcx,
+        pin_path: String::new(),
+        details,
+        created_at: 0,
+        metadata: BTreeMap::new(),
+    };
+    let tcx = |id, ifindex, direction, priority| {
+        let interface = "eth0".into();
+        let netns = String::new();
+        let details =
+            LinkDetails::Tcx { interface, ifindex, direction, priority, position: 0, netns, nsid: 1 };
+        record(id, details)
+    };
+    let tracepoint = LinkDetails::Tracepoint { group: "g".into(), name: "n".into() };
+    let links = [
+        tcx(1, 2, Direction::Ingress, 50),
+        tcx(2, 2, Direction::Ingress, 10),
+        tcx(3, 2, Direction::Ingress, 50),
+        tcx(4, 2, Direction::Egress, 1),
+        tcx(5, 3, Direction::Ingress, 1),
+        record(6, tracepoint),
+    ];
+    let ranks: Vec<_> = links.iter().map(|link| position(link, &links)).collect();
+    assert_eq!(ranks, [Some(1), Some(0), Some(2), Some(0), Some(0), None]);
+}
+
+proptest! {
+    /// After any number of steps, undoing those that were done leaves nothing, and so does replaying the intent,
+    /// which lists the removals of all of them, even twice.
+    #[test]
+    fn whatever_was_done_can_be_undone(
+        programs in 1usize..5, publics in 0usize..5, internals in 0usize..4,
+        shared: bool, kept: bool, mode: Option<bool>, group: Option<bool>,
+    ) {
+        let valid = sample::valid(shaped(programs, publics, internals)).unwrap();
+        let owner = Owner { id: 1, directory: "/r/fs/maps/1".into() };
+        let owner = shared.then_some(&owner);
+        let ids: Vec<u32> = (100..).take(programs).collect();
+        let options = options(mode.map(|_| 0o666), group.map(u32::from));
+        let steps = keep(&layout(), Keep { valid: &valid, ids: &ids, owner, options: &options, own_gid: 0, plan_is_kept: kept });
+        let intent = undo::plan(&steps);
+        for count in 0..=steps.len() {
+            let mut world = World::default();
+            steps[..count].iter().for_each(|step| world.apply(step));
+            let mut replayed = world.clone();
+            undo::plan(&steps[..count]).iter().for_each(|removal| world.remove(removal));
+            prop_assert_eq!(&world, &World::default());
+            intent.iter().chain(&intent).for_each(|removal| replayed.remove(removal));
+            prop_assert_eq!(&replayed, &World::default());
+        }
+        // And unloading takes away exactly what loading made.
+        let mut world = World::default();
+        steps.iter().for_each(|step| world.apply(step));
+        for (index, id) in ids.iter().enumerate() {
+            let set = owner.is_none().then(|| layout().map_set(*id));
+            let plan = (index + 1 == ids.len() && !kept).then(|| layout().plan(valid.digest()));
+            unload(layout().program_pin(*id), set, plan).iter().for_each(|removal| world.remove(removal));
+        }
+        prop_assert_eq!(&world, &World::default());
+    }
+
+    /// The first part needs no undo: it makes nothing that outlives its descriptors.
+    #[test]
+    fn creating_makes_only_descriptors(programs in 1usize..5, publics in 0usize..5, internals in 0usize..4, shared: bool) {
+        let valid = sample::valid(shaped(programs, publics, internals)).unwrap();
+        let owner = Owner { id: 1, directory: "/r/fs/maps/1".into() };
+        let steps = create(&valid, shared.then_some(&owner));
+        prop_assert!(undo::plan(&steps).is_empty());
+        // Every program finds all its maps made before it.
+        let mut made = BTreeSet::new();
+        for step in &steps {
+            match step {
+                Step::CreateMap(instance) | Step::ShareMap { instance, .. } => prop_assert!(made.insert(*instance)),
+                Step::FillMap(instance) | Step::FreezeMap(instance) => prop_assert!(made.contains(instance)),
+                Step::LoadProgram(program) => {
+                    for map in 0..publics + internals {
+                        let instance = MapInstance { program: *program, map };
+                        prop_assert!(made.contains(&instance));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}

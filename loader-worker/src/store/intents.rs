@@ -1,0 +1,61 @@
+//! Intents: what is being done to bpffs, written down before it is done, so that whoever finds it half done knows
+//! which way to go.
+
+use super::records;
+use crate::steps::Removal;
+use bincode::{Decode, Encode};
+
+pub(super) const INTENT: &str = "intent/";
+
+/// Numbers intents in the order in which they began.
+pub type IntentNumber = u64;
+
+/// What to do when this is found at start.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub enum Intent {
+    /// Something was being made: take it away. No record says that it exists.
+    Back {
+        /// In this order.
+        removals: Vec<Removal>,
+    },
+    /// Something was being taken away: go on, and delete its records.
+    Forward {
+        /// In this order.
+        parts: Vec<Part>,
+    },
+}
+
+/// One object that goes.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct Part {
+    /// Its record.
+    pub row: Row,
+    /// What it consists of.
+    pub removals: Vec<Removal>,
+}
+
+/// A record, by key.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+pub enum Row {
+    /// Of a program.
+    Program(u32),
+    /// Of a link.
+    Link(u64),
+}
+
+impl Row {
+    pub(super) fn key(self) -> String {
+        match self {
+            Row::Program(id) => records::program_key(id),
+            Row::Link(id) => records::link_key(id),
+        }
+    }
+}
+
+pub(super) fn key(number: IntentNumber) -> String {
+    format!("{INTENT}{number:020}")
+}
+
+pub(super) fn number(key: &str) -> Option<IntentNumber> {
+    key.strip_prefix(INTENT)?.parse().ok()
+}

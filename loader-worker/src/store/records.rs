@@ -1,0 +1,56 @@
+//! How records look in the store.
+
+use super::StoreError;
+use bincode::{Decode, Encode};
+use ipc::messages::kernel::KernelMap;
+use ipc::messages::program::ProgramRecord;
+
+/// Version of the encoding of a value, its first byte. A value of another version is not guessed at.
+const VERSION: u8 = 1;
+
+pub(super) const PROGRAM: &str = "program/";
+pub(super) const LINK: &str = "link/";
+
+/// A program as stored.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct StoredProgram {
+    /// What clients see.
+    pub record: ProgramRecord,
+    /// Its maps in the order of the object, as they were when it was loaded. The path says where a map is pinned; one
+    /// without a path (a data section) cannot be looked up again, since that takes a capability that no bpfman process
+    /// has.
+    pub maps: Vec<KernelMap>,
+}
+
+impl StoredProgram {
+    /// The map set that it uses: its own or its owner's.
+    pub fn map_set(&self) -> u32 {
+        self.record.map_owner.unwrap_or(self.record.program_id)
+    }
+}
+
+pub(super) fn program_key(id: u32) -> String {
+    format!("{PROGRAM}{id:010}")
+}
+
+pub(super) fn link_key(id: u64) -> String {
+    format!("{LINK}{id:020}")
+}
+
+pub(super) fn encode<T: Encode>(key: &str, value: &T, limit: usize) -> Result<Vec<u8>, StoreError> {
+    let body = ipc::codec::encode(value, limit)
+        .map_err(|_| StoreError::TooLarge { key: key.to_owned() })?;
+    let mut bytes = Vec::with_capacity(body.len() + 1);
+    bytes.push(VERSION);
+    bytes.extend_from_slice(&body);
+    Ok(bytes)
+}
+
+pub(super) fn decode<T: Decode<()>>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
+    let corrupt = |reason: String| StoreError::Corrupt { key: key.to_owned(), reason };
+    match bytes.split_first() {
+        Some((&VERSION, body)) => ipc::codec::decode(body).map_err(|error| corrupt(error.to_string())),
+        Some((version, _)) => Err(corrupt(format!("version {version} of it is unknown"))),
+        None => Err(corrupt("it is empty".into())),
+    }
+}
