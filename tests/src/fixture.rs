@@ -50,6 +50,26 @@ impl Objects {
         path
     }
 
+    /// The object `order` without the request to share its map by name, for tests that share it by `--map-owner-id`.
+    pub fn order(&self) -> PathBuf {
+        let mut content = bpf::ORDER.to_vec();
+        let places: Vec<usize> = content
+            .windows(9)
+            .enumerate()
+            .filter(|(_, window)| *window == b"\0pinning\0")
+            .map(|(at, _)| at)
+            .collect();
+        assert!(
+            !places.is_empty(),
+            "the object does not ask for sharing by name"
+        );
+        for at in places {
+            // An attribute of this name means nothing to anybody.
+            content[at + 1..at + 8].copy_from_slice(b"ignored");
+        }
+        self.file("order.o", &content)
+    }
+
     /// A path below the folder, whether something is there or not.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)

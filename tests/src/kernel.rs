@@ -168,6 +168,19 @@ pub struct Inventory {
     pub links: BTreeSet<u32>,
 }
 
+impl Inventory {
+    /// What is here and was not there before.
+    pub fn since(&self, before: &Inventory) -> Inventory {
+        let new =
+            |now: &BTreeSet<u32>, before: &BTreeSet<u32>| now.difference(before).copied().collect();
+        Inventory {
+            programs: new(&self.programs, &before.programs),
+            maps: new(&self.maps, &before.maps),
+            links: new(&self.links, &before.links),
+        }
+    }
+}
+
 /// Everything that is there now. Needs CAP_SYS_ADMIN, which tests have.
 pub fn inventory() -> Inventory {
     Inventory {

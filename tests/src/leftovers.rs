@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What is there at one moment.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Traces {
     kernel: Inventory,
     pins: BTreeSet<PathBuf>,
@@ -33,15 +33,46 @@ impl Traces {
         }
     }
 
-    /// The same is there now. The kernel frees what was released a little later, so that is waited for.
+    /// The same is there now, and nothing new in the kernel. The kernel frees what was released a little later, so that
+    /// is waited for.
     #[track_caller]
     pub fn assert_unchanged(&self, instance: &Instance, after: &str) {
-        let mut now = Traces::of(instance);
+        let mut differences = Vec::new();
         let _ = wait::until(Duration::from_secs(5), || {
-            now = Traces::of(instance);
-            (now == *self).then_some(())
+            differences = self.differences(&Traces::of(instance));
+            differences.is_empty().then_some(())
         });
-        assert_eq!(&now, self, "left behind after {after}");
+        assert!(
+            differences.is_empty(),
+            "after {after}: {}",
+            differences.join("; ")
+        );
+    }
+
+    fn differences(&self, now: &Traces) -> Vec<String> {
+        let mut found = Vec::new();
+        let kernel = now.kernel.since(&self.kernel);
+        if kernel != Inventory::default() {
+            found.push(format!("left in the kernel: {kernel:?}"));
+        }
+        for (what, before, now) in [
+            ("pins", &self.pins, &now.pins),
+            ("files", &self.files, &now.files),
+        ] {
+            let changed: Vec<&PathBuf> = before.symmetric_difference(now).collect();
+            if !changed.is_empty() {
+                found.push(format!("{what} that came or went: {changed:?}"));
+            }
+        }
+        for (what, before, now) in [
+            ("programs", &self.programs, &now.programs),
+            ("links", &self.links, &now.links),
+        ] {
+            if before != now {
+                found.push(format!("{what} were {before}, are {now}"));
+            }
+        }
+        found
     }
 }
 

@@ -1,14 +1,14 @@
 //! Several programs on one hook run in the order of their priorities, whatever the order in which they came.
 
-use bpfman_tests::fixture::Objects;
+use bpfman_tests::fixture::{Objects, map_pin};
 use bpfman_tests::instance::Instance;
 use bpfman_tests::netns::INTERFACE;
 use bpfman_tests::{kernel, maps, require};
+use std::path::Path;
 
 /// The tags that the programs wrote, oldest first.
-fn trail(instance: &Instance) -> Vec<u32> {
-    let numbers =
-        maps::read_as(0, &instance.fs().join("shared/trail")).expect("the trail can be read");
+fn trail(pin: &Path) -> Vec<u32> {
+    let numbers = maps::read_as(0, pin).expect("the trail can be read");
     let words: Vec<u32> = numbers
         .iter()
         .flat_map(|number| [*number as u32, (*number >> 32) as u32])
@@ -21,11 +21,17 @@ fn lower_priorities_run_first() {
     require!(kernel::tcx());
     let instance = Instance::start();
     let objects = Objects::new();
-    let ids = instance.load(
-        &objects.object("order"),
-        "tcx:order_first,tcx:order_second,tcx:order_third",
-        &[],
-    );
+    let object = objects.order();
+    // One map for all three: that of the first.
+    let mut ids = instance.load(&object, "tcx:order_first", &[]);
+    let owner = ids[0].to_string();
+    ids.extend(instance.load(
+        &object,
+        "tcx:order_second,tcx:order_third",
+        &["--map-owner-id", &owner],
+    ));
+    let pin = map_pin(&instance, ids[2], "trail");
+    assert_eq!(pin, map_pin(&instance, ids[0], "trail"));
     let mut links = Vec::new();
     for (id, priority) in ids.iter().zip(["30", "10", "20"]) {
         let (link, _) =
@@ -33,7 +39,7 @@ fn lower_priorities_run_first() {
         links.push(link);
     }
     instance.netns().send_packets(3);
-    let trail = trail(&instance);
+    let trail = trail(&pin);
     assert!(trail.len() >= 9, "{trail:?}");
     for run in trail.chunks_exact(3) {
         assert_eq!(run, [2, 3, 1], "{trail:?}");
@@ -61,7 +67,7 @@ fn one_program_is_not_attached_twice_to_one_hook() {
     require!(kernel::tcx());
     let instance = Instance::start();
     let objects = Objects::new();
-    let ids = instance.load(&objects.object("order"), "tcx:order_first", &[]);
+    let ids = instance.load(&objects.order(), "tcx:order_first", &[]);
     let id = ids[0].to_string();
     let (link, _) = instance.attach(&["tcx", &id, INTERFACE, "ingress", "-p", "1"]);
     let error = instance
