@@ -3,7 +3,7 @@
 use crate::report::{self, Sources};
 use crate::steps::{
     auxiliary_vector, capabilities, descriptors, identity, landlock, limits, no_new_privs,
-    not_dumpable, parent_death, seccomp, threads, umask,
+    not_dumpable, parent_death, seccomp, threads, umask, working_directory,
 };
 use crate::{EnterError, Expectation, Mode, Profile, demand};
 use ipc::messages::supervision::SandboxReport;
@@ -32,6 +32,7 @@ pub fn enter(profile: &Profile, mode: Mode) -> Result<SandboxReport, EnterError>
     capabilities::lock_secure_bits()?;
     identity::assume(&profile.identity)?;
     capabilities::keep_only(&profile.capabilities)?;
+    working_directory::change(&profile.working_directory)?;
     no_new_privs::set()?;
     not_dumpable::set()?;
     if profile.parent_death_signal {

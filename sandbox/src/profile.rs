@@ -16,7 +16,10 @@ pub struct Profile {
     pub capabilities: Vec<Capability>,
     /// Descriptors that stay open; each must be. All others are closed.
     pub descriptors: Vec<RawFd>,
-    /// What may be opened.
+    /// Where the process is, and what it thereby keeps in the kernel's memory.
+    pub working_directory: PathBuf,
+    /// What may be opened. A rule holds for an inode: file systems that make new ones for the same name (/proc beneath its
+    /// root) need something that keeps the inode, or the rule is lost when memory becomes short.
     pub paths: Vec<PathRule>,
     /// What may be connected to.
     pub network: Network,

@@ -15,6 +15,7 @@ pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
         ],
         descriptors: WORKER_DESCRIPTORS.to_vec(),
         // The pins come as descriptors.
+        working_directory: "/".into(),
         paths: Vec::new(),
         network: Network::None,
         seccomp: policy,

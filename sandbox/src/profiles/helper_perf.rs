@@ -15,6 +15,7 @@ pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
             Capability::CAP_SYS_ADMIN,
         ],
         descriptors: WORKER_DESCRIPTORS.to_vec(),
+        working_directory: "/".into(),
         paths: vec![
             // Ids of tracepoints.
             PathRule::optional("/sys/kernel/tracing", Access::Read),

@@ -10,6 +10,7 @@ pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
         identity: arguments.identity.clone(),
         capabilities: Vec::new(),
         descriptors: WORKER_DESCRIPTORS.to_vec(),
+        working_directory: "/".into(),
         paths: vec![
             // What was compiled before.
             PathRule::required(&arguments.cache_dir, Access::ReadWrite),

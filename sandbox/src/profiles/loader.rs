@@ -18,6 +18,8 @@ pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
             Capability::CAP_NET_ADMIN,
         ],
         descriptors: WORKER_DESCRIPTORS.to_vec(),
+        // The rule for it below holds for one inode, which /proc forgets and makes anew unless somebody is there.
+        working_directory: "/proc/self/fdinfo".into(),
         paths: vec![
             // Its bpffs: pins, and directories for them.
             PathRule::required(arguments.runtime_dir.join("fs"), Access::ReadWrite),

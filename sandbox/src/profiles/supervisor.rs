@@ -11,6 +11,7 @@ pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
         identity: arguments.identity.clone(),
         capabilities: Vec::new(),
         descriptors: WORKER_DESCRIPTORS.to_vec(),
+        working_directory: "/".into(),
         paths: vec![
             // Memory, ids and capabilities of the workers, for `bpfmanctl status`. The rest of /proc is guarded by the user
             // id, and by Landlock itself: a process inside may not look into one outside. Configuration is read and

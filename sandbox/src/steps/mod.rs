@@ -12,3 +12,4 @@ pub(crate) mod parent_death;
 pub(crate) mod seccomp;
 pub(crate) mod threads;
 pub(crate) mod umask;
+pub(crate) mod working_directory;

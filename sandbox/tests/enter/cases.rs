@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 pub type Case = fn(&Place);
 
-pub const ALL: [(&str, Case); 20] = [
+pub const ALL: [(&str, Case); 21] = [
     (
         "outside_view_is_what_the_profile_says",
         outside_view_is_what_the_profile_says,
@@ -22,6 +22,10 @@ pub const ALL: [(&str, Case); 20] = [
     ),
     ("bpf_is_the_loaders_alone", bpf_is_the_loaders_alone),
     ("loader_does_its_work", loader_does_its_work),
+    (
+        "loader_keeps_its_view_of_proc",
+        loader_keeps_its_view_of_proc,
+    ),
     (
         "loader_pins_and_writes_nowhere_else",
         loader_pins_and_writes_nowhere_else,
@@ -104,6 +108,12 @@ fn outside_view_is_what_the_profile_says(place: &Place) {
             .unwrap()
             .uid();
         assert_eq!(owner, 0, "{who}: not dumpable");
+        let place = std::fs::read_link(format!("/proc/{}/cwd", probe.pid())).unwrap();
+        let expected = match arguments.role {
+            Role::Loader => format!("/proc/{}/fdinfo", probe.pid()),
+            _ => "/".to_owned(),
+        };
+        assert_eq!(place, std::path::Path::new(&expected), "{who}");
         let limits = std::fs::read_to_string(format!("/proc/{}/limits", probe.pid())).unwrap();
         let core = limits
             .lines()
@@ -210,6 +220,21 @@ fn loader_does_its_work(place: &Place) {
         let end = probe.end();
         assert_eq!((end.code, end.stderr.as_str()), (Some(0), ""), "{who}");
         std::fs::remove_file(pin).unwrap();
+    }
+}
+
+/// Inodes of /proc are made anew when the kernel has dropped them, and a Landlock rule is lost with its inode.
+fn loader_keeps_its_view_of_proc(place: &Place) {
+    for arguments in loaders(place) {
+        let mut probe = place.enter(&arguments);
+        std::fs::write("/proc/sys/vm/drop_caches", "2").unwrap();
+        assert_eq!(probe.act("fdinfo"), "ok", "{}", describe(&arguments));
+        // The neighbours of what it may read.
+        for file in ["maps", "status", "../sys/kernel/hostname"] {
+            let act = format!("read /proc/self/{file}");
+            assert_eq!(probe.act(&act), "EACCES", "{}: {act}", describe(&arguments));
+        }
+        probe.end();
     }
 }
 
