@@ -25,7 +25,7 @@ fn with_tcx(test: impl FnOnce(&std::path::Path) + Send + 'static) {
             veth();
             test(bpffs);
         }
-        Err(missing) => eprintln!("SKIPPED: {missing}"),
+        Err(missing) => kernel_support::skipped(missing),
     });
 }
 
@@ -193,6 +193,22 @@ fn a_program_is_attached_to_a_hook_once() {
         loaded
             .attach(0, &tcx("near", Direction::Ingress, 50), None, &known)
             .unwrap();
+    });
+}
+
+#[test]
+fn where_there_is_no_tcx_the_reason_is_told() {
+    isolated(|_| {
+        let Err(missing) = probe::tcx() else {
+            return kernel_support::skipped("this kernel has tcx");
+        };
+        veth();
+        let failure = counter()
+            .attach(0, &tcx("far", Direction::Ingress, 50), None, &[])
+            .unwrap_err();
+        assert_eq!(failure.code, FailureCode::Unsupported);
+        assert_eq!(failure.cause, missing.to_string());
+        assert!(failure.cause.contains("BPF_PROG_QUERY"), "{failure}");
     });
 }
 

@@ -72,7 +72,7 @@ fn uprobe(pid: Option<i32>) -> AttachSpec {
 fn with_multi(test: impl FnOnce(&std::path::Path) + Send + 'static) {
     isolated(|bpffs| match probe::uprobe_multi() {
         Ok(()) => test(bpffs),
-        Err(missing) => eprintln!("SKIPPED: {missing}"),
+        Err(missing) => kernel_support::skipped(missing),
     });
 }
 

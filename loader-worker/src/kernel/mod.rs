@@ -8,7 +8,6 @@
 pub mod btf;
 pub mod cpus;
 pub mod error;
-pub mod grace;
 pub mod info;
 pub mod interfaces;
 pub mod limits;

@@ -17,6 +17,7 @@ use loader_worker::kernel::{btf, info, map, program};
 use loader_worker::kinds::{self, AttachRequest, Attached, Target};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -27,39 +28,49 @@ use std::time::{Duration, Instant};
 /// Without root it says so and passes.
 pub(crate) fn isolated(test: impl FnOnce(&Path) + Send + 'static) {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: loading eBPF and making namespaces needs root");
+        skipped("loading eBPF and making namespaces needs root");
         return;
     }
     let mount_point = tempfile::tempdir().unwrap();
     let bpffs = mount_point.path().to_owned();
     // All of it ends with the thread.
-    let outcome = std::thread::spawn(move || {
-        // SAFETY: only this thread's namespaces change, and nothing else shares its working directory and root with it
-        // afterwards.
-        let answer = unsafe { libc::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS) };
-        assert_eq!(answer, 0, "unshare: {}", std::io::Error::last_os_error());
-        mount_change(
-            "/",
-            MountPropagationFlags::REC | MountPropagationFlags::PRIVATE,
-        )
-        .unwrap();
-        if !Path::new("/sys/kernel/tracing/events").exists() {
-            mount(
-                "tracefs",
-                "/sys/kernel/tracing",
-                "tracefs",
-                MountFlags::empty(),
-                None,
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    let outcome = std::thread::Builder::new()
+        .name(name)
+        .spawn(move || {
+            // SAFETY: only this thread's namespaces change, and nothing else shares its working directory and root with it
+            // afterwards.
+            let answer = unsafe { libc::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS) };
+            assert_eq!(answer, 0, "unshare: {}", std::io::Error::last_os_error());
+            mount_change(
+                "/",
+                MountPropagationFlags::REC | MountPropagationFlags::PRIVATE,
             )
             .unwrap();
-        }
-        mount("bpffs", &bpffs, "bpf", MountFlags::empty(), None).unwrap();
-        test(&bpffs);
-    })
-    .join();
+            if !Path::new("/sys/kernel/tracing/events").exists() {
+                mount(
+                    "tracefs",
+                    "/sys/kernel/tracing",
+                    "tracefs",
+                    MountFlags::empty(),
+                    None,
+                )
+                .unwrap();
+            }
+            mount("bpffs", &bpffs, "bpf", MountFlags::empty(), None).unwrap();
+            test(&bpffs);
+        })
+        .unwrap()
+        .join();
     if let Err(panic) = outcome {
         std::panic::resume_unwind(panic);
     }
+}
+
+/// Says why a test does not run, past the capture of the test harness.
+pub(crate) fn skipped(reason: impl std::fmt::Display) {
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {reason}");
 }
 
 /// Runs ip(8) in the thread's network namespace.
