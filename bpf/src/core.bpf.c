@@ -10,6 +10,8 @@ struct task_struct {
 	int tgid;
 	int pid;
 	char comm[16];
+	/* One bit in the kernel. */
+	unsigned int in_execve;
 } __attribute__((preserve_access_index));
 
 struct seen {
@@ -74,6 +76,15 @@ int core_callback(void *event)
 		return 0;
 	bpf_loop(3, add_event, &entry, 0);
 	return 0;
+}
+
+/* Loads as a whole what is a bit field in the kernel: no relocation can make that right. */
+SEC("tracepoint/syscalls/sys_enter_getuid")
+int core_bit_field(void *event)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	return task->in_execve;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

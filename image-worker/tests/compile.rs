@@ -325,6 +325,22 @@ fn core_objects_bring_what_they_call() {
 }
 
 #[test]
+fn bit_fields_of_the_kernel_are_not_loaded_as_a_whole() {
+    let failure = plan_with(
+        bpf::CORE,
+        &[("core_bit_field", ProgramKind::Tracepoint)],
+        &[],
+    )
+    .expect_err("a bit field");
+    assert_eq!(
+        failure.cause,
+        "\"task_struct.in_execve\" is a bit field in the running kernel: \
+         read it with BPF_CORE_READ_BITFIELD"
+    );
+    assert_eq!(failure.code, FailureCode::Unsupported);
+}
+
+#[test]
 fn maps_of_many_types() {
     let plan = plan(bpf::MAPS, &[("uses_none", ProgramKind::Tc)]);
     let names: Vec<_> = plan.maps.iter().map(|map| map.name.as_str()).collect();

@@ -99,6 +99,15 @@ pub(super) struct Btf<'a> {
 impl<'a> Btf<'a> {
     /// Reads and checks the section.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, CompileError> {
+        let btf = Self::read(bytes)?;
+        for (id, ty) in btf.types.iter().enumerate().skip(1) {
+            btf.check(id, ty)?;
+        }
+        Ok(btf)
+    }
+
+    /// Reads the section without a look at what its types refer to.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, CompileError> {
         let word = |offset| u32_at(bytes, offset).ok_or_else(|| malformed("it has no header"));
         if u16_at(bytes, 0) != Some(MAGIC) {
             return Err(malformed("it has no magic number"));
@@ -121,14 +130,10 @@ impl<'a> Btf<'a> {
             return Err(malformed("its strings do not begin and end with NUL"));
         }
         let types = part(types, types_length).ok_or_else(|| malformed("its types lie outside"))?;
-        let btf = Self {
+        Ok(Self {
             types: read_types(types)?,
             strings,
-        };
-        for (id, ty) in btf.types.iter().enumerate().skip(1) {
-            btf.check(id, ty)?;
-        }
-        Ok(btf)
+        })
     }
 
     /// The type with this id.

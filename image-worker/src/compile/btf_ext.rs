@@ -3,7 +3,7 @@
 
 use super::btf::{Btf, FUNC};
 use super::bytes::{range, text_at, u16_at, u32_at};
-use super::core;
+use super::core::{self, WholeField};
 use super::elf::Elf;
 use super::error::CompileError;
 use super::functions::{Functions, INSTRUCTION};
@@ -46,6 +46,8 @@ pub(super) struct Context<'c, 'a> {
 #[derive(Debug)]
 pub(super) struct BtfExt {
     tables: [Records; 3],
+    /// Fields that instructions load or store as a whole.
+    pub(super) whole_fields: BTreeSet<WholeField>,
 }
 
 impl BtfExt {
@@ -63,6 +65,7 @@ impl BtfExt {
             .filter(|(_, section)| section.role.is_code())
             .map(|(index, section)| (section.name, index))
             .collect();
+        let mut whole_fields = BTreeSet::new();
         let mut tables = [Records::new(), Records::new(), Records::new()];
         for ((table, at, words), records) in TABLES.into_iter().zip(&mut tables) {
             // Headers of old have no CO-RE fields.
@@ -80,9 +83,15 @@ impl BtfExt {
             *records = read(data, words, context, &sections)?;
             for (section, rows) in records.iter_mut() {
                 keep(table, *section, rows, context)?;
+                if table == Table::Core {
+                    whole_fields.append(&mut check_core(*section, rows, context)?);
+                }
             }
         }
-        Ok(Self { tables })
+        Ok(Self {
+            tables,
+            whole_fields,
+        })
     }
 
     /// Whether the kernel's types are needed.
@@ -210,14 +219,23 @@ fn keep(
             rows.extend(starts);
             rows.sort_by_key(|row| row[0]);
         }
-        Table::Core => {
-            let code = context.elf.sections[section].data;
-            for row in rows.iter() {
-                // `retain` has found the offset inside a function, hence inside the section.
-                let instruction = code.get(row[0] as usize).copied().unwrap_or_default();
-                core::check(context.btf, [row[1], row[2], row[3]], instruction)?;
-            }
-        }
+        Table::Core => {}
     }
     Ok(())
+}
+
+/// Checks CO-RE relocations; returns the fields that are loaded or stored as a whole.
+fn check_core(
+    section: usize,
+    rows: &[Vec<u32>],
+    context: &Context<'_, '_>,
+) -> Result<BTreeSet<WholeField>, CompileError> {
+    let code = context.elf.sections[section].data;
+    let mut fields = BTreeSet::new();
+    for row in rows {
+        // `keep` has found the offset inside a function, hence inside the section.
+        let opcode = code.get(row[0] as usize).copied().unwrap_or_default();
+        fields.extend(core::check(context.btf, [row[1], row[2], row[3]], opcode)?);
+    }
+    Ok(fields)
 }

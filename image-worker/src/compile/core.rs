@@ -19,8 +19,23 @@ fn malformed(what: &str) -> CompileError {
     CompileError::Btf(format!("a CO-RE relocation {what}"))
 }
 
+/// A field that an instruction loads or stores as a whole: where the kernel has a bit field it cannot.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct WholeField {
+    /// Kind of the type that the path begins at.
+    pub(super) kind: u32,
+    /// Its name.
+    pub(super) root: String,
+    /// Names of members on the way; array elements and nameless structures have none.
+    pub(super) path: Vec<String>,
+}
+
 /// Checks type, access string and kind (the last three words of a record) for the instruction with this opcode.
-pub(super) fn check(btf: &Btf<'_>, record: [u32; 3], opcode: u8) -> Result<(), CompileError> {
+pub(super) fn check(
+    btf: &Btf<'_>,
+    record: [u32; 3],
+    opcode: u8,
+) -> Result<Option<WholeField>, CompileError> {
     let [root, access, kind] = record;
     if root == 0 || !btf.is_plain(root) {
         return Err(malformed("is of no type"));
@@ -42,9 +57,9 @@ pub(super) fn check(btf: &Btf<'_>, record: [u32; 3], opcode: u8) -> Result<(), C
         .resolve(root)
         .ok_or_else(|| malformed("is of no type"))?;
     match kind {
-        TYPE_ID_LOCAL..=TYPE_SIZE => Ok(()),
+        TYPE_ID_LOCAL..=TYPE_SIZE => Ok(None),
         ENUM_EXISTS | ENUM_VALUE => match (ty.kind, parts.as_slice()) {
-            (ENUM | ENUM64, [index]) if *index < ty.count as usize => Ok(()),
+            (ENUM | ENUM64, [index]) if *index < ty.count as usize => Ok(None),
             _ => Err(malformed("names no value of an enumeration")),
         },
         FIELD_BYTE_OFFSET..=FIELD_RIGHT_SHIFT => {
@@ -53,26 +68,37 @@ pub(super) fn check(btf: &Btf<'_>, record: [u32; 3], opcode: u8) -> Result<(), C
             if shift && !field.is_number {
                 return Err(malformed("shifts something that is no number"));
             }
-            let class = opcode & 7;
-            if field.bits > 0 && (CLASS_LOAD..=CLASS_STORE_REGISTER).contains(&class) {
+            if !(CLASS_LOAD..=CLASS_STORE_REGISTER).contains(&(opcode & 7)) {
+                return Ok(None);
+            }
+            if field.bits > 0 {
                 return Err(malformed("loads or stores a bit field as a whole"));
             }
-            Ok(())
+            let named = btf
+                .get(root)
+                .and_then(|ty| Some((ty.kind, btf.text(ty.name)?)));
+            Ok(named.map(|(kind, root)| WholeField {
+                kind,
+                root: root.to_owned(),
+                path: field.path.into_iter().map(str::to_owned).collect(),
+            }))
         }
         _ => Err(malformed("is of unknown kind")),
     }
 }
 
-struct Field {
+struct Field<'a> {
     is_number: bool,
     bits: u32,
+    path: Vec<&'a str>,
 }
 
 /// Follows an access string through structures and arrays.
-fn walk(btf: &Btf<'_>, root: u32, parts: &[usize]) -> Result<Field, CompileError> {
+fn walk<'a>(btf: &Btf<'a>, root: u32, parts: &[usize]) -> Result<Field<'a>, CompileError> {
     let outside = || malformed("leaves its type");
     let mut id = root;
     let mut bits = 0;
+    let mut path = Vec::new();
     // `split` yields at least one part.
     let mut offset = parts[0] as u64 * u64::from(btf.size(root).ok_or_else(outside)?);
     for index in &parts[1..] {
@@ -82,6 +108,7 @@ fn walk(btf: &Btf<'_>, root: u32, parts: &[usize]) -> Result<Field, CompileError
                 let member = ty.members().nth(*index).ok_or_else(outside)?;
                 (id, bits) = (member.type_id, member.bits);
                 offset += u64::from(member.bit_offset / 8);
+                path.extend(btf.text(member.name).filter(|name| !name.is_empty()));
             }
             ARRAY => {
                 (id, bits) = (ty.array().0, 0);
@@ -95,5 +122,9 @@ fn walk(btf: &Btf<'_>, root: u32, parts: &[usize]) -> Result<Field, CompileError
     }
     let (_, ty) = btf.resolve(id).ok_or_else(outside)?;
     let is_number = matches!(ty.kind, INT | ENUM | ENUM64) && ty.size_or_type <= 8;
-    Ok(Field { is_number, bits })
+    Ok(Field {
+        is_number,
+        bits,
+        path,
+    })
 }

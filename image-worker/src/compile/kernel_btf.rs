@@ -12,6 +12,9 @@ pub const PATH: &str = "/sys/kernel/btf/vmlinux";
 pub trait KernelBtf {
     /// The types, or why there are none.
     fn types(&mut self) -> Result<&Btf, CompileError>;
+
+    /// The same as the kernel shows them. Only few objects need this, so it is read each time.
+    fn section(&mut self) -> Result<Vec<u8>, CompileError>;
 }
 
 /// The types of the running kernel, kept once they were read.
@@ -36,18 +39,27 @@ impl KernelBtf for RunningKernel {
     fn types(&mut self) -> Result<&Btf, CompileError> {
         let types = match self.types.take() {
             Some(types) => types,
-            None => read()?,
+            None => {
+                Btf::parse(&read()?, object::Endianness::Little).map_err(|error| failed(&error))?
+            }
         };
         Ok(self.types.insert(types))
     }
+
+    fn section(&mut self) -> Result<Vec<u8>, CompileError> {
+        read()
+    }
 }
 
-fn read() -> Result<Btf, CompileError> {
-    let failed = |cause: String| CompileError::KernelBtf(format!("{PATH}: {cause}"));
-    let file = std::fs::File::open(PATH).map_err(|error| failed(error.to_string()))?;
+fn failed(cause: &dyn std::fmt::Display) -> CompileError {
+    CompileError::KernelBtf(format!("{PATH}: {cause}"))
+}
+
+fn read() -> Result<Vec<u8>, CompileError> {
+    let file = std::fs::File::open(PATH).map_err(|error| failed(&error))?;
     let mut bytes = Vec::new();
     file.take(limits::KERNEL_BTF_BYTES)
         .read_to_end(&mut bytes)
-        .map_err(|error| failed(error.to_string()))?;
-    Btf::parse(&bytes, object::Endianness::Little).map_err(|error| failed(error.to_string()))
+        .map_err(|error| failed(&error))?;
+    Ok(bytes)
 }

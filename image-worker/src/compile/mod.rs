@@ -2,13 +2,14 @@
 //!
 //! The steps, each in its own file: is it an object ([`check`](mod@check)), what is in it (`elf`, `functions`, `btf`,
 //! `btf_ext`, `core`), what is asked for (`select`, `sections`), a form that aya-obj takes (`normalise`,
-//! `btf_rewrite`), values of globals (`globals`), maps (`maps`), relocation by aya-obj (`relocate`), and the plan
-//! (`plan`).
+//! `btf_rewrite`), values of globals (`globals`), maps (`maps`), relocation by aya-obj (`relocate`,
+//! `bit_fields`), and the plan (`plan`).
 //!
 //! Everything that the file says is checked before aya-obj sees it: aya-obj indexes, multiplies and recurses by what
 //! it reads. No descriptor, no system call and no state is involved, except that the kernel's own types are read when
 //! an object has CO-RE relocations ([`kernel_btf`]).
 
+mod bit_fields;
 mod btf;
 mod btf_ext;
 mod btf_rewrite;

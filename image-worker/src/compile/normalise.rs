@@ -8,6 +8,7 @@
 use super::btf::Btf;
 use super::btf_ext::BtfExt;
 use super::btf_rewrite::Layout;
+use super::core::WholeField;
 use super::elf::{Elf, Role, SECTION_HEADER_BYTES, SymbolKind};
 use super::error::CompileError;
 use super::functions::Functions;
@@ -25,6 +26,8 @@ pub(super) struct Normalised<'a> {
     pub(super) bytes: Vec<u8>,
     /// Whether the kernel's types are needed.
     pub(super) needs_kernel_btf: bool,
+    /// Fields of the kernel that instructions load or store as a whole.
+    pub(super) whole_fields: BTreeSet<WholeField>,
     /// Types of data sections by name.
     pub(super) data_sections: HashMap<&'a str, u32>,
 }
@@ -78,6 +81,10 @@ pub(super) fn normalise<'a>(
     }
     image.hide_symbols_without_map(elf);
     let needs_kernel_btf = ext.as_ref().is_some_and(BtfExt::has_core_relocations);
+    let whole_fields = ext
+        .as_ref()
+        .map(|ext| ext.whole_fields.clone())
+        .unwrap_or_default();
     if let (Some(rewritten), Some((index, _))) = (&rewritten, elf.with_role(Role::Btf)) {
         image.replace(index, &rewritten.bytes);
         let offsets = code
@@ -92,6 +99,7 @@ pub(super) fn normalise<'a>(
     Ok(Normalised {
         bytes: image.finish(elf.names),
         needs_kernel_btf,
+        whole_fields,
         data_sections: rewritten
             .map(|rewritten| rewritten.data_sections)
             .unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! Parsing and relocation, done by aya-obj on the normalised object.
 
+use super::bit_fields;
 use super::elf::Elf;
 use super::error::CompileError;
 use super::functions::{Functions, Reach};
@@ -65,6 +66,9 @@ pub(super) fn relocate_types(
         .fixup_and_sanitize_btf(&FEATURES)
         .map_err(|error| CompileError::Btf(chain(&error)))?;
     if normalised.needs_kernel_btf {
+        if !normalised.whole_fields.is_empty() {
+            bit_fields::check(&kernel.section()?, &normalised.whole_fields)?;
+        }
         let types = kernel.types()?;
         object
             .relocate_btf(types)
