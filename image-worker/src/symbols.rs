@@ -390,6 +390,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_symbol_table_beyond_the_limit_is_not_read() {
+        let (path, ..) = c_library();
+        let mut bytes = std::fs::read(path).expect("the C library");
+        // Section headers lie at the offset in bytes 40 to 47; size is the field at 32 of the dynamic symbols (type 11).
+        let table = u64::from_le_bytes(bytes[40..48].try_into().expect("eight bytes")) as usize;
+        let header = (table..bytes.len())
+            .step_by(64)
+            .find(|header| bytes[header + 4] == 11)
+            .expect("dynamic symbols");
+        let size = limits::SYMBOL_TABLE_BYTES + 1;
+        bytes[header + 32..header + 40].copy_from_slice(&size.to_le_bytes());
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(&bytes).expect("written");
+        file.set_len(2 * size).expect("a sparse file");
+        let failure = look_up(&file, "getpid", 0).expect_err("too large");
+        assert_eq!(failure.code, FailureCode::ResourceExhausted);
+    }
+
     proptest! {
         #[test]
         fn no_header_makes_it_panic(changes in proptest::collection::vec((0_usize..64, any::<u8>()), 1..6)) {
