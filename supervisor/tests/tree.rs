@@ -156,7 +156,7 @@ fn a_worker_that_fails_again_and_again_is_held_and_the_others_work() {
     let mut bpfmand = Instance::start(&["--log", "info,image-exits=error"]);
     bpfmand.wait_ready();
     bpfmand.expect("supervisor", "image is held");
-    bpfmand.expect_nothing("image", Duration::from_millis(300));
+    bpfmand.expect_silence("image", "hello", Duration::from_millis(300));
     assert!(bpfmand.is_running(bpfmand.worker("loader")));
 }
 
@@ -186,7 +186,7 @@ fn no_client_is_let_in_before_the_loader_has_reconciled() {
     let mut bpfmand = Instance::start(&["--log", "info,loader-mute=error"]);
     bpfmand.expect("loader", "activated");
     bpfmand.expect("image", "activated");
-    bpfmand.expect_nothing("api", Duration::from_millis(300));
+    bpfmand.expect_silence("api", "activated", Duration::from_millis(300));
     // They wait in the backlog.
     std::os::unix::net::UnixStream::connect(bpfmand.socket()).unwrap();
 }

@@ -217,13 +217,7 @@ impl State {
             ProcessState::Serving
         };
         let mut rows = vec![
-            status::own_row(
-                "spawner",
-                self.spawner_pid,
-                own,
-                0,
-                "capabilities permitted, none effective",
-            ),
+            status::own_row("spawner", self.spawner_pid, own, 0, ""),
             status::own_row(
                 "supervisor",
                 std::process::id(),
