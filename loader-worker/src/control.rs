@@ -45,11 +45,22 @@ pub enum Error {
 
 /// From the sandbox to the end.
 pub async fn serve(started: Started) -> Result<(), Error> {
-    let Started { arguments, report, control } = started;
-    let (sender, mut receiver, _) =
-        link::establish::<Control, Status>(control, Role::Loader, arguments.generation, Role::Supervisor).await?;
+    let Started {
+        arguments,
+        report,
+        control,
+    } = started;
+    let (sender, mut receiver, _) = link::establish::<Control, Status>(
+        control,
+        Role::Loader,
+        arguments.generation,
+        Role::Supervisor,
+    )
+    .await?;
     sender.send(0, &Status::Ready(report), &[]).await?;
-    let Some(early) = activated(&mut receiver).await? else { return Ok(()) };
+    let Some(early) = activated(&mut receiver).await? else {
+        return Ok(());
+    };
     let mut root = Root::start(&arguments, sender.clone()).await?;
     sender.send(0, &Status::Serving, &[]).await?;
     for envelope in early {
@@ -61,7 +72,9 @@ pub async fn serve(started: Started) -> Result<(), Error> {
 
 /// Waits until the supervisor has accepted the sandbox report; returns what it said before, peers for example. `None`:
 /// it wants the loader no more.
-async fn activated(receiver: &mut Receiver<Control>) -> Result<Option<Vec<Envelope<Control>>>, LinkError> {
+async fn activated(
+    receiver: &mut Receiver<Control>,
+) -> Result<Option<Vec<Envelope<Control>>>, LinkError> {
     let mut early = Vec::new();
     while let Some(envelope) = receiver.receive().await? {
         match envelope.message {
@@ -90,7 +103,10 @@ impl Root {
         let supervisor = Caller::new(sender.clone(), WORKER_WINDOW);
         let (engine, drift) = Engine::open(Settings {
             layout: Layout::new(&arguments.runtime_dir, &arguments.state_dir),
-            helpers: Arc::new(SpawnedHelpers::new(supervisor.clone(), arguments.generation)),
+            helpers: Arc::new(SpawnedHelpers::new(
+                supervisor.clone(),
+                arguments.generation,
+            )),
             faults: Faults::default(),
         })?;
         for difference in drift {
@@ -102,13 +118,23 @@ impl Root {
             Gatekeeper,
             gatekeeper::Arguments {
                 generation: arguments.generation,
-                policy: Policy { client_gid: arguments.client_gid },
+                policy: Policy {
+                    client_gid: arguments.client_gid,
+                },
                 engine: engine.clone(),
                 supervisor: sender.clone(),
             },
         )
         .await?;
-        Ok(Self { sender, supervisor, gatekeeper, gatekeeper_life, engine, engine_life, draining: None })
+        Ok(Self {
+            sender,
+            supervisor,
+            gatekeeper,
+            gatekeeper_life,
+            engine,
+            engine_life,
+            draining: None,
+        })
     }
 
     /// Until the supervisor closes, the work is drained, or an actor ends.
@@ -139,16 +165,28 @@ impl Root {
     }
 
     fn obey(&mut self, envelope: Envelope<Control>) {
-        let Envelope { request_id, message, mut descriptors } = envelope;
+        let Envelope {
+            request_id,
+            message,
+            mut descriptors,
+        } = envelope;
         let event = match message {
             Control::PeerUp { peer, generation } => match descriptors.pop() {
-                Some(socket) => Event::PeerUp { peer, generation, socket },
+                Some(socket) => Event::PeerUp {
+                    peer,
+                    generation,
+                    socket,
+                },
                 None => return,
             },
             Control::PeerDown { peer, generation } => Event::PeerDown { peer, generation },
             Control::HelperStarted | Control::HelperRefused { .. } => {
                 // An answer that comes too late is dropped with its socket, at which the helper ends.
-                self.supervisor.complete(Envelope { request_id, message, descriptors });
+                self.supervisor.complete(Envelope {
+                    request_id,
+                    message,
+                    descriptors,
+                });
                 return;
             }
             Control::Stop => return self.drain(),

@@ -47,7 +47,10 @@ pub struct Seen {
 }
 
 /// One difference.
-#[allow(missing_docs, reason = "the sentences that they become say what the fields are")]
+#[allow(
+    missing_docs,
+    reason = "the sentences that they become say what the fields are"
+)]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Drift {
     /// A program's pin is gone, and the program with it.
@@ -106,13 +109,22 @@ impl fmt::Display for Drift {
                 "{pin} holds a link to program {found} instead of link {id}; detach {id} and attach again"
             ),
             Drift::LinkIdle { id, interface } => {
-                write!(out, "link {id} has no effect: interface {interface} is gone; detach it")
+                write!(
+                    out,
+                    "link {id} has no effect: interface {interface} is gone; detach it"
+                )
             }
             Drift::LinkAlone { id, program } => {
-                write!(out, "link {id} belongs to program {program}, which is not managed; detach it")
+                write!(
+                    out,
+                    "link {id} belongs to program {program}, which is not managed; detach it"
+                )
             }
             Drift::Unreadable { pin, reason } => {
-                write!(out, "{pin} cannot be opened ({reason}); see its owner and mode")
+                write!(
+                    out,
+                    "{pin} cannot be opened ({reason}); see its owner and mode"
+                )
             }
             Drift::Orphan { pin } => write!(
                 out,
@@ -135,24 +147,35 @@ pub fn compare(wanted: Wanted<'_>, seen: &Seen) -> Vec<Drift> {
     for program in wanted.programs {
         compare_program(program, seen, &mut drift);
     }
-    let managed: BTreeSet<u32> =
-        wanted.programs.iter().map(|program| program.record.program_id).collect();
+    let managed: BTreeSet<u32> = wanted
+        .programs
+        .iter()
+        .map(|program| program.record.program_id)
+        .collect();
     for link in wanted.links {
         compare_link(link, seen, &mut drift);
         if !managed.contains(&link.program_id) {
-            drift.push(Drift::LinkAlone { id: link.id, program: link.program_id });
+            drift.push(Drift::LinkAlone {
+                id: link.id,
+                program: link.program_id,
+            });
         }
     }
     let known = known_pins(wanted);
     // A map set stays whole while one program uses any of it, so maps that only an unloaded owner used are no orphans.
-    let sets: BTreeSet<&Path> =
-        wanted.programs.iter().map(|program| Path::new(&program.record.maps_dir)).collect();
+    let sets: BTreeSet<&Path> = wanted
+        .programs
+        .iter()
+        .map(|program| Path::new(&program.record.maps_dir))
+        .collect();
     let orphans = seen.pins.iter().filter(|pin| {
         !known.contains(pin.as_path()) && !pin.parent().is_some_and(|parent| sets.contains(parent))
     });
     drift.extend(orphans.map(|pin| Drift::Orphan { pin: pin.clone() }));
     if wanted.unfinished > 0 {
-        drift.push(Drift::Unfinished { count: wanted.unfinished });
+        drift.push(Drift::Unfinished {
+            count: wanted.unfinished,
+        });
     }
     if seen.truncated {
         drift.push(Drift::Truncated);
@@ -166,23 +189,40 @@ fn compare_program(program: &StoredProgram, seen: &Seen, drift: &mut Vec<Drift>)
     match seen.programs.get(&id).unwrap_or(&Behind::Nothing) {
         // Its maps are no more interesting than the program itself.
         Behind::Nothing => {
-            return drift.push(Drift::ProgramGone { id, name: record.name.clone(), pin });
+            return drift.push(Drift::ProgramGone {
+                id,
+                name: record.name.clone(),
+                pin,
+            });
         }
         Behind::Unknown(reason) => {
-            drift.push(Drift::Unreadable { pin, reason: reason.clone() });
+            drift.push(Drift::Unreadable {
+                pin,
+                reason: reason.clone(),
+            });
         }
         Behind::Found(found) if *found != id => {
-            drift.push(Drift::ProgramReplaced { id, found: *found, pin });
+            drift.push(Drift::ProgramReplaced {
+                id,
+                found: *found,
+                pin,
+            });
         }
         Behind::Found(_) => {}
     }
     for map in program.maps.iter().filter(|map| !map.pin_path.is_empty()) {
         if !seen.pins.contains(Path::new(&map.pin_path)) && !seen.truncated {
-            drift.push(Drift::MapGone { program: id, pin: map.pin_path.clone() });
+            drift.push(Drift::MapGone {
+                program: id,
+                pin: map.pin_path.clone(),
+            });
         }
     }
     if !seen.plans.contains(Path::new(&record.plan_path)) {
-        drift.push(Drift::PlanGone { program: id, path: record.plan_path.clone() });
+        drift.push(Drift::PlanGone {
+            program: id,
+            path: record.plan_path.clone(),
+        });
     }
 }
 
@@ -190,15 +230,25 @@ fn compare_link(link: &LinkRecord, seen: &Seen, drift: &mut Vec<Drift>) {
     let (id, pin) = (link.id, link.pin_path.clone());
     match seen.links.get(&id).unwrap_or(&Behind::Nothing) {
         Behind::Nothing => drift.push(Drift::LinkGone { id, pin }),
-        Behind::Unknown(reason) => drift.push(Drift::Unreadable { pin, reason: reason.clone() }),
+        Behind::Unknown(reason) => drift.push(Drift::Unreadable {
+            pin,
+            reason: reason.clone(),
+        }),
         Behind::Found(found) if found.program_id != link.program_id => {
-            drift.push(Drift::LinkReplaced { id, found: found.program_id, pin });
+            drift.push(Drift::LinkReplaced {
+                id,
+                found: found.program_id,
+                pin,
+            });
         }
         Behind::Found(found) => match &link.details {
             LinkDetails::Tcx { interface, .. } | LinkDetails::Xdp { interface, .. }
                 if found.ifindex == 0 =>
             {
-                drift.push(Drift::LinkIdle { id, interface: interface.clone() });
+                drift.push(Drift::LinkIdle {
+                    id,
+                    interface: interface.clone(),
+                });
             }
             _ => {}
         },
@@ -221,7 +271,10 @@ pub fn report(wanted: Wanted<'_>, drift: &[Drift]) -> DoctorReport {
         findings.push(format!("and {} more", drift.len() - FINDINGS));
     }
     let checked = wanted.programs.len() + wanted.links.len();
-    DoctorReport { checked: u32::try_from(checked).unwrap_or(u32::MAX), findings }
+    DoctorReport {
+        checked: u32::try_from(checked).unwrap_or(u32::MAX),
+        findings,
+    }
 }
 
 #[cfg(test)]

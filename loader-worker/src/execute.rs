@@ -9,6 +9,7 @@ use crate::kernel::{Error, btf, info, map, pin, program};
 use crate::kinds::{self, AttachRequest, Attached, Prepared};
 use crate::plan_file;
 use crate::remove::remove;
+use crate::share;
 use crate::steps::{MapInstance, Step};
 use crate::undo;
 use crate::valid_plan::{MapRole, ValidPlan};
@@ -108,12 +109,16 @@ impl<'a> Executor<'a> {
         let valid = self.plan()?;
         let describe = |(index, descriptor): (usize, &OwnedFd)| {
             let name = &valid.plan().programs[index].name;
-            let failed = |error: Error| error.into_failure(Stage::Load, format!("program \"{name}\""));
+            let failed =
+                |error: Error| error.into_failure(Stage::Load, format!("program \"{name}\""));
             let (program, _) = info::program(descriptor.as_fd()).map_err(failed)?;
             let maps = (0..valid.plan().maps.len())
                 .filter(|map| valid.role(*map) != MapRole::Template)
                 .map(|map| {
-                    let found = self.map(MapInstance { program: index, map })?;
+                    let found = self.map(MapInstance {
+                        program: index,
+                        map,
+                    })?;
                     let mut described = info::map(found).map_err(failed)?;
                     // The kernel keeps 15 characters of it.
                     described.pin_path.clear();
@@ -134,11 +139,14 @@ impl<'a> Executor<'a> {
         match step {
             Step::LoadBtf => self.load_btf(),
             Step::CreateMap(instance) => self.create_map(*instance),
-            Step::ShareMap { instance, pin, owner } => self.share_map(*instance, pin, *owner),
+            Step::ShareMap {
+                instance,
+                pin,
+                owner,
+            } => self.share_map(*instance, pin, *owner),
             Step::FillMap(instance) => self.fill_map(*instance),
-            Step::FreezeMap(instance) => {
-                map::freeze(self.map(*instance)?).map_err(|error| self.map_failure(*instance, error))
-            }
+            Step::FreezeMap(instance) => map::freeze(self.map(*instance)?)
+                .map_err(|error| self.map_failure(*instance, error)),
             Step::LoadProgram(index) => self.load_program(*index),
             Step::KeepPlan { path } => plan_file::write(path, self.plan()?.bytes()),
             Step::MakeDirectory { path } => {
@@ -152,21 +160,24 @@ impl<'a> Executor<'a> {
                 pin::set_mode(path, *mode).map_err(|error| pin_failure(path, error))
             }),
             Step::PinProgram { program, path } => {
-                let program = self.programs.get(*program).ok_or_else(|| out_of_order("a program"))?;
+                let program = self
+                    .programs
+                    .get(*program)
+                    .ok_or_else(|| out_of_order("a program"))?;
                 pin::pin(program.as_fd(), path).map_err(|error| pin_failure(path, error))
             }
             Step::OpenEvent => self.open_event().await,
             Step::CreateLink => self.create_link(),
-            Step::PinLink { path } => {
-                pin::pin(self.attached()?.link.as_fd(), path).map_err(|error| pin_failure(path, error))
-            }
+            Step::PinLink { path } => pin::pin(self.attached()?.link.as_fd(), path)
+                .map_err(|error| pin_failure(path, error)),
         }
     }
 
     fn load_btf(&mut self) -> Result<(), Failure> {
         let blob = self.plan()?.plan().btf.as_deref().unwrap_or_default();
-        let loaded = btf::load(blob)
-            .map_err(|error| error.into_failure(Stage::Load, "the type information of the object"))?;
+        let loaded = btf::load(blob).map_err(|error| {
+            error.into_failure(Stage::Load, "the type information of the object")
+        })?;
         self.btf = Some(loaded);
         Ok(())
     }
@@ -175,7 +186,12 @@ impl<'a> Executor<'a> {
         let plan = &self.plan()?.plan().maps[instance.map];
         let inner = plan
             .inner
-            .map(|inner| self.map(MapInstance { map: inner as usize, ..instance }))
+            .map(|inner| {
+                self.map(MapInstance {
+                    map: inner as usize,
+                    ..instance
+                })
+            })
             .transpose()?;
         let created = map::create(plan, self.btf.as_ref().map(AsFd::as_fd), inner, &plan.name)
             .map_err(|error| self.map_failure(instance, error))?;
@@ -186,40 +202,37 @@ impl<'a> Executor<'a> {
     fn share_map(&mut self, instance: MapInstance, path: &Path, owner: u32) -> Result<(), Failure> {
         let plan = &self.plan()?.plan().maps[instance.map];
         let refused = |code, reason: String| {
-            let cause = format!("load shared map \"{}\" from owner {owner}: {reason}", plan.name);
+            let cause = format!(
+                "load shared map \"{}\" from owner {owner}: {reason}",
+                plan.name
+            );
             Failure::new(code, Stage::Maps, cause)
         };
         let opened = pin::get(path).map_err(|error| {
             if error.is_not_found() {
-                refused(FailureCode::FailedPrecondition, "the owner has no map of this name".into())
+                refused(
+                    FailureCode::FailedPrecondition,
+                    "the owner has no map of this name".into(),
+                )
             } else {
                 refused(FailureCode::Internal, error.to_string())
             }
         })?;
         let found = info::map(opened.as_fd())
             .map_err(|error| refused(FailureCode::Internal, error.to_string()))?;
-        // 0 entries stand for one per possible CPU.
-        let entries = if plan.max_entries == 0 { found.max_entries } else { plan.max_entries };
-        let properties = [
-            ("type", plan.map_type, found.map_type),
-            ("key size", plan.key_size, found.key_size),
-            ("value size", plan.value_size, found.value_size),
-            ("number of entries", entries, found.max_entries),
-            ("flags", plan.flags, found.flags),
-        ];
-        if let Some((what, wanted, has)) = properties.into_iter().find(|(_, a, b)| a != b) {
-            return Err(refused(
-                FailureCode::FailedPrecondition,
-                format!("its {what} is {has}, the object declares {wanted}"),
-            )
-            .remedy("load an object that declares the same maps as the owner's"));
+        if let Some(difference) = share::difference(plan, &found) {
+            return Err(refused(FailureCode::FailedPrecondition, difference)
+                .remedy("load an object that declares the same maps as the owner's"));
         }
         self.maps.insert(instance, opened);
         Ok(())
     }
 
     fn fill_map(&mut self, instance: MapInstance) -> Result<(), Failure> {
-        let contents = self.plan()?.plan().maps[instance.map].initial.as_deref().unwrap_or_default();
+        let contents = self.plan()?.plan().maps[instance.map]
+            .initial
+            .as_deref()
+            .unwrap_or_default();
         map::write_initial(self.map(instance)?, contents)
             .map_err(|error| self.map_failure(instance, error))
     }
@@ -228,11 +241,17 @@ impl<'a> Executor<'a> {
         let valid = self.plan()?;
         let plan = &valid.plan().programs[index];
         let maps = (0..valid.plan().maps.len())
-            .map(|map| self.map(MapInstance { program: index, map }))
+            .map(|map| {
+                self.map(MapInstance {
+                    program: index,
+                    map,
+                })
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let btf = self.btf.as_ref().map(AsFd::as_fd);
-        let loaded = program::load(plan, &valid.plan().license, btf, &maps)
-            .map_err(|error| error.into_failure(Stage::Load, format!("program \"{}\"", plan.name)))?;
+        let loaded = program::load(plan, &valid.plan().license, btf, &maps).map_err(|error| {
+            error.into_failure(Stage::Load, format!("program \"{}\"", plan.name))
+        })?;
         self.programs.push(loaded);
         Ok(())
     }
@@ -242,8 +261,12 @@ impl<'a> Executor<'a> {
             let pins = paths
                 .iter()
                 .map(|path| {
-                    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
-                        .map_err(|errno| pin_failure(path, Error::new("open", errno)))
+                    rustix::fs::open(
+                        path,
+                        OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW,
+                        Mode::empty(),
+                    )
+                    .map_err(|errno| pin_failure(path, Error::new("open", errno)))
                 })
                 .collect::<Result<Vec<_>, _>>()?;
             let job = HelperJob::ChangeGroup { gid };
@@ -253,13 +276,21 @@ impl<'a> Executor<'a> {
     }
 
     async fn open_event(&mut self) -> Result<(), Failure> {
-        let Subject::Attachment { prepared: Some(Prepared::NeedsHelper { job, descriptors, .. }), .. } =
-            &mut self.subject
+        let Subject::Attachment {
+            prepared:
+                Some(Prepared::NeedsHelper {
+                    job, descriptors, ..
+                }),
+            ..
+        } = &mut self.subject
         else {
             return Err(out_of_order("a job for a helper"));
         };
         let (job, descriptors) = (job.clone(), std::mem::take(descriptors));
-        let mut opened = self.helpers.run(HelperKind::PerfEvent, job, descriptors).await?;
+        let mut opened = self
+            .helpers
+            .run(HelperKind::PerfEvent, job, descriptors)
+            .await?;
         self.event = opened.pop();
         Ok(())
     }
@@ -269,7 +300,11 @@ impl<'a> Executor<'a> {
             return Err(out_of_order("an attachment"));
         };
         let prepared = prepared.take().ok_or_else(|| out_of_order("a hook"))?;
-        self.attached = Some(kinds::attach(request, prepared.into_hook(), self.event.take())?);
+        self.attached = Some(kinds::attach(
+            request,
+            prepared.into_hook(),
+            self.event.take(),
+        )?);
         Ok(())
     }
 
@@ -281,11 +316,17 @@ impl<'a> Executor<'a> {
     }
 
     fn map(&self, instance: MapInstance) -> Result<BorrowedFd<'_>, Failure> {
-        self.maps.get(&instance).map(AsFd::as_fd).ok_or_else(|| out_of_order("a map"))
+        self.maps
+            .get(&instance)
+            .map(AsFd::as_fd)
+            .ok_or_else(|| out_of_order("a map"))
     }
 
     fn map_failure(&self, instance: MapInstance, error: Error) -> Failure {
-        let name = self.plan().ok().and_then(|valid| valid.plan().maps.get(instance.map));
+        let name = self
+            .plan()
+            .ok()
+            .and_then(|valid| valid.plan().maps.get(instance.map));
         let name = name.map_or("", |map| map.name.as_str());
         error.into_failure(Stage::Maps, format!("map \"{name}\""))
     }
@@ -297,6 +338,10 @@ fn pin_failure(path: &Path, error: Error) -> Failure {
 
 /// Steps are planned in this crate, so this is a fault of it; it is still no reason to end the process.
 fn out_of_order(what: &str) -> Failure {
-    Failure::new(FailureCode::Internal, Stage::Load, format!("a step needs {what} that is not there"))
-        .remedy("this is a fault of bpfman, please report it")
+    Failure::new(
+        FailureCode::Internal,
+        Stage::Load,
+        format!("a step needs {what} that is not there"),
+    )
+    .remedy("this is a fault of bpfman, please report it")
 }

@@ -42,6 +42,10 @@ impl Faults {
 
 impl std::fmt::Debug for Faults {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(if self.0.is_some() { "Faults(hook)" } else { "Faults" })
+        formatter.write_str(if self.0.is_some() {
+            "Faults(hook)"
+        } else {
+            "Faults"
+        })
     }
 }

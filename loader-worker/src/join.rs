@@ -50,7 +50,9 @@ pub enum PlanOffer<L, P> {
 
 impl<L, P> Default for Joins<L, P> {
     fn default() -> Self {
-        Self { waiting: HashMap::new() }
+        Self {
+            waiting: HashMap::new(),
+        }
     }
 }
 
@@ -58,7 +60,10 @@ impl<L, P> Joins<L, P> {
     /// Offers a request.
     pub fn load(&mut self, ticket: Ticket, load: L, now: Instant) -> Offer<L, P> {
         match self.waiting.remove(&ticket) {
-            Some(Waiting { half: Half::Plan(plan), .. }) => Offer::Joined(load, plan),
+            Some(Waiting {
+                half: Half::Plan(plan),
+                ..
+            }) => Offer::Joined(load, plan),
             Some(present) => {
                 self.waiting.insert(ticket, present);
                 Offer::Duplicate(load)
@@ -74,7 +79,10 @@ impl<L, P> Joins<L, P> {
     /// Offers a plan.
     pub fn plan(&mut self, ticket: Ticket, plan: P, now: Instant) -> PlanOffer<L, P> {
         match self.waiting.remove(&ticket) {
-            Some(Waiting { half: Half::Load(load), .. }) => PlanOffer::Joined(load, plan),
+            Some(Waiting {
+                half: Half::Load(load),
+                ..
+            }) => PlanOffer::Joined(load, plan),
             Some(present) => {
                 self.waiting.insert(ticket, present);
                 PlanOffer::Dropped
@@ -88,7 +96,13 @@ impl<L, P> Joins<L, P> {
     }
 
     fn wait(&mut self, ticket: Ticket, half: Half<L, P>, now: Instant) {
-        self.waiting.insert(ticket, Waiting { half, deadline: now + limits::JOIN_DEADLINE });
+        self.waiting.insert(
+            ticket,
+            Waiting {
+                half,
+                deadline: now + limits::JOIN_DEADLINE,
+            },
+        );
     }
 
     /// Gives up a ticket; the request comes back if it was waiting.
@@ -144,7 +158,10 @@ mod tests {
         let now = Instant::now();
         let mut joins = Joins::default();
         assert_eq!(joins.load(1, "load", now), Offer::Waiting);
-        assert_eq!(joins.plan(1, "plan", now), PlanOffer::Joined("load", "plan"));
+        assert_eq!(
+            joins.plan(1, "plan", now),
+            PlanOffer::Joined("load", "plan")
+        );
         assert_eq!(joins.plan(2, "plan", now), PlanOffer::Waiting);
         assert_eq!(joins.load(2, "load", now), Offer::Joined("load", "plan"));
         assert!(joins.is_empty());
@@ -170,7 +187,10 @@ mod tests {
             assert_eq!(joins.load(ticket, (), now), Offer::Waiting);
         }
         assert_eq!(joins.load(limits::JOINS as u64, (), now), Offer::Full(()));
-        assert_eq!(joins.plan(limits::JOINS as u64, (), now), PlanOffer::Dropped);
+        assert_eq!(
+            joins.plan(limits::JOINS as u64, (), now),
+            PlanOffer::Dropped
+        );
         // A plan whose request waits is never refused.
         assert_eq!(joins.plan(0, (), now), PlanOffer::Joined((), ()));
     }
@@ -181,7 +201,11 @@ mod tests {
         let mut joins = Joins::default();
         joins.load(1, 10, now);
         joins.plan(2, 20, now);
-        assert!(joins.expire(now + limits::JOIN_DEADLINE - Duration::from_millis(1)).is_empty());
+        assert!(
+            joins
+                .expire(now + limits::JOIN_DEADLINE - Duration::from_millis(1))
+                .is_empty()
+        );
         assert_eq!(joins.expire(now + limits::JOIN_DEADLINE), vec![10]);
         assert!(joins.is_empty());
 

@@ -16,7 +16,10 @@ pub struct Layout {
 impl Layout {
     /// The layout under a runtime directory (bpffs is mounted at its `fs`) and a state directory.
     pub fn new(runtime_dir: &Path, state_dir: &Path) -> Self {
-        Self { fs: runtime_dir.join("fs"), state: state_dir.to_owned() }
+        Self {
+            fs: runtime_dir.join("fs"),
+            state: state_dir.to_owned(),
+        }
     }
 
     /// Root of the bpffs subtree.
@@ -41,7 +44,9 @@ impl Layout {
 
     /// Directories that are there as long as the service is installed; they hold pins but mean nothing.
     pub fn fixed_directories(&self) -> Vec<PathBuf> {
-        ["maps", "links", "tcx-ingress", "tcx-egress"].map(|name| self.fs.join(name)).to_vec()
+        ["maps", "links", "tcx-ingress", "tcx-egress"]
+            .map(|name| self.fs.join(name))
+            .to_vec()
     }
 
     /// Directory of the store.

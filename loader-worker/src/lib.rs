@@ -37,6 +37,7 @@ pub mod remove;
 pub mod reply;
 pub mod request;
 pub mod session;
+pub mod share;
 pub mod spawned_helpers;
 pub mod steps;
 pub mod store;

@@ -32,7 +32,11 @@ fn behind<T>(path: &str, describe: impl FnOnce(BorrowedFd<'_>) -> Result<T, Erro
 }
 
 /// Everything that matters for comparing.
-pub fn observe(layout: &Layout, programs: &[StoredProgram], links: &[LinkRecord]) -> io::Result<Seen> {
+pub fn observe(
+    layout: &Layout,
+    programs: &[StoredProgram],
+    links: &[LinkRecord],
+) -> io::Result<Seen> {
     let mut seen = Seen::default();
     for program in programs {
         let record = &program.record;
@@ -46,19 +50,19 @@ pub fn observe(layout: &Layout, programs: &[StoredProgram], links: &[LinkRecord]
     for record in links {
         seen.links.insert(record.id, link(&record.pin_path));
     }
-    seen.truncated = !walk(layout.fs(), &mut seen.pins)?;
+    seen.truncated = !walk(layout.fs(), PINS, &mut seen.pins)?;
     // Names with a dot are the kernel's own (`maps.debug`, `progs.debug`): it lets nobody pin under one.
     seen.pins.retain(|pin| pin.extension().is_none());
-    walk(&layout.plans(), &mut seen.plans)?;
+    walk(&layout.plans(), PINS, &mut seen.plans)?;
     Ok(seen)
 }
 
-/// Collects the files beneath a directory; `false` when there are more than [`PINS`].
-fn walk(root: &Path, files: &mut BTreeSet<PathBuf>) -> io::Result<bool> {
+/// Collects the files beneath a directory; `false` when there is more than `limit` of files or directories.
+fn walk(root: &Path, limit: usize, files: &mut BTreeSet<PathBuf>) -> io::Result<bool> {
     let mut directories = vec![root.to_owned()];
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(&directory)? {
-            if files.len() >= PINS || directories.len() >= PINS {
+            if files.len() >= limit || directories.len() >= limit {
                 return Ok(false);
             }
             let entry = entry?;
@@ -70,4 +74,24 @@ fn walk(root: &Path, files: &mut BTreeSet<PathBuf>) -> io::Result<bool> {
         }
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_ends_at_its_bound() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir_all(directory.path().join("maps/7")).unwrap();
+        for name in ["prog_7", "maps/7/counters", "maps/7/traffic"] {
+            fs::write(directory.path().join(name), b"").unwrap();
+        }
+        let mut files = BTreeSet::new();
+        assert!(walk(directory.path(), 3, &mut files).unwrap());
+        assert_eq!(files.len(), 3);
+        let mut files = BTreeSet::new();
+        assert!(!walk(directory.path(), 2, &mut files).unwrap());
+        assert!(walk(&directory.path().join("none"), 3, &mut files).is_err());
+    }
 }

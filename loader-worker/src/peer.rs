@@ -16,7 +16,8 @@ pub fn identity(socket: &impl AsFd) -> Result<Identity, Failure> {
     if !is_accepted(socket).map_err(|error| refused(&error.to_string()))? {
         return Err(refused("it did not come from bpfman's listening socket"));
     }
-    let credentials = sockopt::socket_peercred(socket).map_err(|error| refused(&error.to_string()))?;
+    let credentials =
+        sockopt::socket_peercred(socket).map_err(|error| refused(&error.to_string()))?;
     let groups = groups(socket).map_err(|error| refused(&error.to_string()))?;
     Ok(Identity {
         uid: credentials.uid.as_raw(),

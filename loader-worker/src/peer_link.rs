@@ -61,9 +61,18 @@ async fn read_api(
         link::establish::<LoaderRequest, LoaderReply>(socket, Role::Loader, own, Role::Api).await?;
     let window = Arc::new(Semaphore::new(REQUESTS));
     while let Some(place) = place(&window).await {
-        let Some(envelope) = receiver.receive().await? else { break };
+        let Some(envelope) = receiver.receive().await? else {
+            break;
+        };
         let reply = Reply::new(sender.clone(), envelope.request_id, place);
-        tell(gatekeeper, PeerEvent::Request { generation, envelope, reply });
+        tell(
+            gatekeeper,
+            PeerEvent::Request {
+                generation,
+                envelope,
+                reply,
+            },
+        );
     }
     Ok(())
 }
@@ -82,11 +91,21 @@ async fn read_image(
 ) -> Result<(), LinkError> {
     // The sender is kept: both ends of the link are one socket.
     let (_sender, mut receiver, _) =
-        link::establish::<PlanDelivery, PlanReceipt>(socket, Role::Loader, own, Role::Image).await?;
+        link::establish::<PlanDelivery, PlanReceipt>(socket, Role::Loader, own, Role::Image)
+            .await?;
     let window = Arc::new(Semaphore::new(DELIVERIES));
     while let Some(place) = place(&window).await {
-        let Some(envelope) = receiver.receive().await? else { break };
-        tell(gatekeeper, PeerEvent::Delivery { generation, envelope, place });
+        let Some(envelope) = receiver.receive().await? else {
+            break;
+        };
+        tell(
+            gatekeeper,
+            PeerEvent::Delivery {
+                generation,
+                envelope,
+                place,
+            },
+        );
     }
     Ok(())
 }
@@ -96,9 +115,24 @@ async fn place(window: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     Arc::clone(window).acquire_owned().await.ok()
 }
 
-fn ended(peer: Role, generation: u32, outcome: Result<(), LinkError>, gatekeeper: &ActorRef<Event>) {
-    let fault = outcome.err().filter(LinkError::is_fault).map(|error| error.to_string());
-    tell(gatekeeper, PeerEvent::Ended { peer, generation, fault });
+fn ended(
+    peer: Role,
+    generation: u32,
+    outcome: Result<(), LinkError>,
+    gatekeeper: &ActorRef<Event>,
+) {
+    let fault = outcome
+        .err()
+        .filter(LinkError::is_fault)
+        .map(|error| error.to_string());
+    tell(
+        gatekeeper,
+        PeerEvent::Ended {
+            peer,
+            generation,
+            fault,
+        },
+    );
 }
 
 fn tell(gatekeeper: &ActorRef<Event>, event: PeerEvent) {

@@ -24,14 +24,22 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         Failure::new(
             FailureCode::Internal,
             Stage::Store,
-            format!("the load plan cannot be kept in {}: {error}", path.display()),
+            format!(
+                "the load plan cannot be kept in {}: {error}",
+                path.display()
+            ),
         )
         .remedy("see that the disk is neither full nor failing")
     })
 }
 
 fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
 }
 
 /// Removes files of the plan directory that are not in `used`: what a process that was killed while writing left.
@@ -60,7 +68,10 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"plan");
         fs::write(directory.path().join("bb.tmp"), b"half").unwrap();
         fs::write(directory.path().join("cc.plan"), b"nobody's").unwrap();
-        assert_eq!(sweep(directory.path(), &BTreeSet::from([path.clone()])).unwrap(), 2);
+        assert_eq!(
+            sweep(directory.path(), &BTreeSet::from([path.clone()])).unwrap(),
+            2
+        );
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 
         let failure = write(&directory.path().join("no/such/dir.plan"), b"plan").unwrap_err();

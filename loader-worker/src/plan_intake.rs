@@ -52,7 +52,10 @@ pub fn read(delivery: Delivery) -> Result<EncodedPlan, Failure> {
         return Err(fault("it is not a file in memory".into()));
     }
     if u64::try_from(stat.st_size) != Ok(delivery.length) {
-        return Err(fault(format!("{} bytes were announced, {} came", length, stat.st_size)));
+        return Err(fault(format!(
+            "{} bytes were announced, {} came",
+            length, stat.st_size
+        )));
     }
     let mut bytes = vec![0; length];
     let mut filled = 0;
@@ -72,8 +75,13 @@ pub fn read(delivery: Delivery) -> Result<EncodedPlan, Failure> {
 
 /// Decodes the bytes of a plan, from the image worker or from the plan directory.
 pub fn decode(bytes: Vec<u8>, digest: [u8; 32]) -> Result<EncodedPlan, Failure> {
-    let plan = ipc::codec::decode(&bytes).map_err(|error| fault(format!("it cannot be decoded: {error}")))?;
-    Ok(EncodedPlan { digest, bytes, plan })
+    let plan = ipc::codec::decode(&bytes)
+        .map_err(|error| fault(format!("it cannot be decoded: {error}")))?;
+    Ok(EncodedPlan {
+        digest,
+        bytes,
+        plan,
+    })
 }
 
 /// SHA-256.
@@ -109,7 +117,11 @@ mod tests {
             written += rustix::io::write(&memfd, &bytes[written..]).unwrap();
         }
         fcntl_add_seals(&memfd, seals).unwrap();
-        Delivery { memfd, length: bytes.len() as u64, digest: digest(bytes) }
+        Delivery {
+            memfd,
+            length: bytes.len() as u64,
+            digest: digest(bytes),
+        }
     }
 
     fn encoded() -> Vec<u8> {
@@ -125,7 +137,12 @@ mod tests {
 
     #[test]
     fn every_missing_seal_is_noticed() {
-        for seal in [SealFlags::WRITE, SealFlags::SHRINK, SealFlags::GROW, SealFlags::SEAL] {
+        for seal in [
+            SealFlags::WRITE,
+            SealFlags::SHRINK,
+            SealFlags::GROW,
+            SealFlags::SEAL,
+        ] {
             let failure = read(delivery(&encoded(), ALL.difference(seal))).unwrap_err();
             assert!(failure.cause.contains("not sealed"), "{failure}");
         }
@@ -143,17 +160,32 @@ mod tests {
 
         let mut bytes = encoded();
         bytes.push(0);
-        assert!(read(delivery(&bytes, ALL)).unwrap_err().cause.contains("decoded"));
+        assert!(
+            read(delivery(&bytes, ALL))
+                .unwrap_err()
+                .cause
+                .contains("decoded")
+        );
 
         let mut wrong = delivery(&encoded(), ALL);
         wrong.length = PLAN_BYTES as u64 + 1;
-        assert_eq!(read(wrong).unwrap_err().code, FailureCode::ResourceExhausted);
+        assert_eq!(
+            read(wrong).unwrap_err().code,
+            FailureCode::ResourceExhausted
+        );
     }
 
     #[test]
     fn a_pipe_is_not_a_plan() {
         let (end, _other) = rustix::pipe::pipe().unwrap();
-        assert!(read(Delivery { memfd: end, length: 0, digest: [0; 32] }).is_err());
+        assert!(
+            read(Delivery {
+                memfd: end,
+                length: 0,
+                digest: [0; 32]
+            })
+            .is_err()
+        );
     }
 
     proptest! {

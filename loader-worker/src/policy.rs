@@ -42,8 +42,13 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Action; 5] =
-        [Action::Load, Action::Unload, Action::Attach, Action::Detach, Action::Read];
+    pub const ALL: [Action; 5] = [
+        Action::Load,
+        Action::Unload,
+        Action::Attach,
+        Action::Detach,
+        Action::Read,
+    ];
 
     fn describe(self) -> &'static str {
         match self {
@@ -88,17 +93,30 @@ mod tests {
     use proptest::prelude::*;
 
     fn caller(uid: u32, gid: u32, groups: Vec<u32>) -> Identity {
-        Identity { uid, gid, pid: 1, groups }
+        Identity {
+            uid,
+            gid,
+            pid: 1,
+            groups,
+        }
     }
 
     #[test]
     fn root_and_members_may_others_may_not() {
-        let policy = Policy { client_gid: Some(990) };
+        let policy = Policy {
+            client_gid: Some(990),
+        };
         for action in Action::ALL {
             assert!(policy.decide(&caller(0, 0, vec![]), action).is_ok());
             assert!(policy.decide(&caller(1000, 990, vec![]), action).is_ok());
-            assert!(policy.decide(&caller(1000, 1000, vec![4, 990]), action).is_ok());
-            let failure = policy.decide(&caller(1000, 1000, vec![4]), action).unwrap_err();
+            assert!(
+                policy
+                    .decide(&caller(1000, 1000, vec![4, 990]), action)
+                    .is_ok()
+            );
+            let failure = policy
+                .decide(&caller(1000, 1000, vec![4]), action)
+                .unwrap_err();
             assert_eq!(failure.code, FailureCode::PermissionDenied);
             assert!(failure.remedy.contains("990"));
         }

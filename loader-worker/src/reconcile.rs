@@ -19,10 +19,17 @@ use ipc::messages::loader::DoctorReport;
 use std::path::PathBuf;
 
 /// Replays, compares, repairs what may be repaired; returns what still differs.
-pub fn reconcile(store: &mut Store, layout: &Layout, faults: &mut Faults) -> Result<Vec<Drift>, Failure> {
+pub fn reconcile(
+    store: &mut Store,
+    layout: &Layout,
+    faults: &mut Faults,
+) -> Result<Vec<Drift>, Failure> {
     replay(store, faults)?;
     let (programs, mut links) = (store.programs()?, store.links()?);
-    let plans = programs.iter().map(|program| PathBuf::from(&program.record.plan_path)).collect();
+    let plans = programs
+        .iter()
+        .map(|program| PathBuf::from(&program.record.plan_path))
+        .collect();
     let swept = plan_file::sweep(&layout.plans(), &plans).map_err(|error| unreadable(&error))?;
     if swept > 0 {
         tracing::info!(swept, "removed plans that no program uses");
@@ -39,14 +46,25 @@ pub fn reconcile(store: &mut Store, layout: &Layout, faults: &mut Faults) -> Res
         store.commit(&changed)?;
     }
     let unfinished = store.intents()?.len();
-    Ok(drift::compare(Wanted { programs: &programs, links: &links, unfinished }, &seen))
+    Ok(drift::compare(
+        Wanted {
+            programs: &programs,
+            links: &links,
+            unfinished,
+        },
+        &seen,
+    ))
 }
 
 /// What differs now, without repairing anything.
 pub fn doctor(store: &Store, layout: &Layout) -> Result<DoctorReport, Failure> {
     let (programs, links) = (store.programs()?, store.links()?);
     let seen = observe::observe(layout, &programs, &links).map_err(|error| unreadable(&error))?;
-    let wanted = Wanted { programs: &programs, links: &links, unfinished: store.intents()?.len() };
+    let wanted = Wanted {
+        programs: &programs,
+        links: &links,
+        unfinished: store.intents()?.len(),
+    };
     Ok(drift::report(wanted, &drift::compare(wanted, &seen)))
 }
 
@@ -75,13 +93,21 @@ fn replay_one(
             parts.iter().map(|part| part.row).collect(),
         ),
     };
-    tracing::warn!(removals = removals.len(), records = gone.len(), "replaying an unfinished change");
+    tracing::warn!(
+        removals = removals.len(),
+        records = gone.len(),
+        "replaying an unfinished change"
+    );
     for removal in removals {
         faults.pass(&Point::Removal(removal))?;
         remove(removal)?;
     }
     faults.pass(&Point::Commit)?;
-    Ok(store.commit(&Change { gone, finished: Some(number), ..Change::default() })?)
+    Ok(store.commit(&Change {
+        gone,
+        finished: Some(number),
+        ..Change::default()
+    })?)
 }
 
 fn unreadable(error: &std::io::Error) -> Failure {

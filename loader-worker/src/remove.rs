@@ -23,7 +23,9 @@ pub fn remove(removal: &Removal) -> Result<(), Failure> {
 }
 
 fn unlink(path: &Path) -> Result<(), Failure> {
-    pin::unlink(path).map(drop).map_err(|error| error.into_failure(Stage::Unload, path.display()))
+    pin::unlink(path)
+        .map(drop)
+        .map_err(|error| error.into_failure(Stage::Unload, path.display()))
 }
 
 fn remove_map_set(path: &Path) -> Result<(), Failure> {
@@ -47,6 +49,10 @@ fn gone(outcome: io::Result<()>, path: &Path) -> Result<(), Failure> {
 }
 
 fn failed(error: &io::Error, path: &Path) -> Failure {
-    Failure::new(FailureCode::Internal, Stage::Unload, format!("{}: {error}", path.display()))
-        .remedy("see that the loader may write there, then repeat the request")
+    Failure::new(
+        FailureCode::Internal,
+        Stage::Unload,
+        format!("{}: {error}", path.display()),
+    )
+    .remedy("see that the loader may write there, then repeat the request")
 }

@@ -16,14 +16,20 @@ pub struct Reply {
 impl Reply {
     /// The answer to this request.
     pub fn new(sender: Sender<LoaderReply>, request_id: u64, place: OwnedSemaphorePermit) -> Self {
-        Self { sender, request_id, _place: place }
+        Self {
+            sender,
+            request_id,
+            _place: place,
+        }
     }
 
     /// Sends the answer. If the API worker is gone, nobody is left who waits for it.
     pub async fn send(self, answer: Result<LoaderReply, Failure>) {
         let answer = answer.unwrap_or_else(LoaderReply::Failed);
         let outcome = self.sender.send(self.request_id, &answer, &[]).await;
-        let Err(LinkError::Unsendable(_)) = outcome else { return };
+        let Err(LinkError::Unsendable(_)) = outcome else {
+            return;
+        };
         let failure = Failure::new(
             FailureCode::ResourceExhausted,
             Stage::Query,
@@ -31,7 +37,10 @@ impl Reply {
         )
         .remedy("ask for single programs or links; unload what is not used");
         // As above.
-        let _ = self.sender.send(self.request_id, &LoaderReply::Failed(failure), &[]).await;
+        let _ = self
+            .sender
+            .send(self.request_id, &LoaderReply::Failed(failure), &[])
+            .await;
     }
 
     /// Sends a failure.

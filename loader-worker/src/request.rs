@@ -16,10 +16,18 @@ pub fn check_load(options: &LoadOptions, valid: &ValidPlan) -> Result<(), Failur
     check_metadata(&options.metadata)?;
     bound("global variables", options.globals.len(), GLOBALS)?;
     for global in &options.globals {
-        bound("bytes in the name of a global variable", global.name.len(), NAME_BYTES)?;
+        bound(
+            "bytes in the name of a global variable",
+            global.name.len(),
+            NAME_BYTES,
+        )?;
     }
     let Source::File(path) = &options.source;
-    bound("bytes in the path of the object file", path.len(), PATH_BYTES)?;
+    bound(
+        "bytes in the path of the object file",
+        path.len(),
+        PATH_BYTES,
+    )?;
     if let Some(mode) = options.maps_mode.filter(|mode| mode & !MODE_BITS != 0) {
         return Err(invalid(format!("{mode:o} is no mode for map pins"))
             .remedy("use a mode made of read and write bits, such as 0640"));
@@ -27,8 +35,15 @@ pub fn check_load(options: &LoadOptions, valid: &ValidPlan) -> Result<(), Failur
     if options.maps_group == Some(u32::MAX) {
         return Err(invalid(format!("{} is no group id", u32::MAX)));
     }
-    let asked = options.programs.iter().map(|program| (&program.name, program.kind));
-    let planned = valid.plan().programs.iter().map(|program| (&program.name, program.kind));
+    let asked = options
+        .programs
+        .iter()
+        .map(|program| (&program.name, program.kind));
+    let planned = valid
+        .plan()
+        .programs
+        .iter()
+        .map(|program| (&program.name, program.kind));
     if !asked.eq(planned) {
         return Err(Failure::new(
             FailureCode::Internal,
@@ -45,7 +60,10 @@ pub fn check_load(options: &LoadOptions, valid: &ValidPlan) -> Result<(), Failur
         Some((_, map)) if owner(options).is_none() => Err(Failure::new(
             FailureCode::Unsupported,
             Stage::Maps,
-            format!("map \"{}\" is to be shared by name (LIBBPF_PIN_BY_NAME), which is not built yet", map.name),
+            format!(
+                "map \"{}\" is to be shared by name (LIBBPF_PIN_BY_NAME), which is not built yet",
+                map.name
+            ),
         )
         .remedy("take the `pinning` attribute away and share the map with --map-owner-id")),
         _ => Ok(()),
@@ -61,11 +79,16 @@ pub fn owner(options: &LoadOptions) -> Option<u32> {
 pub fn check_attach(spec: &AttachSpec, metadata: &BTreeMap<String, String>) -> Result<(), Failure> {
     check_metadata(metadata)?;
     let (names, paths) = match spec {
-        AttachSpec::Tcx { interface, .. } | AttachSpec::Xdp { interface, .. } => (vec![interface], vec![]),
-        AttachSpec::Tracepoint { group, name } => (vec![group, name], vec![]),
-        AttachSpec::Uprobe { target, path, function, .. } => {
-            (function.iter().collect(), vec![target, path])
+        AttachSpec::Tcx { interface, .. } | AttachSpec::Xdp { interface, .. } => {
+            (vec![interface], vec![])
         }
+        AttachSpec::Tracepoint { group, name } => (vec![group, name], vec![]),
+        AttachSpec::Uprobe {
+            target,
+            path,
+            function,
+            ..
+        } => (function.iter().collect(), vec![target, path]),
     };
     if let AttachSpec::Xdp { proceed_on, .. } = spec {
         bound("verdicts", proceed_on.len(), 32)?;
@@ -77,6 +100,19 @@ pub fn check_attach(spec: &AttachSpec, metadata: &BTreeMap<String, String>) -> R
         bound("bytes in a path", path.len(), PATH_BYTES)?;
     }
     Ok(())
+}
+
+/// Checks whether so many more can be managed.
+pub fn check_room(what: &str, known: usize, new: usize, limit: usize) -> Result<(), Failure> {
+    if known + new <= limit {
+        return Ok(());
+    }
+    let cause =
+        format!("{known} {what} are managed and {new} more asked for, {limit} is the limit");
+    Err(
+        Failure::new(FailureCode::ResourceExhausted, Stage::Request, cause)
+            .remedy(format!("take away {what} that are not used")),
+    )
 }
 
 fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), Failure> {
@@ -105,6 +141,7 @@ fn invalid(cause: String) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{LINKS, PROGRAMS};
     use crate::valid_plan::sample;
     use ipc::messages::program::{GlobalValue, ProgramKind, ProgramRequest};
 
@@ -134,16 +171,27 @@ mod tests {
     #[test]
     fn one_more_than_each_bound_is_refused() {
         assert!(check(|_| {}).is_ok());
-        let full = |count| (0..count).map(|index| (index.to_string(), String::new())).collect();
+        let full = |count| {
+            (0..count)
+                .map(|index| (index.to_string(), String::new()))
+                .collect()
+        };
         assert!(check(|options| options.metadata = full(METADATA_ENTRIES)).is_ok());
-        let global = GlobalValue { name: "g".into(), bytes: vec![] };
+        let global = GlobalValue {
+            name: "g".into(),
+            bytes: vec![],
+        };
         let refused: Vec<Result<(), Failure>> = vec![
             check(|options| options.metadata = full(METADATA_ENTRIES + 1)),
             check(|options| {
-                options.metadata.insert("k".repeat(METADATA_BYTES + 1), String::new());
+                options
+                    .metadata
+                    .insert("k".repeat(METADATA_BYTES + 1), String::new());
             }),
             check(|options| {
-                options.metadata.insert("k".into(), "v".repeat(METADATA_BYTES + 1));
+                options
+                    .metadata
+                    .insert("k".into(), "v".repeat(METADATA_BYTES + 1));
             }),
             check(|options| {
                 options.metadata.insert(String::new(), String::new());
@@ -177,14 +225,29 @@ mod tests {
         let failure = check_load(&options(), &valid).unwrap_err();
         assert_eq!(failure.code, FailureCode::Unsupported);
         assert!(failure.cause.contains("\"counters\""));
-        let owned = |owner| LoadOptions { map_owner: Some(owner), ..options() };
+        let owned = |owner| LoadOptions {
+            map_owner: Some(owner),
+            ..options()
+        };
         assert!(check_load(&owned(7), &valid).is_ok());
         assert!(check_load(&owned(0), &valid).is_err(), "0 stands for none");
     }
 
     #[test]
+    fn one_program_or_link_more_than_can_be_managed_is_refused() {
+        for limit in [PROGRAMS, LINKS] {
+            assert!(check_room("programs", limit - 2, 2, limit).is_ok());
+            let failure = check_room("programs", limit - 2, 3, limit).unwrap_err();
+            assert_eq!(failure.code, FailureCode::ResourceExhausted);
+        }
+    }
+
+    #[test]
     fn attachments_are_bounded() {
-        let tracepoint = |name: String| AttachSpec::Tracepoint { group: "syscalls".into(), name };
+        let tracepoint = |name: String| AttachSpec::Tracepoint {
+            group: "syscalls".into(),
+            name,
+        };
         assert!(check_attach(&tracepoint("n".repeat(NAME_BYTES)), &BTreeMap::new()).is_ok());
         assert!(check_attach(&tracepoint("n".repeat(NAME_BYTES + 1)), &BTreeMap::new()).is_err());
         let uprobe = |bytes| AttachSpec::Uprobe {

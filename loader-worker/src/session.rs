@@ -45,8 +45,11 @@ impl Sessions {
     /// Who is behind a session. After a restart of the loader no session is known: the API worker opens them again.
     pub fn identity(&self, session: Session) -> Result<&Identity, Failure> {
         self.open.get(&session).ok_or_else(|| {
-            failure(FailureCode::Unavailable, format!("session {session} is not open"))
-                .remedy("open the session again and repeat the request")
+            failure(
+                FailureCode::Unavailable,
+                format!("session {session} is not open"),
+            )
+            .remedy("open the session again and repeat the request")
         })
     }
 }
@@ -84,7 +87,10 @@ mod tests {
 
         sessions.close(3);
         let (socket, _client) = accepted(&listener, &path);
-        assert_eq!(sessions.open(4, socket).unwrap_err().code, FailureCode::AlreadyExists);
+        assert_eq!(
+            sessions.open(4, socket).unwrap_err().code,
+            FailureCode::AlreadyExists
+        );
         let (socket, _client) = accepted(&listener, &path);
         sessions.open(3, socket).unwrap();
         assert_eq!(sessions.identity(3).unwrap().pid, std::process::id() as i32);

@@ -21,21 +21,31 @@ pub struct SpawnedHelpers {
 impl SpawnedHelpers {
     /// Asks this supervisor.
     pub fn new(supervisor: Caller<Status, Control>, generation: u32) -> Self {
-        Self { supervisor, generation }
+        Self {
+            supervisor,
+            generation,
+        }
     }
 
     async fn start(&self, kind: HelperKind) -> Result<OwnedFd, Failure> {
-        let started = self.supervisor.call(&Status::StartHelper { kind }, &[], HELPER_DEADLINE).await;
+        let started = self
+            .supervisor
+            .call(&Status::StartHelper { kind }, &[], HELPER_DEADLINE)
+            .await;
         let mut envelope = started.map_err(|error| match error {
             CallError::DeadlineExceeded(_) => late(kind),
             error => unavailable(kind, &error.to_string()),
         })?;
         match envelope.message {
-            Control::HelperStarted => {
-                envelope.descriptors.pop().ok_or_else(|| unavailable(kind, "its socket is missing"))
-            }
+            Control::HelperStarted => envelope
+                .descriptors
+                .pop()
+                .ok_or_else(|| unavailable(kind, "its socket is missing")),
             Control::HelperRefused { reason } => Err(unavailable(kind, &reason)),
-            other => Err(unavailable(kind, &format!("the supervisor answered {other:?}"))),
+            other => Err(unavailable(
+                kind,
+                &format!("the supervisor answered {other:?}"),
+            )),
         }
     }
 
@@ -46,11 +56,14 @@ impl SpawnedHelpers {
         descriptors: Vec<OwnedFd>,
     ) -> Result<Vec<OwnedFd>, Failure> {
         let socket = self.start(kind).await?;
-        let answer = timeout(HELPER_DEADLINE, converse(socket, self.generation, &job, &descriptors))
-            .await
-            .map_err(|_| late(kind))?
-            .map_err(|error| unavailable(kind, &error.to_string()))?
-            .ok_or_else(|| unavailable(kind, "it ended without an answer"))?;
+        let answer = timeout(
+            HELPER_DEADLINE,
+            converse(socket, self.generation, &job, &descriptors),
+        )
+        .await
+        .map_err(|_| late(kind))?
+        .map_err(|error| unavailable(kind, &error.to_string()))?
+        .ok_or_else(|| unavailable(kind, "it ended without an answer"))?;
         match answer.message {
             HelperResult::Opened | HelperResult::Changed => Ok(answer.descriptors),
             HelperResult::Failed(failure) => Err(failure),
@@ -73,20 +86,26 @@ async fn converse(
     descriptors: &[OwnedFd],
 ) -> Result<Option<Envelope<HelperResult>>, LinkError> {
     let (sender, mut receiver, _) =
-        link::establish::<HelperResult, HelperJob>(socket, Role::Loader, generation, Role::Helper).await?;
+        link::establish::<HelperResult, HelperJob>(socket, Role::Loader, generation, Role::Helper)
+            .await?;
     let beside: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
     sender.send(1, job, &beside).await?;
     receiver.receive().await
 }
 
 fn late(kind: HelperKind) -> Failure {
-    let cause = format!("the helper for {} did not answer within {HELPER_DEADLINE:?}", purpose(kind));
-    Failure::new(FailureCode::DeadlineExceeded, Stage::Attach, cause).remedy("retry; see the service's log")
+    let cause = format!(
+        "the helper for {} did not answer within {HELPER_DEADLINE:?}",
+        purpose(kind)
+    );
+    Failure::new(FailureCode::DeadlineExceeded, Stage::Attach, cause)
+        .remedy("retry; see the service's log")
 }
 
 fn unavailable(kind: HelperKind, reason: &str) -> Failure {
     let cause = format!("there is no helper for {}: {reason}", purpose(kind));
-    Failure::new(FailureCode::Unavailable, Stage::Attach, cause).remedy("retry; see the service's log")
+    Failure::new(FailureCode::Unavailable, Stage::Attach, cause)
+        .remedy("retry; see the service's log")
 }
 
 fn purpose(kind: HelperKind) -> &'static str {

@@ -144,7 +144,11 @@ pub fn create(valid: &ValidPlan, owner: Option<&Owner>) -> Vec<Step> {
             match owner {
                 Some(owner) if valid.role(map) == MapRole::Public => {
                     let pin = owner.directory.join(&plan.name);
-                    steps.push(Step::ShareMap { instance, pin, owner: owner.id });
+                    steps.push(Step::ShareMap {
+                        instance,
+                        pin,
+                        owner: owner.id,
+                    });
                     continue;
                 }
                 _ => steps.push(Step::CreateMap(instance)),
@@ -183,26 +187,36 @@ pub struct Keep<'a> {
 pub fn keep(layout: &Layout, keep: Keep<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
     if !keep.plan_is_kept {
-        steps.push(Step::KeepPlan { path: layout.plan(keep.valid.digest()) });
+        steps.push(Step::KeepPlan {
+            path: layout.plan(keep.valid.digest()),
+        });
     }
     for (program, id) in keep.ids.iter().enumerate() {
         if keep.owner.is_none() {
             keep_maps(layout, keep, program, *id, &mut steps);
         }
-        steps.push(Step::PinProgram { program, path: layout.program_pin(*id) });
+        steps.push(Step::PinProgram {
+            program,
+            path: layout.program_pin(*id),
+        });
     }
     steps
 }
 
 fn keep_maps(layout: &Layout, keep: Keep<'_>, program: usize, id: u32, steps: &mut Vec<Step>) {
     let directory = layout.map_set(id);
-    steps.push(Step::MakeDirectory { path: directory.clone() });
+    steps.push(Step::MakeDirectory {
+        path: directory.clone(),
+    });
     let mut paths = Vec::new();
     for (map, plan) in keep.valid.plan().maps.iter().enumerate() {
         if keep.valid.role(map) == MapRole::Public {
             let path = directory.join(&plan.name);
             let instance = MapInstance { program, map };
-            steps.push(Step::PinMap { instance, path: path.clone() });
+            steps.push(Step::PinMap {
+                instance,
+                path: path.clone(),
+            });
             paths.push(path);
         }
     }
@@ -211,7 +225,10 @@ fn keep_maps(layout: &Layout, keep: Keep<'_>, program: usize, id: u32, steps: &m
     }
     // The group first: with the mode first, the pin's old group would have the new one's rights for a moment.
     if let Some(gid) = keep.options.maps_group.filter(|gid| *gid != keep.own_gid) {
-        steps.push(Step::GiveToGroup { paths: paths.clone(), gid });
+        steps.push(Step::GiveToGroup {
+            paths: paths.clone(),
+            gid,
+        });
     }
     if let Some(mode) = keep.options.maps_mode {
         steps.push(Step::SetMode { paths, mode });
@@ -248,13 +265,24 @@ pub fn unload(pin: PathBuf, map_set: Option<PathBuf>, plan: Option<PathBuf>) -> 
 
 /// Rank of a tcx link among bpfman's links on its hook: by priority, then in the order of attaching.
 pub fn position(link: &LinkRecord, all: &[LinkRecord]) -> Option<u32> {
-    let LinkDetails::Tcx { ifindex, direction, nsid, priority, .. } = &link.details else {
+    let LinkDetails::Tcx {
+        ifindex,
+        direction,
+        nsid,
+        priority,
+        ..
+    } = &link.details
+    else {
         return None;
     };
     let before = all.iter().filter(|other| match &other.details {
-        LinkDetails::Tcx { ifindex: i, direction: d, nsid: n, priority: p, .. } => {
-            (i, d, n) == (ifindex, direction, nsid) && (p, other.id) < (priority, link.id)
-        }
+        LinkDetails::Tcx {
+            ifindex: i,
+            direction: d,
+            nsid: n,
+            priority: p,
+            ..
+        } => (i, d, n) == (ifindex, direction, nsid) && (p, other.id) < (priority, link.id),
         _ => false,
     });
     u32::try_from(before.count()).ok()

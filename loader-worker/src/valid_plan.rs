@@ -52,7 +52,11 @@ impl ValidPlan {
 
     /// What the map with this index is.
     pub fn role(&self, map: usize) -> MapRole {
-        let is_template = self.plan.maps.iter().any(|outer| outer.inner == u32::try_from(map).ok());
+        let is_template = self
+            .plan
+            .maps
+            .iter()
+            .any(|outer| outer.inner == u32::try_from(map).ok());
         let is_used = self
             .plan
             .programs
@@ -78,14 +82,29 @@ impl TryFrom<EncodedPlan> for ValidPlan {
     type Error = Failure;
 
     fn try_from(encoded: EncodedPlan) -> Result<Self, Failure> {
-        let EncodedPlan { digest, bytes, plan } = encoded;
+        let EncodedPlan {
+            digest,
+            bytes,
+            plan,
+        } = encoded;
         if plan.version != PLAN_VERSION {
-            return Err(refused(format!("version {} is not {PLAN_VERSION}", plan.version)));
+            return Err(refused(format!(
+                "version {} is not {PLAN_VERSION}",
+                plan.version
+            )));
         }
         bound("maps", plan.maps.len(), limits::PLAN_MAPS)?;
         bound("programs", plan.programs.len(), LOAD_PROGRAMS)?;
-        bound("maps of all programs", plan.maps.len() * plan.programs.len(), limits::LOAD_MAPS)?;
-        bound("bytes of BTF", plan.btf.as_ref().map_or(0, Vec::len), limits::BTF_BYTES)?;
+        bound(
+            "maps of all programs",
+            plan.maps.len() * plan.programs.len(),
+            limits::LOAD_MAPS,
+        )?;
+        bound(
+            "bytes of BTF",
+            plan.btf.as_ref().map_or(0, Vec::len),
+            limits::BTF_BYTES,
+        )?;
         check_name("license", &plan.license)?;
         if plan.programs.is_empty() {
             return Err(refused("it has no program".into()));
@@ -100,7 +119,11 @@ impl TryFrom<EncodedPlan> for ValidPlan {
         for program in &plan.programs {
             check_program(program, &plan)?;
         }
-        let valid = Self { digest, bytes, plan };
+        let valid = Self {
+            digest,
+            bytes,
+            plan,
+        };
         for (index, map) in valid.plan.maps.iter().enumerate() {
             if valid.role(index) == MapRole::Public {
                 check_pin_name(&map.name)?;
@@ -121,7 +144,11 @@ fn check_map(map: &MapPlan, plan: &LoadPlan) -> Result<(), Failure> {
             return refuse("only a data section has contents".into());
         }
         if initial.len() != map.value_size as usize {
-            return refuse(format!("{} bytes for a value of {}", initial.len(), map.value_size));
+            return refuse(format!(
+                "{} bytes for a value of {}",
+                initial.len(),
+                map.value_size
+            ));
         }
     }
     if plan.btf.is_none() && (map.btf_key_type_id != 0 || map.btf_value_type_id != 0) {
@@ -131,7 +158,9 @@ fn check_map(map: &MapPlan, plan: &LoadPlan) -> Result<(), Failure> {
         None => Ok(()),
         Some(None) => refuse("its inner map is not in the plan".into()),
         // The kernel nests maps one level deep; this also excludes a map that is its own template.
-        Some(Some(inner)) if inner.inner.is_some() => refuse("its inner map has an inner map".into()),
+        Some(Some(inner)) if inner.inner.is_some() => {
+            refuse("its inner map has an inner map".into())
+        }
         Some(Some(_)) => Ok(()),
     }
 }
@@ -140,16 +169,26 @@ fn check_program(program: &ProgramPlan, plan: &LoadPlan) -> Result<(), Failure> 
     let refuse = |reason: String| Err(refused(format!("program \"{}\": {reason}", program.name)));
     check_name("program", &program.name)?;
     check_name("section", &program.section)?;
-    for optional in [&program.attach_function, &program.section_target].into_iter().flatten() {
+    for optional in [&program.attach_function, &program.section_target]
+        .into_iter()
+        .flatten()
+    {
         check_name("target", optional)?;
     }
     if program.name.is_empty() {
         return refuse("it has no name".into());
     }
-    bound("bytes of instructions", program.instructions.len(), limits::INSTRUCTION_BYTES)?;
+    bound(
+        "bytes of instructions",
+        program.instructions.len(),
+        limits::INSTRUCTION_BYTES,
+    )?;
     let (instructions, rest) = program.instructions.as_chunks::<INSTRUCTION>();
     if instructions.is_empty() || !rest.is_empty() {
-        return refuse(format!("{} bytes are no instructions", program.instructions.len()));
+        return refuse(format!(
+            "{} bytes are no instructions",
+            program.instructions.len()
+        ));
     }
     let mut next_free = 0;
     for slot in &program.map_slots {
@@ -162,7 +201,9 @@ fn check_program(program: &ProgramPlan, plan: &LoadPlan) -> Result<(), Failure> 
             return refuse(format!("map slot {index} is not in a double instruction"));
         }
         if slot.map as usize >= plan.maps.len() {
-            return refuse(format!("map slot {index} names a map that is not in the plan"));
+            return refuse(format!(
+                "map slot {index} names a map that is not in the plan"
+            ));
         }
         next_free = index + 2;
     }
@@ -172,13 +213,22 @@ fn check_program(program: &ProgramPlan, plan: &LoadPlan) -> Result<(), Failure> 
         let is_double = instructions[index][0] == LD_IMM64;
         if is_double && MAP_SOURCES.contains(&(instructions[index][1] >> 4)) {
             let slot = |known: &MapSlot| known.instruction as usize;
-            if program.map_slots.binary_search_by_key(&index, slot).is_err() {
-                return refuse(format!("instruction {index} names a map that no slot fills"));
+            if program
+                .map_slots
+                .binary_search_by_key(&index, slot)
+                .is_err()
+            {
+                return refuse(format!(
+                    "instruction {index} names a map that no slot fills"
+                ));
             }
         }
         index += if is_double { 2 } else { 1 };
     }
-    for (name, table) in [("func_info", &program.func_info), ("line_info", &program.line_info)] {
+    for (name, table) in [
+        ("func_info", &program.func_info),
+        ("line_info", &program.line_info),
+    ] {
         if let Some(table) = table {
             if plan.btf.is_none() {
                 return refuse(format!("{name} without BTF"));
@@ -231,8 +281,12 @@ fn bound(what: &str, found: usize, limit: usize) -> Result<(), Failure> {
 }
 
 fn refused(reason: String) -> Failure {
-    Failure::new(FailureCode::Internal, Stage::Load, format!("the load plan is refused: {reason}"))
-        .remedy("this is a fault of bpfman's image worker, please report it")
+    Failure::new(
+        FailureCode::Internal,
+        Stage::Load,
+        format!("the load plan is refused: {reason}"),
+    )
+    .remedy("this is a fault of bpfman's image worker, please report it")
 }
 
 #[cfg(test)]

@@ -26,8 +26,14 @@ fn program(id: u32) -> StoredProgram {
             created_at: 0,
         },
         maps: vec![
-            KernelMap { pin_path: format!("/r/fs/maps/{id}/counters"), ..KernelMap::default() },
-            KernelMap { name: ".rodata".into(), ..KernelMap::default() },
+            KernelMap {
+                pin_path: format!("/r/fs/maps/{id}/counters"),
+                ..KernelMap::default()
+            },
+            KernelMap {
+                name: ".rodata".into(),
+                ..KernelMap::default()
+            },
         ],
     }
 }
@@ -55,7 +61,10 @@ fn link(id: u64, program_id: u32) -> LinkRecord {
 
 /// Everything as it should be.
 fn healthy(programs: &[StoredProgram], links: &[LinkRecord]) -> Seen {
-    let map_pins = programs.iter().flat_map(|program| &program.maps).map(|map| &map.pin_path);
+    let map_pins = programs
+        .iter()
+        .flat_map(|program| &program.maps)
+        .map(|map| &map.pin_path);
     let pins = map_pins
         .filter(|path| !path.is_empty())
         .chain(programs.iter().map(|program| &program.record.pin_path))
@@ -70,11 +79,22 @@ fn healthy(programs: &[StoredProgram], links: &[LinkRecord]) -> Seen {
     Seen {
         programs: programs
             .iter()
-            .map(|program| (program.record.program_id, Behind::Found(program.record.program_id)))
+            .map(|program| {
+                (
+                    program.record.program_id,
+                    Behind::Found(program.record.program_id),
+                )
+            })
             .collect(),
-        links: links.iter().map(|link| (link.id, Behind::Found(kernel(link)))).collect(),
+        links: links
+            .iter()
+            .map(|link| (link.id, Behind::Found(kernel(link))))
+            .collect(),
         pins,
-        plans: programs.iter().map(|program| program.record.plan_path.clone().into()).collect(),
+        plans: programs
+            .iter()
+            .map(|program| program.record.plan_path.clone().into())
+            .collect(),
         truncated: false,
     }
 }
@@ -83,7 +103,14 @@ fn drift(change: impl FnOnce(&mut Seen)) -> Vec<Drift> {
     let (programs, links) = ([program(7), program(9)], [link(1, 7)]);
     let mut seen = healthy(&programs, &links);
     change(&mut seen);
-    compare(Wanted { programs: &programs, links: &links, unfinished: 0 }, &seen)
+    compare(
+        Wanted {
+            programs: &programs,
+            links: &links,
+            unfinished: 0,
+        },
+        &seen,
+    )
 }
 
 #[test]
@@ -98,25 +125,58 @@ fn each_loss_is_one_finding() {
         seen.pins.remove(Path::new("/r/fs/prog_9"));
         seen.pins.remove(Path::new("/r/fs/maps/9/counters"));
     });
-    assert!(matches!(&gone[..], [Drift::ProgramGone { id: 9, .. }]), "{gone:?}");
+    assert!(
+        matches!(&gone[..], [Drift::ProgramGone { id: 9, .. }]),
+        "{gone:?}"
+    );
     let replaced = drift(|seen| drop(seen.programs.insert(9, Behind::Found(10))));
-    assert!(matches!(&replaced[..], [Drift::ProgramReplaced { id: 9, found: 10, .. }]));
+    assert!(matches!(
+        &replaced[..],
+        [Drift::ProgramReplaced {
+            id: 9,
+            found: 10,
+            ..
+        }]
+    ));
     let map = drift(|seen| assert!(seen.pins.remove(Path::new("/r/fs/maps/7/counters"))));
     assert!(matches!(&map[..], [Drift::MapGone { program: 7, .. }]));
     let plan = drift(|seen| seen.plans.clear());
-    assert!(matches!(&plan[..], [Drift::PlanGone { .. }, Drift::PlanGone { .. }]));
+    assert!(matches!(
+        &plan[..],
+        [Drift::PlanGone { .. }, Drift::PlanGone { .. }]
+    ));
     let link = drift(|seen| drop(seen.links.insert(1, Behind::Nothing)));
     assert!(matches!(&link[..], [Drift::LinkGone { id: 1, .. }]));
     let unknown = drift(|seen| drop(seen.links.insert(1, Behind::Unknown("EACCES".into()))));
     assert!(matches!(&unknown[..], [Drift::Unreadable { .. }]));
-    let other = KernelLink { program_id: 9, ifindex: 2, ..KernelLink::default() };
+    let other = KernelLink {
+        program_id: 9,
+        ifindex: 2,
+        ..KernelLink::default()
+    };
     let replaced = drift(|seen| drop(seen.links.insert(1, Behind::Found(other))));
-    assert!(matches!(&replaced[..], [Drift::LinkReplaced { id: 1, found: 9, .. }]));
-    let idle = KernelLink { program_id: 7, ifindex: 0, ..KernelLink::default() };
+    assert!(matches!(
+        &replaced[..],
+        [Drift::LinkReplaced {
+            id: 1,
+            found: 9,
+            ..
+        }]
+    ));
+    let idle = KernelLink {
+        program_id: 7,
+        ifindex: 0,
+        ..KernelLink::default()
+    };
     let idle = drift(|seen| drop(seen.links.insert(1, Behind::Found(idle))));
     assert!(matches!(&idle[..], [Drift::LinkIdle { id: 1, .. }]));
     let orphan = drift(|seen| assert!(seen.pins.insert("/r/fs/links/99".into())));
-    assert_eq!(orphan, [Drift::Orphan { pin: "/r/fs/links/99".into() }]);
+    assert_eq!(
+        orphan,
+        [Drift::Orphan {
+            pin: "/r/fs/links/99".into()
+        }]
+    );
     let set = drift(|seen| assert!(seen.pins.insert("/r/fs/maps/9/of_an_unloaded_owner".into())));
     assert_eq!(set, []);
 }
@@ -124,11 +184,18 @@ fn each_loss_is_one_finding() {
 #[test]
 fn links_without_programs_and_unfinished_changes_are_found() {
     let links = [link(1, 7)];
-    let wanted = Wanted { programs: &[], links: &links, unfinished: 2 };
+    let wanted = Wanted {
+        programs: &[],
+        links: &links,
+        unfinished: 2,
+    };
     let found = compare(wanted, &healthy(&[], &links));
     assert_eq!(
         found,
-        [Drift::LinkAlone { id: 1, program: 7 }, Drift::Unfinished { count: 2 }]
+        [
+            Drift::LinkAlone { id: 1, program: 7 },
+            Drift::Unfinished { count: 2 }
+        ]
     );
 }
 
@@ -136,16 +203,27 @@ fn links_without_programs_and_unfinished_changes_are_found() {
 fn after_a_reboot_everything_is_gone_and_nothing_is_an_orphan() {
     let found = drift(|seen| {
         let plans = std::mem::take(&mut seen.plans);
-        *seen = Seen { plans, ..Seen::default() };
+        *seen = Seen {
+            plans,
+            ..Seen::default()
+        };
     });
     assert_eq!(found.len(), 3);
-    assert!(found.iter().all(|drift| matches!(drift, Drift::ProgramGone { .. } | Drift::LinkGone { .. })));
+    assert!(
+        found
+            .iter()
+            .all(|drift| matches!(drift, Drift::ProgramGone { .. } | Drift::LinkGone { .. }))
+    );
 }
 
 #[test]
 fn a_report_is_bounded() {
     let programs: Vec<_> = (1..).take(FINDINGS + 1).map(program).collect();
-    let wanted = Wanted { programs: &programs, links: &[], unfinished: 0 };
+    let wanted = Wanted {
+        programs: &programs,
+        links: &[],
+        unfinished: 0,
+    };
     let found = compare(wanted, &Seen::default());
     let report = report(wanted, &found);
     assert_eq!(report.checked as usize, FINDINGS + 1);

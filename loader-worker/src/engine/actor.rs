@@ -61,7 +61,11 @@ impl Actor for EngineActor {
     type State = Engine;
     type Arguments = Engine;
 
-    async fn pre_start(&self, _: ActorRef<Order>, engine: Engine) -> Result<Engine, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        _: ActorRef<Order>,
+        engine: Engine,
+    ) -> Result<Engine, ActorProcessingErr> {
         Ok(engine)
     }
 
@@ -82,7 +86,11 @@ impl Actor for EngineActor {
 
 impl Engine {
     /// Carries out one command.
-    pub async fn carry_out(&mut self, caller: &Identity, command: Command) -> Result<LoaderReply, Failure> {
+    pub async fn carry_out(
+        &mut self,
+        caller: &Identity,
+        command: Command,
+    ) -> Result<LoaderReply, Failure> {
         Ok(match command {
             Command::Load { delivery, options } => {
                 let valid = ValidPlan::try_from(plan_intake::read(delivery)?)?;

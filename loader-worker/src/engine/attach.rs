@@ -36,28 +36,30 @@ impl Engine {
         self.finish_leftovers()?;
         request::check_attach(&command.spec, &command.metadata)?;
         let id = command.program_id;
-        let stored = self.store.program(id)?.ok_or_else(|| no_such_program(id, Stage::Attach))?;
+        let stored = self
+            .store
+            .program(id)?
+            .ok_or_else(|| no_such_program(id, Stage::Attach))?;
         let links = self.store.links()?;
-        if links.len() >= LINKS {
-            return Err(Failure::new(
-                FailureCode::ResourceExhausted,
-                Stage::Attach,
-                format!("{LINKS} links are managed, which is the limit"),
-            )
-            .remedy("detach links that are not used"));
-        }
+        request::check_room("links", links.len(), 1, LINKS)?;
         let program = open_program(&stored.record.pin_path, id)?;
         let target = command.target.as_ref().zip(command.file_offset);
         let request = AttachRequest {
             program: program.as_fd(),
             record: &stored.record,
             spec: &command.spec,
-            target: target.map(|(file, file_offset)| Target { file: file.as_fd(), file_offset }),
+            target: target.map(|(file, file_offset)| Target {
+                file: file.as_fd(),
+                file_offset,
+            }),
             links: &links,
         };
         let prepared = kinds::prepare(&request)?;
         let steps = steps::attach(matches!(prepared, Prepared::NeedsHelper { .. }));
-        let subject = Subject::Attachment { request, prepared: Some(prepared) };
+        let subject = Subject::Attachment {
+            request,
+            prepared: Some(prepared),
+        };
         let mut executor = Executor::new(subject, &*self.helpers, &mut self.faults);
         executor.run(steps).await?;
 
@@ -75,11 +77,32 @@ impl Engine {
             created_at: now(),
             metadata: command.metadata.clone(),
         };
-        let change = Change { links: vec![record.clone()], ..Change::default() };
+        let change = Change {
+            links: vec![record.clone()],
+            ..Change::default()
+        };
         let steps = steps::keep_link(pin);
-        keep(&mut self.store, &mut executor, steps, Some(link_id), change, &mut self.has_leftovers).await?;
-        tracing::info!(link = link_id, program = id, hook = command.spec.name(), "attached");
-        Ok(Link { record, program_name: stored.record.name, kernel: Some(kernel), pin_present: true })
+        keep(
+            &mut self.store,
+            &mut executor,
+            steps,
+            Some(link_id),
+            change,
+            &mut self.has_leftovers,
+        )
+        .await?;
+        tracing::info!(
+            link = link_id,
+            program = id,
+            hook = command.spec.name(),
+            "attached"
+        );
+        Ok(Link {
+            record,
+            program_name: stored.record.name,
+            kernel: Some(kernel),
+            pin_present: true,
+        })
     }
 }
 

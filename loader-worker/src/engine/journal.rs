@@ -21,7 +21,9 @@ pub(super) async fn keep(
     has_leftovers: &mut bool,
 ) -> Result<(), Failure> {
     executor.faults().pass(&Point::Begin)?;
-    let intent = Intent::Back { removals: undo::plan(&steps) };
+    let intent = Intent::Back {
+        removals: undo::plan(&steps),
+    };
     let number = store.begin(&intent, link_id)?;
     change.finished = Some(number);
     let Err(failure) = carry_out(store, executor, steps, &change).await else {
@@ -43,8 +45,14 @@ async fn carry_out(
 }
 
 fn take_back(store: &mut Store, executor: &mut Executor<'_>, number: IntentNumber) -> bool {
-    let finished = Change { finished: Some(number), ..Change::default() };
-    executor.undo().and_then(|()| Ok(store.commit(&finished)?)).is_ok()
+    let finished = Change {
+        finished: Some(number),
+        ..Change::default()
+    };
+    executor
+        .undo()
+        .and_then(|()| Ok(store.commit(&finished)?))
+        .is_ok()
 }
 
 impl Engine {
@@ -54,8 +62,13 @@ impl Engine {
         self.faults.pass(&Point::Begin)?;
         let intent = Intent::Forward { parts };
         let number = self.store.begin(&intent, None)?;
-        let Intent::Forward { parts } = intent else { return Ok(()) };
-        let mut change = Change { finished: Some(number), ..Change::default() };
+        let Intent::Forward { parts } = intent else {
+            return Ok(());
+        };
+        let mut change = Change {
+            finished: Some(number),
+            ..Change::default()
+        };
         let mut outcome = Ok(());
         for part in &parts {
             outcome = self.remove_all(part);
@@ -64,8 +77,10 @@ impl Engine {
             }
             change.gone.push(part.row);
         }
-        let committed =
-            self.faults.pass(&Point::Commit).and_then(|()| Ok(self.store.commit(&change)?));
+        let committed = self
+            .faults
+            .pass(&Point::Commit)
+            .and_then(|()| Ok(self.store.commit(&change)?));
         self.has_leftovers |= committed.is_err();
         outcome.and(committed)?;
         self.faults.pass(&Point::Answer)

@@ -7,9 +7,9 @@ use crate::layout::Layout;
 use crate::limits::PROGRAMS;
 use crate::request;
 use crate::steps::{self, Keep, Owner};
-use crate::store::{Change, Store};
 use crate::store::intents::Row;
 use crate::store::records::StoredProgram;
+use crate::store::{Change, Store};
 use crate::valid_plan::{MapRole, ValidPlan};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::kernel::KernelMap;
@@ -27,7 +27,12 @@ impl Engine {
         self.finish_leftovers()?;
         request::check_load(options, valid)?;
         let known = self.store.programs()?;
-        check_room(known.len(), valid.plan().programs.len())?;
+        request::check_room(
+            "programs",
+            known.len(),
+            valid.plan().programs.len(),
+            PROGRAMS,
+        )?;
         let owner = self.owner(options, &known)?;
 
         let mut executor = Executor::new(Subject::Plan(valid), &*self.helpers, &mut self.faults);
@@ -44,27 +49,59 @@ impl Engine {
                 owner: owner.as_ref(),
                 options,
                 own_gid: rustix::process::getegid().as_raw(),
-                plan_is_kept: known.iter().any(|program| program.record.plan_path == plan_path),
+                plan_is_kept: known
+                    .iter()
+                    .any(|program| program.record.plan_path == plan_path),
             },
         );
-        let records = Records { valid, options, owner: owner.as_ref(), layout: &self.layout, plan_path, loaded_by };
+        let records = Records {
+            valid,
+            options,
+            owner: owner.as_ref(),
+            layout: &self.layout,
+            plan_path,
+            loaded_by,
+        };
         let change = Change {
-            programs: loaded.iter().enumerate().map(|(index, loaded)| records.of(index, loaded)).collect(),
+            programs: loaded
+                .iter()
+                .enumerate()
+                .map(|(index, loaded)| records.of(index, loaded))
+                .collect(),
             gone: superseded(&self.store, &ids)?,
             ..Change::default()
         };
         let answer = change.programs.iter().zip(&loaded);
-        let answer: Vec<Program> = answer.map(|(stored, loaded)| answer_of(stored, loaded, &known)).collect();
-        keep(&mut self.store, &mut executor, steps, None, change, &mut self.has_leftovers).await?;
+        let answer: Vec<Program> = answer
+            .map(|(stored, loaded)| answer_of(stored, loaded, &known))
+            .collect();
+        keep(
+            &mut self.store,
+            &mut executor,
+            steps,
+            None,
+            change,
+            &mut self.has_leftovers,
+        )
+        .await?;
         tracing::info!(uid = loaded_by, ?ids, "loaded");
         Ok(answer)
     }
 
     /// The map set that the request wants to use: it must exist, which is as long as one program uses it.
-    fn owner(&self, options: &LoadOptions, known: &[StoredProgram]) -> Result<Option<Owner>, Failure> {
-        let Some(id) = request::owner(options) else { return Ok(None) };
+    fn owner(
+        &self,
+        options: &LoadOptions,
+        known: &[StoredProgram],
+    ) -> Result<Option<Owner>, Failure> {
+        let Some(id) = request::owner(options) else {
+            return Ok(None);
+        };
         if known.iter().any(|program| program.map_set() == id) {
-            return Ok(Some(Owner { id, directory: self.layout.map_set(id) }));
+            return Ok(Some(Owner {
+                id,
+                directory: self.layout.map_set(id),
+            }));
         }
         Err(Failure::new(
             FailureCode::InvalidArgument,
@@ -105,7 +142,9 @@ impl Records<'_> {
     fn of(&self, index: usize, loaded: &Loaded) -> StoredProgram {
         let id = loaded.program.id;
         let own_set = || self.layout.map_set(id);
-        let maps_dir = self.owner.map_or_else(own_set, |owner| owner.directory.clone());
+        let maps_dir = self
+            .owner
+            .map_or_else(own_set, |owner| owner.directory.clone());
         let plan = self.valid.plan();
         let planned = &plan.programs[index];
         let record = ProgramRecord {
@@ -127,20 +166,11 @@ impl Records<'_> {
             loaded_by: self.loaded_by,
             created_at: now(),
         };
-        StoredProgram { record, maps: stored_maps(self.valid, loaded, &maps_dir) }
+        StoredProgram {
+            record,
+            maps: stored_maps(self.valid, loaded, &maps_dir),
+        }
     }
-}
-
-fn check_room(known: usize, new: usize) -> Result<(), Failure> {
-    if known + new <= PROGRAMS {
-        return Ok(());
-    }
-    Err(Failure::new(
-        FailureCode::ResourceExhausted,
-        Stage::Load,
-        format!("{known} programs are managed and {new} more asked for, {PROGRAMS} is the limit"),
-    )
-    .remedy("unload programs that are not used"))
 }
 
 /// The program's maps with their pins, whatever their length: the kernel's names are cut.
@@ -152,7 +182,10 @@ fn stored_maps(valid: &ValidPlan, loaded: &Loaded, maps_dir: &Path) -> Vec<Kerne
             MapRole::Public => maps_dir.join(&plan.name).display().to_string(),
             MapRole::Internal | MapRole::Template => String::new(),
         };
-        KernelMap { pin_path, ..map.clone() }
+        KernelMap {
+            pin_path,
+            ..map.clone()
+        }
     });
     stored.collect()
 }
@@ -160,8 +193,13 @@ fn stored_maps(valid: &ValidPlan, loaded: &Loaded, maps_dir: &Path) -> Vec<Kerne
 /// The answer to a load, which existing clients know without run statistics, links and map pins.
 fn answer_of(stored: &StoredProgram, loaded: &Loaded, known: &[StoredProgram]) -> Program {
     let id = stored.record.program_id;
-    let fellows = known.iter().filter(|other| other.map_set() == stored.map_set());
-    let mut map_used_by: Vec<u32> = fellows.map(|other| other.record.program_id).chain([id]).collect();
+    let fellows = known
+        .iter()
+        .filter(|other| other.map_set() == stored.map_set());
+    let mut map_used_by: Vec<u32> = fellows
+        .map(|other| other.record.program_id)
+        .chain([id])
+        .collect();
     map_used_by.sort_unstable();
     map_used_by.dedup();
     Program {

@@ -51,16 +51,24 @@ pub struct Engine {
 impl Engine {
     /// Opens the store and reconciles; returns what differs nevertheless.
     pub fn open(settings: Settings) -> Result<(Self, Vec<Drift>), Failure> {
-        let Settings { layout, helpers, mut faults } = settings;
+        let Settings {
+            layout,
+            helpers,
+            mut faults,
+        } = settings;
         for directory in [layout.store(), layout.plans()] {
-            DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(|error| {
-                Failure::new(
-                    FailureCode::Internal,
-                    Stage::Store,
-                    format!("{} cannot be made: {error}", directory.display()),
-                )
-                .remedy("see that the state directory belongs to the loader")
-            })?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&directory)
+                .map_err(|error| {
+                    Failure::new(
+                        FailureCode::Internal,
+                        Stage::Store,
+                        format!("{} cannot be made: {error}", directory.display()),
+                    )
+                    .remedy("see that the state directory belongs to the loader")
+                })?;
         }
         for directory in layout.fixed_directories() {
             pin::make_directories(&directory)
@@ -69,7 +77,16 @@ impl Engine {
         let mut store = Store::open(&layout.store())?;
         let drift = reconcile::reconcile(&mut store, &layout, &mut faults)?;
         let has_leftovers = !store.intents()?.is_empty();
-        Ok((Self { store, layout, helpers, faults, has_leftovers }, drift))
+        Ok((
+            Self {
+                store,
+                layout,
+                helpers,
+                faults,
+                has_leftovers,
+            },
+            drift,
+        ))
     }
 
     /// Finishes what could not be finished before: what a new change relies on must not be half there.
@@ -84,16 +101,26 @@ impl Engine {
 
 /// Seconds since the Unix epoch.
 fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn no_such_program(id: u32, stage: Stage) -> Failure {
-    Failure::new(FailureCode::NotFound, stage, format!("program {id} does not exist"))
-        .remedy("see `bpfmanctl program list`")
+    Failure::new(
+        FailureCode::NotFound,
+        stage,
+        format!("program {id} does not exist"),
+    )
+    .remedy("see `bpfmanctl program list`")
 }
 
 fn no_such_link(id: u64, stage: Stage) -> Failure {
-    Failure::new(FailureCode::NotFound, stage, format!("link {id} does not exist"))
-        .remedy("see `bpfmanctl link list`")
+    Failure::new(
+        FailureCode::NotFound,
+        stage,
+        format!("link {id} does not exist"),
+    )
+    .remedy("see `bpfmanctl link list`")
 }

@@ -20,7 +20,8 @@ impl Engine {
     /// One program with everything that is known about it.
     pub fn program(&self, id: u32) -> Result<Program, Failure> {
         let stored = self.store.program(id)?.ok_or_else(|| {
-            not_found(format!("program {id}: record not found")).remedy("see `bpfmanctl program list`")
+            not_found(format!("program {id}: record not found"))
+                .remedy("see `bpfmanctl program list`")
         })?;
         let (kernel, stats) = match observe::program(&stored.record.pin_path) {
             Behind::Found((kernel, stats)) if kernel.id == id => (Some(kernel), Some(stats)),
@@ -73,12 +74,17 @@ impl Engine {
 
     /// One link.
     pub fn link(&self, id: u64) -> Result<Link, Failure> {
-        let record = self.links_with_positions()?.into_iter().find(|link| link.id == id);
+        let record = self
+            .links_with_positions()?
+            .into_iter()
+            .find(|link| link.id == id);
         let record = record.ok_or_else(|| {
             not_found(format!("link {id}: not found")).remedy("see `bpfmanctl link list`")
         })?;
         let program = self.store.program(record.program_id)?;
-        let name = program.map(|program| program.record.name).unwrap_or_default();
+        let name = program
+            .map(|program| program.record.name)
+            .unwrap_or_default();
         Ok(link(record, &name))
     }
 
@@ -91,16 +97,26 @@ impl Engine {
             .map(|program| (program.record.program_id, program))
             .collect();
         let entry = |record: LinkRecord| {
-            let program = programs.get(&record.program_id).map(|program| &program.record);
+            let program = programs
+                .get(&record.program_id)
+                .map(|program| &program.record);
             LinkEntry {
-                program_name: program.map(|program| program.name.clone()).unwrap_or_default(),
+                program_name: program
+                    .map(|program| program.name.clone())
+                    .unwrap_or_default(),
                 // A link without a program is found by `doctor`; its own kind is the best guess for a list.
                 program_kind: program.map_or(record.kind, |program| program.kind),
-                program_metadata: program.map(|program| program.metadata.clone()).unwrap_or_default(),
+                program_metadata: program
+                    .map(|program| program.metadata.clone())
+                    .unwrap_or_default(),
                 record,
             }
         };
-        Ok(self.links_with_positions()?.into_iter().map(entry).collect())
+        Ok(self
+            .links_with_positions()?
+            .into_iter()
+            .map(entry)
+            .collect())
     }
 
     /// Where store, pins and kernel differ.
@@ -110,7 +126,10 @@ impl Engine {
 
     fn links_with_positions(&self) -> Result<Vec<LinkRecord>, Failure> {
         let mut links = self.store.links()?;
-        let positions: Vec<_> = links.iter().map(|link| steps::position(link, &links)).collect();
+        let positions: Vec<_> = links
+            .iter()
+            .map(|link| steps::position(link, &links))
+            .collect();
         for (link, rank) in links.iter_mut().zip(positions) {
             if let (LinkDetails::Tcx { position, .. }, Some(rank)) = (&mut link.details, rank) {
                 *position = rank;
@@ -127,7 +146,12 @@ fn link(record: LinkRecord, program_name: &str) -> Link {
         Behind::Found(kernel) if kernel.program_id == record.program_id => Some(kernel),
         _ => None,
     };
-    Link { record, program_name: program_name.to_owned(), kernel, pin_present }
+    Link {
+        record,
+        program_name: program_name.to_owned(),
+        kernel,
+        pin_present,
+    }
 }
 
 /// A map as it is now if it can be opened, else as it was when its program was loaded.
@@ -136,8 +160,15 @@ fn map(stored: &KernelMap) -> KernelMap {
         return stored.clone();
     }
     match pin::get(Path::new(&stored.pin_path)).and_then(|map| info::map(map.as_fd())) {
-        Ok(found) => KernelMap { pin_path: stored.pin_path.clone(), present: true, ..found },
-        Err(_) => KernelMap { present: false, ..stored.clone() },
+        Ok(found) => KernelMap {
+            pin_path: stored.pin_path.clone(),
+            present: true,
+            ..found
+        },
+        Err(_) => KernelMap {
+            present: false,
+            ..stored.clone()
+        },
     }
 }
 

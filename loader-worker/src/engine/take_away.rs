@@ -11,7 +11,10 @@ impl Engine {
     /// Detaches a link and forgets it. When this returns, the program does not run through it any more.
     pub fn detach(&mut self, link_id: u64) -> Result<(), Failure> {
         self.finish_leftovers()?;
-        let link = self.store.link(link_id)?.ok_or_else(|| no_such_link(link_id, Stage::Detach))?;
+        let link = self
+            .store
+            .link(link_id)?
+            .ok_or_else(|| no_such_link(link_id, Stage::Detach))?;
         self.take_away(vec![link_part(&link)])?;
         tracing::info!(link = link_id, program = link.program_id, "detached");
         Ok(())
@@ -30,8 +33,12 @@ impl Engine {
             .into_iter()
             .filter(|other| other.record.program_id != program_id)
             .collect();
-        let shares_maps = others.iter().any(|other| other.map_set() == program.map_set());
-        let shares_plan = others.iter().any(|other| other.record.plan_path == program.record.plan_path);
+        let shares_maps = others
+            .iter()
+            .any(|other| other.map_set() == program.map_set());
+        let shares_plan = others
+            .iter()
+            .any(|other| other.record.plan_path == program.record.plan_path);
         let removals = steps::unload(
             PathBuf::from(&program.record.pin_path),
             (!shares_maps).then(|| PathBuf::from(&program.record.maps_dir)),
@@ -43,7 +50,10 @@ impl Engine {
             .filter(|link| link.program_id == program_id)
             .map(link_part)
             .collect();
-        parts.push(Part { row: Row::Program(program_id), removals });
+        parts.push(Part {
+            row: Row::Program(program_id),
+            removals,
+        });
         self.take_away(parts)?;
         tracing::info!(program = program_id, "unloaded");
         Ok(())
@@ -51,5 +61,8 @@ impl Engine {
 }
 
 fn link_part(link: &LinkRecord) -> Part {
-    Part { row: Row::Link(link.id), removals: steps::detach(PathBuf::from(&link.pin_path)) }
+    Part {
+        row: Row::Link(link.id),
+        removals: steps::detach(PathBuf::from(&link.pin_path)),
+    }
 }

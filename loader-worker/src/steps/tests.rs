@@ -21,15 +21,24 @@ impl World {
             Step::KeepPlan { path }
             | Step::PinMap { path, .. }
             | Step::PinProgram { path, .. }
-            | Step::PinLink { path } => assert!(self.files.insert(path.clone()), "{path:?} is there"),
+            | Step::PinLink { path } => {
+                assert!(self.files.insert(path.clone()), "{path:?} is there")
+            }
             Step::MakeDirectory { path } => assert!(self.directories.insert(path.clone())),
             Step::GiveToGroup { paths, .. } | Step::SetMode { paths, .. } => {
                 assert!(paths.iter().all(|path| self.files.contains(path)));
             }
             _ => {}
         }
-        for file in self.files.iter().filter(|file| file.starts_with("/r/fs/maps")) {
-            assert!(self.directories.contains(file.parent().unwrap()), "{file:?} has no directory");
+        for file in self
+            .files
+            .iter()
+            .filter(|file| file.starts_with("/r/fs/maps"))
+        {
+            assert!(
+                self.directories.contains(file.parent().unwrap()),
+                "{file:?} has no directory"
+            );
         }
     }
 
@@ -41,7 +50,10 @@ impl World {
                 self.files.remove(path);
             }
             Removal::RemoveDirectory { path } => {
-                assert!(!self.files.iter().any(|file| file.starts_with(path)), "{path:?} not empty");
+                assert!(
+                    !self.files.iter().any(|file| file.starts_with(path)),
+                    "{path:?} not empty"
+                );
                 self.directories.remove(path);
             }
             Removal::RemoveMapSet { path } => {
@@ -72,7 +84,10 @@ fn shaped(programs: usize, publics: usize, internals: usize) -> LoadPlan {
     let mut plan = sample::plan();
     let map = plan.maps[0].clone();
     plan.maps = (0..publics)
-        .map(|index| MapPlan { name: format!("map_{index}"), ..map.clone() })
+        .map(|index| MapPlan {
+            name: format!("map_{index}"),
+            ..map.clone()
+        })
         .chain((0..internals).map(|index| MapPlan {
             name: format!(".data.{index}"),
             internal: true,
@@ -107,7 +122,11 @@ fn a_load_creates_maps_before_their_program_and_pins_them_before_it() {
             Step::LoadProgram(0),
         ]
     );
-    assert_eq!(steps[8], Step::CreateMap(instance(1, 0)), "the second program has its own maps");
+    assert_eq!(
+        steps[8],
+        Step::CreateMap(instance(1, 0)),
+        "the second program has its own maps"
+    );
 
     let options = options(Some(0o640), Some(42));
     let steps = keep(
@@ -126,12 +145,29 @@ fn a_load_creates_maps_before_their_program_and_pins_them_before_it() {
     assert_eq!(
         steps[1..7],
         [
-            Step::MakeDirectory { path: "/r/fs/maps/7".into() },
-            Step::PinMap { instance: instance(0, 0), path: counters.clone() },
-            Step::PinMap { instance: instance(0, 2), path: outer.clone() },
-            Step::GiveToGroup { paths: vec![counters.clone(), outer.clone()], gid: 42 },
-            Step::SetMode { paths: vec![counters, outer], mode: 0o640 },
-            Step::PinProgram { program: 0, path: "/r/fs/prog_7".into() },
+            Step::MakeDirectory {
+                path: "/r/fs/maps/7".into()
+            },
+            Step::PinMap {
+                instance: instance(0, 0),
+                path: counters.clone()
+            },
+            Step::PinMap {
+                instance: instance(0, 2),
+                path: outer.clone()
+            },
+            Step::GiveToGroup {
+                paths: vec![counters.clone(), outer.clone()],
+                gid: 42
+            },
+            Step::SetMode {
+                paths: vec![counters, outer],
+                mode: 0o640
+            },
+            Step::PinProgram {
+                program: 0,
+                path: "/r/fs/prog_7".into()
+            },
         ]
     );
 }
@@ -139,14 +175,20 @@ fn a_load_creates_maps_before_their_program_and_pins_them_before_it() {
 #[test]
 fn an_owners_maps_are_taken_and_no_directory_is_made() {
     let valid = sample::valid(sample::plan()).unwrap();
-    let owner = Owner { id: 3, directory: "/r/fs/maps/3".into() };
+    let owner = Owner {
+        id: 3,
+        directory: "/r/fs/maps/3".into(),
+    };
     let steps = create(&valid, Some(&owner));
     assert!(steps.contains(&Step::ShareMap {
         instance: MapInstance { program: 1, map: 0 },
         pin: "/r/fs/maps/3/counters".into(),
         owner: 3
     }));
-    assert!(steps.contains(&Step::CreateMap(MapInstance { program: 0, map: 1 })), "own data section");
+    assert!(
+        steps.contains(&Step::CreateMap(MapInstance { program: 0, map: 1 })),
+        "own data section"
+    );
     let options = options(Some(0o666), None);
     let keep_plan = Keep {
         valid: &valid,
@@ -159,8 +201,14 @@ fn an_owners_maps_are_taken_and_no_directory_is_made() {
     assert_eq!(
         keep(&layout(), keep_plan),
         [
-            Step::PinProgram { program: 0, path: "/r/fs/prog_7".into() },
-            Step::PinProgram { program: 1, path: "/r/fs/prog_9".into() },
+            Step::PinProgram {
+                program: 0,
+                path: "/r/fs/prog_7".into()
+            },
+            Step::PinProgram {
+                program: 1,
+                path: "/r/fs/prog_9".into()
+            },
         ]
     );
 }
@@ -180,11 +228,21 @@ fn tcx_positions_rank_by_priority_then_id_on_the_same_hook() {
     let tcx = |id, ifindex, direction, priority| {
         let interface = "eth0".into();
         let netns = String::new();
-        let details =
-            LinkDetails::Tcx { interface, ifindex, direction, priority, position: 0, netns, nsid: 1 };
+        let details = LinkDetails::Tcx {
+            interface,
+            ifindex,
+            direction,
+            priority,
+            position: 0,
+            netns,
+            nsid: 1,
+        };
         record(id, details)
     };
-    let tracepoint = LinkDetails::Tracepoint { group: "g".into(), name: "n".into() };
+    let tracepoint = LinkDetails::Tracepoint {
+        group: "g".into(),
+        name: "n".into(),
+    };
     let links = [
         tcx(1, 2, Direction::Ingress, 50),
         tcx(2, 2, Direction::Ingress, 10),

@@ -56,10 +56,14 @@ impl StoreError {
 
     fn remedy(&self) -> &'static str {
         match self {
-            Self::Open { .. } => "see that its directory is the loader's own and that no other bpfman uses it",
+            Self::Open { .. } => {
+                "see that its directory is the loader's own and that no other bpfman uses it"
+            }
             Self::Newer { .. } => "start the newer bpfman again, or name another --state-dir",
             Self::Older { .. } => "name another --state-dir",
-            Self::Corrupt { .. } => "keep a copy of the store and report it; other records are unharmed",
+            Self::Corrupt { .. } => {
+                "keep a copy of the store and report it; other records are unharmed"
+            }
             Self::Read(_) | Self::Write(_) => "see that the disk is neither full nor failing",
             Self::TooLarge { .. } => "use less metadata",
         }

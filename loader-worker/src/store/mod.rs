@@ -61,18 +61,37 @@ impl Store {
             path: directory.display().to_string(),
             reason: error.to_string(),
         })?;
-        let mut store = Self { database, next_link_id: 1, next_intent: 1 };
+        let mut store = Self {
+            database,
+            next_link_id: 1,
+            next_intent: 1,
+        };
         match store.get::<u32>(SCHEMA_KEY)? {
             Some(SCHEMA) => {}
-            Some(found) if found > SCHEMA => return Err(StoreError::Newer { found, known: SCHEMA }),
-            Some(found) => return Err(StoreError::Older { found, known: SCHEMA }),
+            Some(found) if found > SCHEMA => {
+                return Err(StoreError::Newer {
+                    found,
+                    known: SCHEMA,
+                });
+            }
+            Some(found) => {
+                return Err(StoreError::Older {
+                    found,
+                    known: SCHEMA,
+                });
+            }
             // Written with an fsync before the first record: a store with records has a version.
             None if store.is_empty()? => {
                 let mut batch = WriteBatch::default();
                 put(&mut batch, SCHEMA_KEY, &SCHEMA)?;
                 store.write(batch, true)?;
             }
-            None => return Err(StoreError::Corrupt { key: SCHEMA_KEY.into(), reason: "missing".into() }),
+            None => {
+                return Err(StoreError::Corrupt {
+                    key: SCHEMA_KEY.into(),
+                    reason: "missing".into(),
+                });
+            }
         }
         store.next_link_id = store.get(NEXT_LINK_KEY)?.unwrap_or(1);
         store.next_intent = store.intents()?.last().map_or(1, |(number, _)| number + 1);
@@ -81,7 +100,11 @@ impl Store {
 
     /// All programs, ascending by id.
     pub fn programs(&self) -> Result<Vec<StoredProgram>, StoreError> {
-        Ok(self.scan(records::PROGRAM)?.into_iter().map(|(_, value)| value).collect())
+        Ok(self
+            .scan(records::PROGRAM)?
+            .into_iter()
+            .map(|(_, value)| value)
+            .collect())
     }
 
     /// One program.
@@ -91,7 +114,11 @@ impl Store {
 
     /// All links, ascending by id.
     pub fn links(&self) -> Result<Vec<LinkRecord>, StoreError> {
-        Ok(self.scan(records::LINK)?.into_iter().map(|(_, value)| value).collect())
+        Ok(self
+            .scan(records::LINK)?
+            .into_iter()
+            .map(|(_, value)| value)
+            .collect())
     }
 
     /// One link.
@@ -110,14 +137,21 @@ impl Store {
             .into_iter()
             .map(|(key, value)| match intents::number(&key) {
                 Some(number) => Ok((number, value)),
-                None => Err(StoreError::Corrupt { key, reason: "not a number".into() }),
+                None => Err(StoreError::Corrupt {
+                    key,
+                    reason: "not a number".into(),
+                }),
             })
             .collect()
     }
 
     /// Writes down what is about to be done, before anything that outlives the process is. No fsync: what a power loss
     /// takes from the store it takes from bpffs too. `link_id` is used up by this, whatever becomes of the intent.
-    pub fn begin(&mut self, intent: &Intent, link_id: Option<u64>) -> Result<IntentNumber, StoreError> {
+    pub fn begin(
+        &mut self,
+        intent: &Intent,
+        link_id: Option<u64>,
+    ) -> Result<IntentNumber, StoreError> {
         let number = self.next_intent;
         let mut batch = WriteBatch::default();
         put(&mut batch, &intents::key(number), intent)?;
@@ -140,7 +174,11 @@ impl Store {
             batch.delete(row.key());
         }
         for program in &change.programs {
-            put(&mut batch, &records::program_key(program.record.program_id), program)?;
+            put(
+                &mut batch,
+                &records::program_key(program.record.program_id),
+                program,
+            )?;
         }
         for link in &change.links {
             put(&mut batch, &records::link_key(link.id), link)?;
@@ -182,13 +220,18 @@ impl Store {
     fn write(&self, batch: WriteBatch, sync: bool) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
-        self.database.write_opt(batch, &options).map_err(|error| StoreError::Write(error.to_string()))
+        self.database
+            .write_opt(batch, &options)
+            .map_err(|error| StoreError::Write(error.to_string()))
     }
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Store").field("next_link_id", &self.next_link_id).finish_non_exhaustive()
+        formatter
+            .debug_struct("Store")
+            .field("next_link_id", &self.next_link_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -200,8 +243,10 @@ fn put<T: bincode::Encode>(batch: &mut WriteBatch, key: &str, value: &T) -> Resu
 /// Small: the store holds kilobytes, and all of bpfman is to stay under 40 MiB.
 fn options() -> Result<Options, StoreError> {
     let mut blocks = BlockBasedOptions::default();
-    let cache = Cache::new_lru_cache(MEGABYTE)
-        .map_err(|error| StoreError::Open { path: String::new(), reason: error.to_string() })?;
+    let cache = Cache::new_lru_cache(MEGABYTE).map_err(|error| StoreError::Open {
+        path: String::new(),
+        reason: error.to_string(),
+    })?;
     blocks.set_block_cache(&cache);
     let mut options = Options::default();
     options.create_if_missing(true);

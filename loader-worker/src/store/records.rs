@@ -38,8 +38,9 @@ pub(super) fn link_key(id: u64) -> String {
 }
 
 pub(super) fn encode<T: Encode>(key: &str, value: &T, limit: usize) -> Result<Vec<u8>, StoreError> {
-    let body = ipc::codec::encode(value, limit)
-        .map_err(|_| StoreError::TooLarge { key: key.to_owned() })?;
+    let body = ipc::codec::encode(value, limit).map_err(|_| StoreError::TooLarge {
+        key: key.to_owned(),
+    })?;
     let mut bytes = Vec::with_capacity(body.len() + 1);
     bytes.push(VERSION);
     bytes.extend_from_slice(&body);
@@ -47,9 +48,14 @@ pub(super) fn encode<T: Encode>(key: &str, value: &T, limit: usize) -> Result<Ve
 }
 
 pub(super) fn decode<T: Decode<()>>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
-    let corrupt = |reason: String| StoreError::Corrupt { key: key.to_owned(), reason };
+    let corrupt = |reason: String| StoreError::Corrupt {
+        key: key.to_owned(),
+        reason,
+    };
     match bytes.split_first() {
-        Some((&VERSION, body)) => ipc::codec::decode(body).map_err(|error| corrupt(error.to_string())),
+        Some((&VERSION, body)) => {
+            ipc::codec::decode(body).map_err(|error| corrupt(error.to_string()))
+        }
         Some((version, _)) => Err(corrupt(format!("version {version} of it is unknown"))),
         None => Err(corrupt("it is empty".into())),
     }

@@ -37,14 +37,19 @@ fn link(id: u64, program_id: u32) -> LinkRecord {
         kernel_link_id: Some(5),
         kind: ProgramKind::Tracepoint,
         pin_path: format!("/r/fs/links/{id}"),
-        details: LinkDetails::Tracepoint { group: "g".into(), name: "n".into() },
+        details: LinkDetails::Tracepoint {
+            group: "g".into(),
+            name: "n".into(),
+        },
         created_at: 0,
         metadata: BTreeMap::new(),
     }
 }
 
 fn back(path: &str) -> Intent {
-    Intent::Back { removals: vec![Removal::RemovePin { path: path.into() }] }
+    Intent::Back {
+        removals: vec![Removal::RemovePin { path: path.into() }],
+    }
 }
 
 #[test]
@@ -52,7 +57,11 @@ fn records_survive_and_are_listed_by_number() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = Store::open(directory.path()).unwrap();
     let programs = vec![program(9), program(10), program(100), program(u32::MAX)];
-    let change = Change { programs: programs.clone(), links: vec![link(2, 9)], ..Change::default() };
+    let change = Change {
+        programs: programs.clone(),
+        links: vec![link(2, 9)],
+        ..Change::default()
+    };
     store.commit(&change).unwrap();
     drop(store);
     let store = Store::open(directory.path()).unwrap();
@@ -71,7 +80,12 @@ fn an_intent_lasts_until_its_commit() {
     drop(store);
     let mut store = Store::open(directory.path()).unwrap();
     assert_eq!(store.intents().unwrap(), [(first, back("/a"))]);
-    let forward = Intent::Forward { parts: vec![Part { row: Row::Link(2), removals: vec![] }] };
+    let forward = Intent::Forward {
+        parts: vec![Part {
+            row: Row::Link(2),
+            removals: vec![],
+        }],
+    };
     let second = store.begin(&forward, None).unwrap();
     assert!(second > first);
     let change = Change {
@@ -92,7 +106,12 @@ fn link_ids_are_never_given_twice() {
     assert_eq!(store.next_link_id(), 1);
     let number = store.begin(&back("/links/1"), Some(1)).unwrap();
     // The attachment failed: its id stays used.
-    store.commit(&Change { finished: Some(number), ..Change::default() }).unwrap();
+    store
+        .commit(&Change {
+            finished: Some(number),
+            ..Change::default()
+        })
+        .unwrap();
     assert_eq!(store.next_link_id(), 2);
     drop(store);
     assert_eq!(Store::open(directory.path()).unwrap().next_link_id(), 2);
@@ -104,12 +123,20 @@ fn a_newer_store_is_refused_and_left_alone() {
     let store = Store::open(directory.path()).unwrap();
     let mut batch = WriteBatch::default();
     put(&mut batch, SCHEMA_KEY, &(SCHEMA + 1)).unwrap();
-    put(&mut batch, "program/0000000001", &"of a future kind".to_owned()).unwrap();
+    put(
+        &mut batch,
+        "program/0000000001",
+        &"of a future kind".to_owned(),
+    )
+    .unwrap();
     store.write(batch, true).unwrap();
     drop(store);
     for _ in 0..2 {
         let error = Store::open(directory.path()).unwrap_err();
-        assert!(matches!(error, StoreError::Newer { found, known } if found == known + 1), "{error}");
+        assert!(
+            matches!(error, StoreError::Newer { found, known } if found == known + 1),
+            "{error}"
+        );
     }
 }
 
@@ -117,7 +144,10 @@ fn a_newer_store_is_refused_and_left_alone() {
 fn an_unreadable_record_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
-    store.database.put("program/0000000004", [VERSION_OF_TOMORROW, 1, 2, 3]).unwrap();
+    store
+        .database
+        .put("program/0000000004", [VERSION_OF_TOMORROW, 1, 2, 3])
+        .unwrap();
     let error = store.programs().unwrap_err();
     assert!(error.to_string().contains("program/0000000004"), "{error}");
     assert!(error.to_string().contains("version 2"), "{error}");
@@ -134,7 +164,10 @@ fn a_store_without_a_version_is_not_taken_for_new() {
     store.commit_raw(&[("program/0000000001", b"x")]);
     store.database.delete(SCHEMA_KEY).unwrap();
     drop(store);
-    assert!(matches!(Store::open(directory.path()).unwrap_err(), StoreError::Corrupt { .. }));
+    assert!(matches!(
+        Store::open(directory.path()).unwrap_err(),
+        StoreError::Corrupt { .. }
+    ));
 }
 
 impl Store {
@@ -149,7 +182,10 @@ impl Store {
 fn two_owners_are_one_too_many() {
     let directory = tempfile::tempdir().unwrap();
     let _store = Store::open(directory.path()).unwrap();
-    assert!(matches!(Store::open(directory.path()).unwrap_err(), StoreError::Open { .. }));
+    assert!(matches!(
+        Store::open(directory.path()).unwrap_err(),
+        StoreError::Open { .. }
+    ));
 }
 
 #[test]
@@ -157,8 +193,20 @@ fn a_record_one_byte_too_large_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = Store::open(directory.path()).unwrap();
     let mut large = program(1);
-    large.record.metadata.insert("k".into(), "v".repeat(limits::RECORD_BYTES));
-    let change = Change { programs: vec![program(2), large], ..Change::default() };
-    assert!(matches!(store.commit(&change).unwrap_err(), StoreError::TooLarge { .. }));
-    assert!(store.programs().unwrap().is_empty(), "nothing of the batch was written");
+    large
+        .record
+        .metadata
+        .insert("k".into(), "v".repeat(limits::RECORD_BYTES));
+    let change = Change {
+        programs: vec![program(2), large],
+        ..Change::default()
+    };
+    assert!(matches!(
+        store.commit(&change).unwrap_err(),
+        StoreError::TooLarge { .. }
+    ));
+    assert!(
+        store.programs().unwrap().is_empty(),
+        "nothing of the batch was written"
+    );
 }

@@ -23,11 +23,23 @@ pub(crate) fn plan() -> LoadPlan {
             flags: 0,
             instructions,
             map_slots: vec![
-                MapSlot { instruction: 0, map: 0 },
-                MapSlot { instruction: 2, map: 1 },
+                MapSlot {
+                    instruction: 0,
+                    map: 0,
+                },
+                MapSlot {
+                    instruction: 2,
+                    map: 1,
+                },
             ],
-            func_info: Some(InfoTable { record_size: 8, records: vec![0; 16] }),
-            line_info: Some(InfoTable { record_size: 16, records: vec![0; 32] }),
+            func_info: Some(InfoTable {
+                record_size: 8,
+                records: vec![0; 16],
+            }),
+            line_info: Some(InfoTable {
+                record_size: 16,
+                records: vec![0; 32],
+            }),
             attach_function: None,
             section_target: None,
         }
@@ -39,8 +51,16 @@ pub(crate) fn plan() -> LoadPlan {
         btf: Some(vec![0; 24]),
         maps: vec![
             map("counters", false),
-            MapPlan { initial: Some(vec![1; 8]), freeze: true, ..map(".rodata", true) },
-            MapPlan { inner: Some(3), map_type: 12, ..map("outer", false) },
+            MapPlan {
+                initial: Some(vec![1; 8]),
+                freeze: true,
+                ..map(".rodata", true)
+            },
+            MapPlan {
+                inner: Some(3),
+                map_type: 12,
+                ..map("outer", false)
+            },
             map("template", false),
         ],
         programs: vec![program("first"), program("second")],
@@ -68,5 +88,9 @@ fn map(name: &str, internal: bool) -> MapPlan {
 /// The same, through every check.
 pub(crate) fn valid(plan: LoadPlan) -> Result<ValidPlan, Failure> {
     let bytes = ipc::codec::encode(&plan, ipc::limits::PLAN_BYTES).expect("the sample is small");
-    ValidPlan::try_from(EncodedPlan { digest: crate::plan_intake::digest(&bytes), bytes, plan })
+    ValidPlan::try_from(EncodedPlan {
+        digest: crate::plan_intake::digest(&bytes),
+        bytes,
+        plan,
+    })
 }

@@ -6,7 +6,11 @@ fn refused_with(change: impl FnOnce(&mut LoadPlan), text: &str) {
     let mut plan = plan();
     change(&mut plan);
     let failure = valid(plan).expect_err(text);
-    assert!(failure.cause.contains(text), "\"{}\" does not contain \"{text}\"", failure.cause);
+    assert!(
+        failure.cause.contains(text),
+        "\"{}\" does not contain \"{text}\"",
+        failure.cause
+    );
 }
 
 #[test]
@@ -21,28 +25,65 @@ fn the_sample_is_valid() {
 
 #[test]
 fn indices_are_checked() {
-    refused_with(|plan| plan.programs[0].map_slots[1].map = 4, "not in the plan");
-    refused_with(|plan| plan.programs[0].map_slots[1].map = u32::MAX, "not in the plan");
-    refused_with(|plan| plan.programs[0].map_slots[1].instruction = 5, "double instruction");
-    refused_with(|plan| plan.programs[0].map_slots[1].instruction = u32::MAX, "double instruction");
-    refused_with(|plan| plan.programs[0].map_slots[1].instruction = 4, "double instruction");
-    refused_with(|plan| plan.programs[0].map_slots[1].instruction = 1, "overlap");
     refused_with(
-        |plan| plan.programs[0].map_slots.push(MapSlot { instruction: 0, map: 0 }),
+        |plan| plan.programs[0].map_slots[1].map = 4,
+        "not in the plan",
+    );
+    refused_with(
+        |plan| plan.programs[0].map_slots[1].map = u32::MAX,
+        "not in the plan",
+    );
+    refused_with(
+        |plan| plan.programs[0].map_slots[1].instruction = 5,
+        "double instruction",
+    );
+    refused_with(
+        |plan| plan.programs[0].map_slots[1].instruction = u32::MAX,
+        "double instruction",
+    );
+    refused_with(
+        |plan| plan.programs[0].map_slots[1].instruction = 4,
+        "double instruction",
+    );
+    refused_with(
+        |plan| plan.programs[0].map_slots[1].instruction = 1,
         "overlap",
     );
-    refused_with(|plan| plan.programs[0].map_slots.truncate(1), "no slot fills");
+    refused_with(
+        |plan| {
+            plan.programs[0].map_slots.push(MapSlot {
+                instruction: 0,
+                map: 0,
+            })
+        },
+        "overlap",
+    );
+    refused_with(
+        |plan| plan.programs[0].map_slots.truncate(1),
+        "no slot fills",
+    );
     refused_with(|plan| plan.maps[2].inner = Some(9), "inner map is not");
     refused_with(|plan| plan.maps[2].inner = Some(2), "has an inner map");
 }
 
 #[test]
 fn sizes_are_checked() {
-    refused_with(|plan| plan.programs[0].instructions.truncate(47), "no instructions");
-    refused_with(|plan| plan.programs[0].instructions.clear(), "no instructions");
+    refused_with(
+        |plan| plan.programs[0].instructions.truncate(47),
+        "no instructions",
+    );
+    refused_with(
+        |plan| plan.programs[0].instructions.clear(),
+        "no instructions",
+    );
     refused_with(|plan| plan.maps[1].initial = Some(vec![0; 7]), "7 bytes");
     refused_with(|plan| plan.maps[1].key_size = 8, "data section");
-    let table = |record_size, bytes| Some(InfoTable { record_size, records: vec![0; bytes] });
+    let table = |record_size, bytes| {
+        Some(InfoTable {
+            record_size,
+            records: vec![0; bytes],
+        })
+    };
     for bad in [table(0, 0), table(8, 9), table(10, 20), table(256, 256)] {
         refused_with(move |plan| plan.programs[1].func_info = bad, "func_info");
     }
@@ -61,7 +102,10 @@ fn one_more_than_each_bound_is_refused() {
     let over = |change: &dyn Fn(&mut LoadPlan)| {
         let mut plan = plan();
         change(&mut plan);
-        assert_eq!(valid(plan).unwrap_err().code, FailureCode::ResourceExhausted);
+        assert_eq!(
+            valid(plan).unwrap_err().code,
+            FailureCode::ResourceExhausted
+        );
     };
     over(&|plan| plan.btf = Some(vec![0; limits::BTF_BYTES + 1]));
     over(&|plan| {

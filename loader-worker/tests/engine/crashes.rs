@@ -1,7 +1,8 @@
 //! The process killed before every act of every request, and while it recovers: the next one finds the old state or the
 //! new one, never anything between.
 
-use crate::host::{Host, Mode, network, other_tracepoint, survive, tracepoint, with_host};
+use crate::host::{Host, network, other_tracepoint, tracepoint, with_host};
+use crate::switch::{Mode, survive};
 use ipc::messages::program::ProgramKind;
 use loader_worker::engine::Engine;
 
@@ -9,7 +10,12 @@ const PROBE: (&str, ProgramKind) = ("tracepoint_count", ProgramKind::Tracepoint)
 
 /// Kills the process in a request, then kills each process that recovers, one point later each time, until one gets
 /// through. `None`: the request was finished before the point was reached.
-fn kill(host: &Host, mut engine: Engine, number: usize, request: impl FnOnce(&mut Engine)) -> Option<(String, Engine)> {
+fn kill(
+    host: &Host,
+    mut engine: Engine,
+    number: usize,
+    request: impl FnOnce(&mut Engine),
+) -> Option<(String, Engine)> {
     host.switch.set(Mode::Crash(number));
     let outcome = survive(|| request(&mut engine));
     drop(engine);
@@ -22,7 +28,11 @@ fn kill(host: &Host, mut engine: Engine, number: usize, request: impl FnOnce(&mu
         host.switch.set(Mode::Crash(number));
         if let Some(engine) = survive(|| host.open()) {
             host.switch.set(Mode::Off);
-            assert_eq!(engine.doctor().unwrap().findings, Vec::<String>::new(), "after {point}");
+            assert_eq!(
+                engine.doctor().unwrap().findings,
+                Vec::<String>::new(),
+                "after {point}"
+            );
             return Some((point, engine));
         }
     }
@@ -109,7 +119,14 @@ fn an_unload_happens_or_not() {
             if point == "Begin" {
                 let program = engine.program(id).unwrap();
                 assert!(program.kernel.is_some());
-                assert_eq!(program.links.iter().filter(|link| link.kernel.is_some()).count(), 2);
+                assert_eq!(
+                    program
+                        .links
+                        .iter()
+                        .filter(|link| link.kernel.is_some())
+                        .count(),
+                    2
+                );
                 forget_all(&mut engine);
             }
             host.assert_clean(&engine);
@@ -128,7 +145,11 @@ fn a_detach_happens_or_not() {
             let id = program.record.program_id;
             for number in 0.. {
                 let mut engine = host.open();
-                let link = host.attach(&mut engine, id, spec.clone()).unwrap().record.id;
+                let link = host
+                    .attach(&mut engine, id, spec.clone())
+                    .unwrap()
+                    .record
+                    .id;
                 let request = |engine: &mut Engine| {
                     let _ = engine.detach(link);
                 };

@@ -1,6 +1,7 @@
 //! Every act of every request made to fail once: nothing of the request remains, or it can be repeated.
 
-use crate::host::{Host, Mode, network, other_tracepoint, tracepoint, with_host};
+use crate::host::{Host, network, other_tracepoint, tracepoint, with_host};
+use crate::switch::Mode;
 use ipc::messages::failure::{Failure, FailureCode};
 use ipc::messages::program::ProgramKind;
 use loader_worker::engine::Engine;
@@ -43,13 +44,28 @@ fn a_failed_load_leaves_nothing() {
                 options.maps_group = Some(4242);
             })
         };
-        let (points, loaded) =
-            at_every_point(host, &mut engine, load, |engine, _| host.assert_clean(engine));
-        for kind in
-            ["LoadBtf", "CreateMap", "FillMap", "FreezeMap", "LoadProgram", "Begin", "KeepPlan", "MakeDirectory",
-             "PinMap", "GiveToGroup", "SetMode", "PinProgram", "Commit"]
-        {
-            assert!(points.iter().any(|point| point.contains(kind)), "{kind} never failed: {points:?}");
+        let (points, loaded) = at_every_point(host, &mut engine, load, |engine, _| {
+            host.assert_clean(engine)
+        });
+        for kind in [
+            "LoadBtf",
+            "CreateMap",
+            "FillMap",
+            "FreezeMap",
+            "LoadProgram",
+            "Begin",
+            "KeepPlan",
+            "MakeDirectory",
+            "PinMap",
+            "GiveToGroup",
+            "SetMode",
+            "PinProgram",
+            "Commit",
+        ] {
+            assert!(
+                points.iter().any(|point| point.contains(kind)),
+                "{kind} never failed: {points:?}"
+            );
         }
         assert_eq!(engine.doctor().unwrap().findings, Vec::<String>::new());
         for program in loaded {
@@ -71,11 +87,24 @@ fn a_failed_attach_leaves_nothing() {
             let attach = |engine: &mut Engine| host.attach(engine, id, spec.clone());
             let (points, link) = at_every_point(host, &mut engine, attach, |engine, point| {
                 assert_eq!(engine.links().unwrap(), before, "{point}");
-                assert!(!engine.programs().unwrap().iter().any(|p| p.record.program_id == id && p.attached));
-                assert_eq!(engine.doctor().unwrap().findings, Vec::<String>::new(), "{point}");
+                assert!(
+                    !engine
+                        .programs()
+                        .unwrap()
+                        .iter()
+                        .any(|p| p.record.program_id == id && p.attached)
+                );
+                assert_eq!(
+                    engine.doctor().unwrap().findings,
+                    Vec::<String>::new(),
+                    "{point}"
+                );
             });
             assert!(points.len() >= 4, "{points:?}");
-            assert!(link.record.id > before.len() as u64 + 1, "ids of failed attachments are not given again");
+            assert!(
+                link.record.id > before.len() as u64 + 1,
+                "ids of failed attachments are not given again"
+            );
         }
         for program in loaded {
             engine.unload(program.record.program_id).unwrap();
@@ -91,18 +120,38 @@ fn a_failed_detach_or_unload_can_be_repeated() {
         let plan = host.plan(bpf::COUNTER, &[PROBE, network().0]);
         let mut failed_at_commit = 0;
         for number in 0.. {
-            let ids: Vec<u32> =
-                host.load(&mut engine, &plan).unwrap().iter().map(|p| p.record.program_id).collect();
+            let ids: Vec<u32> = host
+                .load(&mut engine, &plan)
+                .unwrap()
+                .iter()
+                .map(|p| p.record.program_id)
+                .collect();
             host.attach(&mut engine, ids[0], tracepoint()).unwrap();
-            let extra = host.attach(&mut engine, ids[0], other_tracepoint()).unwrap().record.id;
-            let other = host.attach(&mut engine, ids[1], network().1).unwrap().record.id;
+            let extra = host
+                .attach(&mut engine, ids[0], other_tracepoint())
+                .unwrap()
+                .record
+                .id;
+            let other = host
+                .attach(&mut engine, ids[1], network().1)
+                .unwrap()
+                .record
+                .id;
 
             host.switch.set(Mode::Fail(number));
-            let outcomes = [engine.detach(other), engine.unload(ids[0]), engine.unload(ids[1])];
+            let outcomes = [
+                engine.detach(other),
+                engine.unload(ids[0]),
+                engine.unload(ids[1]),
+            ];
             let fired = host.switch.fired();
             host.switch.set(Mode::Off);
             let failures: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
-            assert_eq!(failures.len(), usize::from(fired.is_some()), "{fired:?}: {failures:?}");
+            assert_eq!(
+                failures.len(),
+                usize::from(fired.is_some()),
+                "{fired:?}: {failures:?}"
+            );
             failed_at_commit += usize::from(fired.as_deref() == Some("Commit"));
 
             // Once more, and all is gone. What a failed commit had taken away already is finished first, and then
@@ -131,7 +180,10 @@ fn one_rejected_program_takes_the_others_with_it() {
         let mut engine = host.open();
         let plan = host.plan(
             bpf::INVALID,
-            &[("accepted", ProgramKind::Tcx), ("rejected", ProgramKind::Tcx)],
+            &[
+                ("accepted", ProgramKind::Tcx),
+                ("rejected", ProgramKind::Tcx),
+            ],
         );
         let failure = host.load(&mut engine, &plan).unwrap_err();
         assert_eq!(failure.code, FailureCode::Rejected);

@@ -3,14 +3,14 @@
 
 use crate::kernel_support::{isolated, plan};
 use crate::objects::{Sort, objects};
+use crate::switch::Switch;
 use ipc::messages::attach::{AttachSpec, Direction};
-use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::failure::Failure;
 use ipc::messages::helper::{HelperJob, HelperKind};
 use ipc::messages::program::{LoadOptions, Program, ProgramKind, ProgramRequest, Source};
 use ipc::plan::LoadPlan;
 use loader_worker::drift::Drift;
 use loader_worker::engine::{AttachCommand, Engine, Settings};
-use loader_worker::faults::{Faults, Point};
 use loader_worker::helper;
 use loader_worker::helpers::{Helpers, Outcome};
 use loader_worker::kernel::{info, probe};
@@ -21,10 +21,9 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Runs a test with a host of its own.
@@ -54,14 +53,20 @@ impl Host {
     fn new() -> Self {
         static HOSTS: AtomicU32 = AtomicU32::new(0);
         let directory = tempfile::tempdir().unwrap();
-        let layout = Layout::new(&directory.path().join("run"), &directory.path().join("state"));
+        let layout = Layout::new(
+            &directory.path().join("run"),
+            &directory.path().join("state"),
+        );
         fs::create_dir_all(layout.fs()).unwrap();
         let host = HOSTS.fetch_add(1, Ordering::Relaxed);
         let mut this = Self {
             directory,
             layout,
             switch: Switch::default(),
-            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap(),
             mark: format!("{:x}_{host:x}_", std::process::id()),
         };
         this.boot();
@@ -103,12 +108,20 @@ impl Host {
             program.name = format!("{}p{index}", self.mark);
         }
         for (index, map) in plan.maps.iter_mut().enumerate() {
-            map.name = format!("{}{}m{index}", if map.internal { "." } else { "" }, self.mark);
+            map.name = format!(
+                "{}{}m{index}",
+                if map.internal { "." } else { "" },
+                self.mark
+            );
         }
         plan
     }
 
-    pub(crate) fn load(&self, engine: &mut Engine, plan: &LoadPlan) -> Result<Vec<Program>, Failure> {
+    pub(crate) fn load(
+        &self,
+        engine: &mut Engine,
+        plan: &LoadPlan,
+    ) -> Result<Vec<Program>, Failure> {
         self.load_with(engine, plan, |_| {})
     }
 
@@ -133,7 +146,8 @@ impl Host {
             source: Source::File("counter.o".into()),
         };
         change(&mut options);
-        self.runtime.block_on(engine.load(1000, &valid(plan), &options))
+        self.runtime
+            .block_on(engine.load(1000, &valid(plan), &options))
     }
 
     pub(crate) fn attach(
@@ -166,39 +180,68 @@ impl Host {
         while !self.in_kernel().is_empty() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(2));
         }
-        assert_eq!(self.in_kernel(), Vec::<String>::new(), "objects in the kernel");
+        assert_eq!(
+            self.in_kernel(),
+            Vec::<String>::new(),
+            "objects in the kernel"
+        );
     }
 
     /// Every pin; names with a dot are the kernel's own.
     pub(crate) fn pins(&self) -> Vec<PathBuf> {
-        files(self.layout.fs()).into_iter().filter(|path| path.extension().is_none()).collect()
+        files(self.layout.fs())
+            .into_iter()
+            .filter(|path| path.extension().is_none())
+            .collect()
     }
 
     /// Names of programs and maps of this host that the kernel has, whoever holds them. A link holds its program.
     pub(crate) fn in_kernel(&self) -> Vec<String> {
-        let programs = objects(Sort::Program).into_iter().filter_map(|fd| Some(info::program(fd.as_fd()).ok()?.0.name));
-        let maps = objects(Sort::Map).into_iter().filter_map(|fd| Some(info::map(fd.as_fd()).ok()?.name));
-        programs.chain(maps).filter(|name| name.contains(&self.mark)).collect()
+        let programs = objects(Sort::Program)
+            .into_iter()
+            .filter_map(|fd| Some(info::program(fd.as_fd()).ok()?.0.name));
+        let maps = objects(Sort::Map)
+            .into_iter()
+            .filter_map(|fd| Some(info::map(fd.as_fd()).ok()?.name));
+        programs
+            .chain(maps)
+            .filter(|name| name.contains(&self.mark))
+            .collect()
     }
 }
 
 pub(crate) fn valid(plan: &LoadPlan) -> ValidPlan {
     let bytes = ipc::codec::encode(plan, ipc::limits::PLAN_BYTES).unwrap();
     let digest = plan_intake::digest(&bytes);
-    ValidPlan::try_from(EncodedPlan { digest, bytes, plan: plan.clone() }).unwrap()
+    ValidPlan::try_from(EncodedPlan {
+        digest,
+        bytes,
+        plan: plan.clone(),
+    })
+    .unwrap()
 }
 
 pub(crate) fn tracepoint() -> AttachSpec {
-    AttachSpec::Tracepoint { group: "syscalls".into(), name: "sys_enter_getpid".into() }
+    AttachSpec::Tracepoint {
+        group: "syscalls".into(),
+        name: "sys_enter_getpid".into(),
+    }
 }
 
 /// The kernel takes a program only once on one tracepoint.
 pub(crate) fn other_tracepoint() -> AttachSpec {
-    AttachSpec::Tracepoint { group: "syscalls".into(), name: "sys_enter_getppid".into() }
+    AttachSpec::Tracepoint {
+        group: "syscalls".into(),
+        name: "sys_enter_getppid".into(),
+    }
 }
 
 pub(crate) fn tcx(priority: i32) -> AttachSpec {
-    AttachSpec::Tcx { interface: "lo".into(), direction: Direction::Ingress, priority }
+    AttachSpec::Tcx {
+        interface: "lo".into(),
+        direction: Direction::Ingress,
+        priority,
+    }
 }
 
 /// A program of the network and where it goes: tcx, or, on kernels without it, xdp.
@@ -206,7 +249,11 @@ pub(crate) fn network() -> ((&'static str, ProgramKind), AttachSpec) {
     if probe::tcx().is_ok() {
         return (("tcx_ingress_count", ProgramKind::Tcx), tcx(7));
     }
-    let spec = AttachSpec::Xdp { interface: "lo".into(), priority: 7, proceed_on: vec![] };
+    let spec = AttachSpec::Xdp {
+        interface: "lo".into(),
+        priority: 7,
+        proceed_on: vec![],
+    };
     (("xdp_count", ProgramKind::Xdp), spec)
 }
 
@@ -233,75 +280,5 @@ impl Helpers for InProcess {
         Box::pin(async move {
             helper::perform(kind, &job, &descriptors).map(|opened| opened.into_iter().collect())
         })
-    }
-}
-
-/// Decides at which point something goes wrong.
-#[derive(Clone, Default)]
-pub(crate) struct Switch(Arc<Mutex<Setting>>);
-
-#[derive(Default)]
-struct Setting {
-    mode: Mode,
-    passed: usize,
-    fired: Option<String>,
-}
-
-#[derive(Clone, Copy, Default)]
-pub(crate) enum Mode {
-    #[default]
-    Off,
-    /// The act at this point fails.
-    Fail(usize),
-    /// The process is killed before this point.
-    Crash(usize),
-}
-
-/// What a simulated kill unwinds with.
-struct Killed;
-
-impl Switch {
-    pub(crate) fn set(&self, mode: Mode) {
-        *self.0.lock().unwrap() = Setting { mode, ..Setting::default() };
-    }
-
-    /// The point at which it went wrong since it was set.
-    pub(crate) fn fired(&self) -> Option<String> {
-        self.0.lock().unwrap().fired.clone()
-    }
-
-    fn faults(&self) -> Faults {
-        let switch = self.clone();
-        Faults::new(Box::new(move |point| switch.pass(point)))
-    }
-
-    fn pass(&self, point: &Point<'_>) -> Result<(), Failure> {
-        let mut setting = self.0.lock().unwrap();
-        // After the commit there is nothing left to fail; a kill there must leave the new state.
-        if matches!((setting.mode, point), (Mode::Fail(_), Point::Answer)) {
-            return Ok(());
-        }
-        let number = setting.passed;
-        setting.passed += 1;
-        let (Mode::Fail(target) | Mode::Crash(target)) = setting.mode else { return Ok(()) };
-        if number != target || setting.fired.is_some() {
-            return Ok(());
-        }
-        setting.fired = Some(format!("{point:?}"));
-        if matches!(setting.mode, Mode::Crash(_)) {
-            drop(setting);
-            // Unwinding runs no undo: the descriptors close and nothing else happens, as when a process is killed.
-            resume_unwind(Box::new(Killed));
-        }
-        Err(Failure::new(FailureCode::Internal, Stage::Load, "injected"))
-    }
-}
-
-/// Runs what may be killed; `None` when it was.
-pub(crate) fn survive<T>(work: impl FnOnce() -> T) -> Option<T> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(outcome) => Some(outcome),
-        Err(cause) if cause.is::<Killed>() => None,
-        Err(cause) => resume_unwind(cause),
     }
 }

@@ -1,6 +1,10 @@
 //! The engine on a real kernel: whole lives of programs, and what is left when something fails or the process is killed
 //! at any step.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails, also in what tests share")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is how a test fails, also in what tests share"
+)]
 
 #[path = "../kernel_support/mod.rs"]
 #[allow(unreachable_pub, reason = "shared by several test binaries")]
@@ -12,3 +16,4 @@ mod host;
 mod lives;
 mod objects;
 mod sharing;
+mod switch;

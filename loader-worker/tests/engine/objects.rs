@@ -1,5 +1,8 @@
 //! Everything that the kernel has, whoever made it: how the tests see what was left behind.
-#![allow(unsafe_code, reason = "bpf(2) has no safe wrapper for enumerating, which only tests do")]
+#![allow(
+    unsafe_code,
+    reason = "bpf(2) has no safe wrapper for enumerating, which only tests do"
+)]
 
 use std::os::fd::{FromRawFd, OwnedFd};
 
@@ -25,7 +28,10 @@ pub(crate) fn objects(sort: Sort) -> Vec<OwnedFd> {
         }
         id = attributes[1];
         let descriptor = bpf(open, &mut [id, 0, 0]);
-        if let Some(descriptor) = i32::try_from(descriptor).ok().filter(|descriptor| *descriptor >= 0) {
+        if let Some(descriptor) = i32::try_from(descriptor)
+            .ok()
+            .filter(|descriptor| *descriptor >= 0)
+        {
             // SAFETY: the kernel has just made this descriptor for this call.
             found.push(unsafe { OwnedFd::from_raw_fd(descriptor) });
         }
@@ -34,5 +40,12 @@ pub(crate) fn objects(sort: Sort) -> Vec<OwnedFd> {
 
 fn bpf(command: i32, attributes: &mut [u32; 3]) -> libc::c_long {
     // SAFETY: the array is as long as it claims for the time of the call, which writes nothing beyond it.
-    unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_mut_ptr(), size_of_val(attributes)) }
+    unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            attributes.as_mut_ptr(),
+            size_of_val(attributes),
+        )
+    }
 }

@@ -26,18 +26,35 @@ fn a_map_set_lives_as_long_as_its_last_user() {
         let (first, second) = (maps(&engine, id), maps(&engine, user.record.program_id));
         assert_eq!(first[0].id, second[0].id, "one map");
         let internal = |maps: &[ipc::messages::kernel::KernelMap]| {
-            maps.iter().filter(|map| map.pin_path.is_empty()).map(|map| map.id).collect::<Vec<_>>()
+            maps.iter()
+                .filter(|map| map.pin_path.is_empty())
+                .map(|map| map.id)
+                .collect::<Vec<_>>()
         };
-        assert!(internal(&first).iter().all(|id| !internal(&second).contains(id)), "own data sections");
+        assert!(
+            internal(&first)
+                .iter()
+                .all(|id| !internal(&second).contains(id)),
+            "own data sections"
+        );
 
         let of_user = user.record.program_id;
-        let failure =
-            host.load_with(&mut engine, &plan, |options| options.map_owner = Some(of_user)).unwrap_err();
+        let failure = host
+            .load_with(&mut engine, &plan, |options| {
+                options.map_owner = Some(of_user)
+            })
+            .unwrap_err();
         assert_eq!(failure.code, FailureCode::InvalidArgument);
-        assert_eq!(failure.cause, format!("map_owner_id {of_user} does not exist: map owner not found"));
+        assert_eq!(
+            failure.cause,
+            format!("map_owner_id {of_user} does not exist: map owner not found")
+        );
 
         engine.unload(id).unwrap();
-        assert!(Path::new(&owner.maps_dir).is_dir(), "the set outlives its owner");
+        assert!(
+            Path::new(&owner.maps_dir).is_dir(),
+            "the set outlives its owner"
+        );
         assert!(maps(&engine, of_user)[0].present);
         assert_eq!(engine.doctor().unwrap().findings, Vec::<String>::new());
         let late = host
@@ -61,17 +78,26 @@ fn maps_that_do_not_fit_are_not_shared() {
 
         let mut larger = plan.clone();
         larger.maps[public].max_entries += 1;
-        let failure =
-            host.load_with(&mut engine, &larger, |options| options.map_owner = Some(owner)).unwrap_err();
+        let failure = host
+            .load_with(&mut engine, &larger, |options| {
+                options.map_owner = Some(owner)
+            })
+            .unwrap_err();
         assert_eq!(failure.code, FailureCode::FailedPrecondition);
-        let start = format!("load shared map \"{}\" from owner {owner}: ", larger.maps[public].name);
+        let start = format!(
+            "load shared map \"{}\" from owner {owner}: ",
+            larger.maps[public].name
+        );
         assert!(failure.cause.starts_with(&start), "{failure}");
         assert!(failure.cause.contains("number of entries"), "{failure}");
 
         let mut renamed = plan.clone();
         renamed.maps[public].name.push('x');
-        let failure =
-            host.load_with(&mut engine, &renamed, |options| options.map_owner = Some(owner)).unwrap_err();
+        let failure = host
+            .load_with(&mut engine, &renamed, |options| {
+                options.map_owner = Some(owner)
+            })
+            .unwrap_err();
         assert!(failure.cause.contains("no map of this name"), "{failure}");
         engine.unload(owner).unwrap();
         host.assert_clean(&engine);
@@ -91,7 +117,12 @@ fn map_pins_get_the_mode_and_group_that_were_asked_for() {
         let program = engine.program(id).unwrap();
         for map in program.maps.iter().filter(|map| !map.pin_path.is_empty()) {
             let metadata = std::fs::metadata(&map.pin_path).unwrap();
-            assert_eq!((metadata.mode() & 0o7777, metadata.gid()), (0o640, 4242), "{}", map.pin_path);
+            assert_eq!(
+                (metadata.mode() & 0o7777, metadata.gid()),
+                (0o640, 4242),
+                "{}",
+                map.pin_path
+            );
         }
         let metadata = std::fs::metadata(&program.record.pin_path).unwrap();
         assert_eq!((metadata.mode() & 0o7777, metadata.gid()), (0o600, 0));

@@ -1,0 +1,221 @@
+//! What peers ask and deliver: admitted to the engine, or answered here.
+
+use super::refusals::{duplicate, full, no_descriptor, no_image_worker, stopping};
+use super::{Event, State};
+use crate::engine::AttachCommand;
+use crate::engine::actor::{Command, Order};
+use crate::join::{Offer, PlanOffer};
+use crate::limits::JOIN_DEADLINE;
+use crate::plan_intake::Delivery;
+use crate::policy::{Action, Identity};
+use crate::reply::Reply;
+use ipc::link::Envelope;
+use ipc::messages::failure::Failure;
+use ipc::messages::image::PlanDelivery;
+use ipc::messages::loader::{LoaderReply, LoaderRequest, Session, Ticket};
+use ipc::messages::program::LoadOptions;
+use ractor::{ActorProcessingErr, ActorRef};
+use std::time::{Duration, Instant};
+
+/// A load that was admitted and waits for its plan.
+#[derive(Debug)]
+pub(super) struct PendingLoad {
+    caller: Identity,
+    options: Box<LoadOptions>,
+    pub(super) reply: Reply,
+}
+
+/// What the image worker says about a ticket.
+pub(super) type Plan = Result<Delivery, Failure>;
+
+impl State {
+    /// Requests are admitted or answered here; what is admitted is answered by the engine.
+    pub(super) async fn request(
+        &mut self,
+        myself: &ActorRef<Event>,
+        envelope: Envelope<LoaderRequest>,
+        reply: Reply,
+    ) -> Result<(), ActorProcessingErr> {
+        let Envelope {
+            message,
+            mut descriptors,
+            ..
+        } = envelope;
+        if self.draining {
+            reply.fail(stopping()).await;
+            return Ok(());
+        }
+        let (session, action, command) = match message {
+            // The link takes no second greeting.
+            LoaderRequest::Hello(_) => return Ok(()),
+            LoaderRequest::OpenSession { session } => {
+                let socket = descriptors.pop().ok_or_else(no_descriptor);
+                let opened = socket.and_then(|socket| self.sessions.open(session, socket));
+                reply.send(opened.map(|()| LoaderReply::Done)).await;
+                return Ok(());
+            }
+            LoaderRequest::CloseSession { session } => {
+                self.sessions.close(session);
+                return Ok(());
+            }
+            LoaderRequest::CancelLoad { ticket } => {
+                if let Some(load) = self.joins.cancel(ticket) {
+                    load.reply.fail(no_image_worker()).await;
+                }
+                return Ok(());
+            }
+            LoaderRequest::Load {
+                session,
+                ticket,
+                options,
+            } => {
+                return self.load(myself, session, ticket, options, reply).await;
+            }
+            LoaderRequest::Unload {
+                session,
+                program_id,
+            } => (session, Action::Unload, Command::Unload(program_id)),
+            LoaderRequest::GetProgram {
+                session,
+                program_id,
+            } => (session, Action::Read, Command::GetProgram(program_id)),
+            LoaderRequest::ListPrograms { session } => {
+                (session, Action::Read, Command::ListPrograms)
+            }
+            LoaderRequest::Attach {
+                session,
+                program_id,
+                spec,
+                file_offset,
+                metadata,
+            } => {
+                let target = descriptors.pop();
+                let command = AttachCommand {
+                    program_id,
+                    spec,
+                    target,
+                    file_offset,
+                    metadata,
+                };
+                (session, Action::Attach, Command::Attach(Box::new(command)))
+            }
+            LoaderRequest::Detach { session, link_id } => {
+                (session, Action::Detach, Command::Detach(link_id))
+            }
+            LoaderRequest::GetLink { session, link_id } => {
+                (session, Action::Read, Command::GetLink(link_id))
+            }
+            LoaderRequest::ListLinks { session } => (session, Action::Read, Command::ListLinks),
+            LoaderRequest::Doctor { session } => (session, Action::Read, Command::Doctor),
+        };
+        match self.admit(session, action) {
+            Ok(caller) => self.arguments.engine.cast(Order {
+                caller,
+                command,
+                reply,
+            })?,
+            Err(failure) => reply.fail(failure).await,
+        }
+        Ok(())
+    }
+
+    fn admit(&self, session: Session, action: Action) -> Result<Identity, Failure> {
+        let caller = self.sessions.identity(session)?;
+        self.arguments.policy.decide(caller, action)?;
+        Ok(caller.clone())
+    }
+
+    async fn load(
+        &mut self,
+        myself: &ActorRef<Event>,
+        session: Session,
+        ticket: Ticket,
+        options: LoadOptions,
+        reply: Reply,
+    ) -> Result<(), ActorProcessingErr> {
+        let caller = match self.admit(session, Action::Load) {
+            Ok(caller) => caller,
+            Err(failure) => {
+                // Its plan, if it is there or comes, is of no use to anybody.
+                self.joins.cancel(ticket);
+                reply.fail(failure).await;
+                return Ok(());
+            }
+        };
+        let load = PendingLoad {
+            caller,
+            options: Box::new(options),
+            reply,
+        };
+        match self.joins.load(ticket, load, Instant::now()) {
+            Offer::Joined(load, plan) => self.start(load, plan).await?,
+            Offer::Waiting => tick_after_deadline(myself),
+            Offer::Duplicate(load) => load.reply.fail(duplicate(ticket)).await,
+            Offer::Full(load) => load.reply.fail(full()).await,
+        }
+        Ok(())
+    }
+
+    pub(super) async fn delivery(
+        &mut self,
+        myself: &ActorRef<Event>,
+        envelope: Envelope<PlanDelivery>,
+    ) -> Result<(), ActorProcessingErr> {
+        let Envelope {
+            message,
+            mut descriptors,
+            ..
+        } = envelope;
+        let (ticket, plan) = match message {
+            PlanDelivery::Hello(_) => return Ok(()),
+            PlanDelivery::NoPlan { ticket, failure } => (ticket, Err(failure)),
+            PlanDelivery::Plan {
+                ticket,
+                length,
+                digest,
+            } => {
+                let memfd = descriptors.pop().ok_or_else(no_descriptor);
+                (
+                    ticket,
+                    memfd.map(|memfd| Delivery {
+                        memfd,
+                        length,
+                        digest,
+                    }),
+                )
+            }
+        };
+        match self.joins.plan(ticket, plan, Instant::now()) {
+            PlanOffer::Joined(load, plan) => self.start(load, plan).await?,
+            PlanOffer::Waiting => tick_after_deadline(myself),
+            PlanOffer::Dropped => {
+                tracing::warn!(ticket, "a plan that nobody can await was dropped")
+            }
+        }
+        Ok(())
+    }
+
+    async fn start(&mut self, load: PendingLoad, plan: Plan) -> Result<(), ActorProcessingErr> {
+        let PendingLoad {
+            caller,
+            options,
+            reply,
+        } = load;
+        match plan {
+            Ok(delivery) => {
+                let command = Command::Load { delivery, options };
+                self.arguments.engine.cast(Order {
+                    caller,
+                    command,
+                    reply,
+                })?;
+            }
+            Err(failure) => reply.fail(failure).await,
+        }
+        Ok(())
+    }
+}
+
+fn tick_after_deadline(myself: &ActorRef<Event>) {
+    let _timer = myself.send_after(JOIN_DEADLINE + Duration::from_millis(1), || Event::Tick);
+}
