@@ -192,6 +192,19 @@ fn no_client_is_let_in_before_the_loader_has_reconciled() {
 }
 
 #[test]
+fn a_socket_of_the_service_manager_is_taken_and_none_is_made() {
+    needs_root!();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("activated.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let mut bpfmand = Instance::start_with_socket(listener);
+    bpfmand.wait_ready();
+    bpfmand.expect("api", "activated with 1 sockets");
+    std::os::unix::net::UnixStream::connect(&path).unwrap();
+    assert!(!bpfmand.socket().exists());
+}
+
+#[test]
 fn helpers_are_started_one_after_the_other_for_the_loader_alone() {
     needs_root!();
     let mut bpfmand = Instance::start(&["--log", "info,loader-helps=error"]);

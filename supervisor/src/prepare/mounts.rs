@@ -107,3 +107,52 @@ fn attach(mount: &OwnedFd, point: &OwnedFd) -> Result<(), Errno> {
         MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(mount, "", point, "", by_descriptor)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::mount::UnmountFlags;
+    use std::os::unix::fs::MetadataExt;
+
+    fn mounts(point: &Path) -> Vec<String> {
+        let point = point.to_str().unwrap();
+        std::fs::read_to_string("/proc/self/mounts")
+            .unwrap()
+            .lines()
+            .filter(|line| line.split(' ').nth(1) == Some(point))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn bpffs_is_mounted_once_and_belongs_to_the_loader() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let point = directory.path().join(BPFFS);
+        let runtime = rustix::fs::open(directory.path(), DIRECTORY, Mode::empty()).unwrap();
+        let outcome = std::panic::catch_unwind(|| {
+            for uid in [61190, 61191] {
+                let loader = Identity {
+                    uid,
+                    gid: uid,
+                    groups: vec![],
+                };
+                bpffs(&runtime, directory.path(), &loader).unwrap();
+                let metadata = std::fs::metadata(&point).unwrap();
+                assert_eq!(
+                    (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777),
+                    (uid, uid, 0o755)
+                );
+                let mounts = mounts(&point);
+                assert_eq!(mounts.len(), 1, "{mounts:?}");
+                for word in [" bpf ", "nosuid", "nodev", "noexec"] {
+                    assert!(mounts[0].contains(word), "{mounts:?}");
+                }
+            }
+        });
+        rustix::mount::unmount(&point, UnmountFlags::DETACH).unwrap();
+        outcome.unwrap();
+    }
+}

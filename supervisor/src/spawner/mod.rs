@@ -19,7 +19,7 @@ mod service;
 pub mod table;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use rustix::process::{Pid, Signal};
+use rustix::process::{DumpableBehavior, Pid, Signal};
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -92,6 +92,8 @@ fn become_spawner(socket: OwnedFd, programs: Programs, lock: OwnedFd) -> io::Res
     exec::ignore_terminating_signals()?;
     // No controlling terminal for workers. It fails only for a group leader, which a forked child is not.
     rustix::process::setsid()?;
+    // No directory is kept busy.
+    rustix::process::chdir("/")?;
     let mut files = Vec::new();
     let mut arguments = Vec::new();
     for program in programs {
@@ -108,6 +110,8 @@ fn become_spawner(socket: OwnedFd, programs: Programs, lock: OwnedFd) -> io::Res
     capabilities::reduce().map_err(io::Error::other)?;
     // Exec as root still gives what is in both the permitted and the bounding set: that is no gain.
     rustix::thread::set_no_new_privs(true)?;
+    // Nobody looks into the process that holds privileges, not even another one of root's.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     // Effective only while the supervisor still is root; afterwards the closing socket is what ends the spawner (a
     // dying process may only signal whom it could have killed). Set after the capabilities, which clear it.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;

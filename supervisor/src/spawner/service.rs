@@ -13,9 +13,11 @@ use std::os::fd::{AsFd, OwnedFd};
 struct Row {
     entry: Entry,
     program: Program,
-    /// Starts so far.
+    /// Starts so far, the failed ones too.
     generation: u32,
     child: Option<Child>,
+    /// The generation of `child`.
+    running: u32,
 }
 
 /// The spawner's state.
@@ -33,6 +35,7 @@ impl Service {
                 entry,
                 program,
                 generation: 0,
+                running: 0,
                 child: None,
             })
             .collect();
@@ -118,6 +121,7 @@ impl Service {
             Ok(child) => {
                 let pid = child.pid.as_raw_nonzero().get().unsigned_abs();
                 row.child = Some(child);
+                row.running = generation;
                 Reply::Started {
                     entry,
                     generation,
@@ -149,7 +153,7 @@ impl Service {
                 let pid = child.pid.as_raw_nonzero().get().unsigned_abs();
                 replies.push(Reply::Exited {
                     entry: row.entry,
-                    generation: row.generation,
+                    generation: row.running,
                     pid,
                     exit,
                 });
@@ -216,3 +220,7 @@ fn wait(child: &Child, options: WaitIdOptions) -> io::Result<Option<Exit>> {
         None => Exit::Signal(status.terminating_signal().unwrap_or_default()),
     }))
 }
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+mod tests;

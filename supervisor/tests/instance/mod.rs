@@ -9,8 +9,9 @@ use rustix::mount::UnmountFlags;
 use rustix::process::{Pid, Signal, kill_process};
 use sandbox::status::ProcessStatus;
 use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
@@ -56,6 +57,15 @@ pub(crate) struct Instance {
 
 impl Instance {
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::launch(Self::directories(), arguments, None)
+    }
+
+    /// As a service manager with a socket unit starts it.
+    pub(crate) fn start_with_socket(listener: UnixListener) -> Self {
+        Self::launch(Self::directories(), &[], Some(listener))
+    }
+
+    fn directories() -> Rc<Directories> {
         let root = tempfile::tempdir().unwrap();
         // Workers of other users pass through it.
         std::fs::set_permissions(root.path(), PermissionsExt::from_mode(0o755)).unwrap();
@@ -64,7 +74,7 @@ impl Instance {
         for name in ["bpfman-loader", "bpfman-image", "bpfman-api"] {
             symlink(fake_worker(), workers.join(name)).unwrap();
         }
-        Self::launch(Rc::new(Directories { root }), arguments)
+        Rc::new(Directories { root })
     }
 
     pub(crate) fn start_with_config(text: &str) -> Self {
@@ -78,19 +88,39 @@ impl Instance {
 
     /// Another bpfmand in the same directories.
     pub(crate) fn successor(&self, arguments: &[&str]) -> Self {
-        Self::launch(Rc::clone(&self.directories), arguments)
+        Self::launch(Rc::clone(&self.directories), arguments, None)
     }
 
     #[allow(
         clippy::disallowed_methods,
         reason = "a test starts bpfmand, as a service manager would"
     )]
-    fn launch(directories: Rc<Directories>, arguments: &[&str]) -> Self {
+    fn launch(
+        directories: Rc<Directories>,
+        arguments: &[&str],
+        listener: Option<UnixListener>,
+    ) -> Self {
         let path = directories.path("notify");
         let _ = std::fs::remove_file(&path);
         let notify = UnixDatagram::bind(&path).unwrap();
         notify.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bpfmand"));
+        let bpfmand = env!("CARGO_BIN_EXE_bpfmand");
+        let mut command = match listener {
+            None => {
+                let mut command = Command::new(bpfmand);
+                command.stdin(Stdio::null());
+                command
+            }
+            Some(listener) => {
+                // The protocol of sd_listen_fds(3): descriptor 3, for this process id.
+                let script = "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&0 </dev/null";
+                let mut command = Command::new("sh");
+                command
+                    .args(["-c", script, bpfmand])
+                    .stdin(OwnedFd::from(listener));
+                command
+            }
+        };
         for (flag, name) in [
             ("--runtime-dir", "run"),
             ("--state-dir", "state"),
@@ -106,7 +136,6 @@ impl Instance {
             .env_remove("BPFMAN_CONFIG")
             .env_remove("BPFMAN_LOG")
             .env("NOTIFY_SOCKET", &path)
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
