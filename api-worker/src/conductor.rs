@@ -95,7 +95,8 @@ impl Actor for Conductor {
             directory,
             supervisor: supervisor.clone(),
             sessions: Arc::new(AtomicU64::new(1)),
-            tickets: Arc::new(AtomicU64::new(1)),
+            // A plan that was ordered by an earlier incarnation must not meet a load of this one.
+            tickets: Arc::new(AtomicU64::new(u64::from(arguments.generation) << 32)),
             room: Arc::new(Semaphore::new(CLIENT_SESSIONS)),
             stop: watch::channel(false).0,
         };

@@ -37,7 +37,7 @@ pub struct Context {
     pub supervisor: Caller<Status, Control>,
     /// Incarnation of the loader that knows the session.
     pub introduced: Arc<Mutex<u32>>,
-    /// Numbers for load requests, unique in this incarnation of the worker.
+    /// Numbers for load requests, unique over all incarnations of the worker.
     pub tickets: Arc<AtomicU64>,
 }
 

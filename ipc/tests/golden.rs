@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p ipc --test golden` writes the file anew.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
+
 use ipc::codec;
 use ipc::frame::Header;
 use ipc::limits::PLAN_BYTES;
