@@ -41,6 +41,13 @@ pub fn perform(act: &str, argument: &str) -> io::Result<()> {
         "signal" => raw::signal_parent(),
         "code" => raw::executable_memory(),
         "harmless" => raw::harmless(),
+        "sleep" => {
+            std::thread::sleep(Duration::from_secs(60));
+            Ok(())
+        }
+        "not-dumpable" => (!raw::is_dumpable())
+            .then_some(())
+            .ok_or_else(|| io::Error::other("dumpable")),
         // Files.
         "read" => std::fs::read(argument).map(drop),
         "create" => std::fs::write(argument, "x"),

@@ -3,7 +3,9 @@
 use crate::probe::{MARK, Setup};
 use ipc::messages::helper::HelperKind;
 use ipc::role::Role;
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount,
+};
 use sandbox::status::ProcessStatus;
 use sandbox::{Identity, Mode, WorkerArguments};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,6 +16,8 @@ use std::process::{Child, Command, Stdio};
 
 /// A user id that nobody has.
 pub const UID: u32 = 61_999;
+
+const BPFFS: [&str; 2] = ["run/fs", "elsewhere-fs"];
 
 /// Directories of one run, in a mount namespace of this process's own, so that nothing is left when it ends.
 pub struct Place {
@@ -41,7 +45,7 @@ impl Place {
         ] {
             std::fs::create_dir(place.path(directory)).expect("mkdir");
         }
-        for directory in ["run/fs", "elsewhere-fs"] {
+        for directory in BPFFS {
             mount(
                 "bpffs",
                 place.path(directory),
@@ -153,6 +157,15 @@ impl Place {
     }
 }
 
+/// Directories with something mounted on them cannot be removed, not even from the namespace that does not see it.
+impl Drop for Place {
+    fn drop(&mut self) {
+        for directory in BPFFS {
+            unmount(self.path(directory), UnmountFlags::DETACH).expect("mounted by `prepare`");
+        }
+    }
+}
+
 /// A process in (or on its way into) a sandbox.
 pub struct Probe {
     child: Child,
@@ -201,9 +214,14 @@ impl Probe {
 
     /// What the probe says to an act: `ok`, an error, or nothing when it died of it.
     pub fn act(&mut self, act: &str) -> String {
+        self.tell(act);
+        self.line()
+    }
+
+    /// Tells the probe to do something without waiting for it.
+    pub fn tell(&mut self, act: &str) {
         let stdin = self.child.stdin.as_mut().expect("piped");
         writeln!(stdin, "{act}").expect("the probe lives");
-        self.line()
     }
 
     /// Lets the probe end.

@@ -142,6 +142,8 @@ fn profile(arguments: &WorkerArguments, setup: &Setup) -> Profile {
 fn be_parent(arguments: &WorkerArguments) -> ExitCode {
     let mut child = crate::harness::Probe::spawn(arguments, &Setup::default());
     assert_eq!(child.line(), "entered");
+    // It must not end because its standard input does.
+    child.tell("sleep");
     say(&format!("child {}", child.pid()));
     // Until it is killed, or the test ends.
     let _end = std::io::stdin().lock().read_line(&mut String::new());

@@ -240,6 +240,11 @@ pub fn change_owner(descriptor: i32, uid: u32) -> io::Result<()> {
     .map(drop)
 }
 
+pub fn is_dumpable() -> bool {
+    // SAFETY: no memory is passed.
+    unsafe { libc::prctl(libc::PR_GET_DUMPABLE, 0, 0, 0, 0) != 0 }
+}
+
 /// A call that no policy names and that harms nobody.
 pub fn harmless() -> io::Result<()> {
     // SAFETY: no memory is passed.
