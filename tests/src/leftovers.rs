@@ -3,7 +3,7 @@
 use crate::instance::Instance;
 use crate::kernel::{Inventory, inventory};
 use crate::wait;
-use serde_json::Value;
+use ipc::messages::client::{ClientReply, ClientRequest};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,8 +14,8 @@ pub struct Traces {
     kernel: Inventory,
     pins: BTreeSet<PathBuf>,
     files: BTreeSet<PathBuf>,
-    programs: Value,
-    links: Value,
+    programs: ClientReply,
+    links: ClientReply,
 }
 
 impl Traces {
@@ -28,8 +28,8 @@ impl Traces {
                 .into_iter()
                 .filter(|path| !is_churn_of_the_database(path))
                 .collect(),
-            programs: instance.ctl(&["program", "list", "-o", "json"]).json(),
-            links: instance.ctl(&["link", "list", "-o", "json"]).json(),
+            programs: instance.request(&ClientRequest::ListPrograms),
+            links: instance.request(&ClientRequest::ListLinks),
         }
     }
 
@@ -69,7 +69,7 @@ impl Traces {
             ("links", &self.links, &now.links),
         ] {
             if before != now {
-                found.push(format!("{what} were {before}, are {now}"));
+                found.push(format!("{what} were {before:?}, are {now:?}"));
             }
         }
         found

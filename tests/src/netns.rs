@@ -2,9 +2,10 @@
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
+use std::io::Write;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -37,35 +38,24 @@ impl Netns {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("bpfman-{}-{number}", std::process::id());
         let peer = format!("{name}-peer");
-        ip(&["netns", "add", &name]);
-        ip(&["netns", "add", &peer]);
         let pair = Self { name, peer };
-        ip(&[
-            "-n", &pair.name, "link", "add", INTERFACE, "type", "veth", "peer", "name", INTERFACE,
-            "netns", &pair.peer,
-        ]);
-        for (namespace, address) in [(&pair.name, ADDRESS), (&pair.peer, PEER_ADDRESS)] {
-            ip(&[
-                "-n",
-                namespace,
-                "address",
-                "add",
-                &format!("{address}/24"),
-                "dev",
-                INTERFACE,
-            ]);
-            ip(&["-n", namespace, "link", "set", "lo", "up"]);
+        let (own, other) = (&pair.name, &pair.peer);
+        ip(&[], &format!("netns add {own}\nnetns add {other}\n"));
+        ip(
+            &["-n", own],
+            &format!("link add {INTERFACE} type veth peer name {INTERFACE} netns {other}\n"),
+        );
+        for (namespace, address) in [(own, ADDRESS), (other, PEER_ADDRESS)] {
             // No link-local address: neighbour discovery would be counted beside what the tests send.
-            ip(&[
-                "-n",
-                namespace,
-                "link",
-                "set",
-                INTERFACE,
-                "addrgenmode",
-                "none",
-            ]);
-            ip(&["-n", namespace, "link", "set", INTERFACE, "up"]);
+            ip(
+                &["-n", namespace],
+                &format!(
+                    "address add {address}/24 dev {INTERFACE}\n\
+                     link set lo up\n\
+                     link set {INTERFACE} addrgenmode none\n\
+                     link set {INTERFACE} up\n"
+                ),
+            );
         }
         pair
     }
@@ -118,14 +108,22 @@ fn inside<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-fn ip(arguments: &[&str]) {
-    let output = Command::new("ip")
+/// Runs a batch of commands in one process: starting one is slow under emulation.
+fn ip(arguments: &[&str], batch: &str) {
+    let mut child = Command::new("ip")
         .args(arguments)
-        .output()
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .expect("cannot start ip");
+    let mut input = child.stdin.take().expect("its input");
+    input.write_all(batch.as_bytes()).expect("write");
+    drop(input);
+    let output = child.wait_with_output().expect("wait");
     assert!(
         output.status.success(),
-        "ip {}: {}",
+        "ip {}: {batch}{}",
         arguments.join(" "),
         String::from_utf8_lossy(&output.stderr)
     );

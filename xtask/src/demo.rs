@@ -23,10 +23,13 @@ const NOBODY: &str = "65534";
 const ADDRESS: &str = "192.0.2.1";
 const PEER_ADDRESS: &str = "192.0.2.2";
 
-/// A program of the demonstration: how it is declared, and its slot in the map of counters.
+/// A program of the demonstration.
 struct Counter {
     kind: &'static str,
     function: &'static str,
+    /// Arguments of `link attach`; PROGRAM and TARGET stand for what is known later.
+    attach: &'static [&'static str],
+    /// Its place in the map of counters.
     slot: usize,
     counts: &'static str,
 }
@@ -34,30 +37,38 @@ struct Counter {
 const INGRESS: Counter = Counter {
     kind: "tcx",
     function: "tcx_ingress_count",
+    attach: &["tcx PROGRAM veth0 ingress --priority 50"],
     slot: 0,
     counts: "packets that arrived",
 };
-const EGRESS: Counter = Counter {
+const BOTH_WAYS: Counter = Counter {
     kind: "tcx",
     function: "tcx_egress_count",
+    attach: &[
+        "tcx PROGRAM veth0 egress --priority 50",
+        "tcx PROGRAM veth0 ingress --priority 10",
+    ],
     slot: 1,
-    counts: "packets that left",
+    counts: "packets in both directions",
 };
 const XDP: Counter = Counter {
     kind: "xdp",
     function: "xdp_count",
+    attach: &["xdp PROGRAM veth0 --priority 50"],
     slot: 3,
     counts: "frames that arrived",
 };
 const TRACEPOINT: Counter = Counter {
     kind: "tracepoint",
     function: "tracepoint_count",
+    attach: &["tracepoint PROGRAM syscalls/sys_enter_getpid"],
     slot: 4,
-    counts: "calls of getpid, of the whole machine",
+    counts: "calls of getpid by any process",
 };
 const UPROBE: Counter = Counter {
     kind: "uprobe",
     function: "uprobe_count",
+    attach: &["uprobe PROGRAM TARGET --fn-name bpfman_probe_here"],
     slot: 5,
     counts: "calls of a function of a program",
 };
@@ -115,7 +126,7 @@ impl<'a> Demo<'a> {
 
         // On kernels without tcx links (before 6.6) an XDP program shows the same.
         let network: &[&Counter] = if has_tcx() {
-            &[&INGRESS, &EGRESS]
+            &[&INGRESS, &BOTH_WAYS]
         } else {
             &[&XDP]
         };
@@ -154,7 +165,7 @@ impl<'a> Demo<'a> {
             .collect();
 
         step(
-            "Each program is attached to its hook; where several share one, the lower priority runs first.",
+            "Each program is attached; of the two that share a hook, the one with the lower priority number runs first.",
         );
         let target = self
             .artifacts
@@ -162,45 +173,13 @@ impl<'a> Demo<'a> {
             .to_string_lossy()
             .into_owned();
         for (counter, id) in counters.iter().zip(&ids) {
-            match counter.kind {
-                "tcx" if counter.slot == INGRESS.slot => self.ctl(&[
-                    "link",
-                    "attach",
-                    "tcx",
-                    id,
-                    "veth0",
-                    "ingress",
-                    "--priority",
-                    "50",
-                ])?,
-                "tcx" => self.ctl(&[
-                    "link",
-                    "attach",
-                    "tcx",
-                    id,
-                    "veth0",
-                    "egress",
-                    "--priority",
-                    "10",
-                ])?,
-                "xdp" => self.ctl(&["link", "attach", "xdp", id, "veth0", "--priority", "50"])?,
-                "tracepoint" => self.ctl(&[
-                    "link",
-                    "attach",
-                    "tracepoint",
-                    id,
-                    "syscalls/sys_enter_getpid",
-                ])?,
-                _ => self.ctl(&[
-                    "link",
-                    "attach",
-                    "uprobe",
-                    id,
-                    &target,
-                    "--fn-name",
-                    "bpfman_probe_here",
-                ])?,
-            };
+            for hook in counter.attach {
+                let line = format!("link attach {hook}")
+                    .replace("PROGRAM", id)
+                    .replace("TARGET", &target);
+                println!("   $ bpfmanctl {line}");
+                self.ctl(&line.split(' ').collect::<Vec<_>>())?;
+            }
         }
 
         step("Traffic: five pings from the other namespace, five calls of the probed function.");
