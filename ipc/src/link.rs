@@ -5,6 +5,7 @@
 
 pub use crate::admission::Fault;
 use crate::admission::Gate;
+use crate::build;
 use crate::codec::{self, CodecError};
 use crate::descriptors;
 use crate::frame::{HEADER_BYTES, Header};
@@ -18,7 +19,7 @@ use std::io::{self, IoSlice};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use tokio::io::Interest;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -72,6 +73,8 @@ struct Shared {
     local: Role,
     peer: Role,
     generation: u32,
+    /// That of this build, or what an older client speaks.
+    version: AtomicU16,
     turn: Mutex<()>,
     /// A frame was begun and not finished (its future was dropped, or the peer stalled): nothing can follow it.
     torn: AtomicBool,
@@ -128,6 +131,7 @@ pub async fn establish<In: Message, Out: Message>(
         local,
         peer,
         generation,
+        version: AtomicU16::new(build::PROTOCOL_VERSION),
         turn: Mutex::new(()),
         torn: AtomicBool::new(false),
     };
@@ -142,20 +146,38 @@ pub async fn establish<In: Message, Out: Message>(
         direction: PhantomData,
     };
 
-    sender
-        .send(0, &Out::from(Hello::new(local, generation)), &[])
-        .await?;
+    let hello = if peer == Role::Client {
+        // An older client refuses versions that it does not know, so it is answered in its own.
+        let hello = greeting(&mut receiver).await?;
+        let version = hello
+            .version
+            .clamp(build::OLDEST_CLIENT_VERSION, build::PROTOCOL_VERSION);
+        sender.shared.version.store(version, Ordering::Relaxed);
+        greet(&sender, version).await?;
+        hello
+    } else {
+        greet(&sender, build::PROTOCOL_VERSION).await?;
+        greeting(&mut receiver).await?
+    };
+    receiver.gate.greet(&hello)?;
+    Ok((sender, receiver, hello))
+}
+
+async fn greet<Out: Message>(sender: &Sender<Out>, version: u16) -> Result<(), LinkError> {
+    let hello = Hello {
+        version,
+        ..Hello::new(sender.shared.local, sender.shared.generation)
+    };
+    sender.send(0, &Out::from(hello), &[]).await
+}
+
+async fn greeting<In: Message>(receiver: &mut Receiver<In>) -> Result<Hello, LinkError> {
     let first: Envelope<In> = timeout(FRAME_DEADLINE, receiver.receive())
         .await
         .map_err(|_| Fault::Stalled(FRAME_DEADLINE))??
         .ok_or(LinkError::Closed)?;
-    let hello = first
-        .message
-        .hello()
-        .cloned()
-        .ok_or(Fault::OutOfPhase("first message"))?;
-    receiver.gate.greet(&hello)?;
-    Ok((sender, receiver, hello))
+    let hello = first.message.hello().cloned();
+    Ok(hello.ok_or(Fault::OutOfPhase("first message"))?)
 }
 
 impl<Out: Message> Sender<Out> {
@@ -174,6 +196,7 @@ impl<Out: Message> Sender<Out> {
         let frame = frame(
             self.shared.local,
             self.shared.peer,
+            self.shared.version.load(Ordering::Relaxed),
             self.shared.generation,
             request_id,
             message,
@@ -219,6 +242,7 @@ fn lost(error: io::Error) -> LinkError {
 pub(crate) fn frame<M: Message>(
     from: Role,
     to: Role,
+    version: u16,
     generation: u32,
     request_id: u64,
     message: &M,
@@ -228,6 +252,7 @@ pub(crate) fn frame<M: Message>(
     let row = permissions::lookup(from, to, kind).ok_or(Fault::NotPermitted { from, to, kind })?;
     let body = codec::encode(message, row.bytes as usize)?;
     let mut header = Header::new(kind, request_id, generation);
+    header.version = version;
     header.length = u32::try_from(body.len()).unwrap_or(u32::MAX);
     header.descriptors = u8::try_from(descriptors).unwrap_or(u8::MAX);
     if !(row.least_descriptors..=row.most_descriptors).contains(&header.descriptors) {
@@ -334,222 +359,4 @@ impl<In: Message> Receiver<In> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::call::{CallError, Caller};
-    use crate::limits::{FRAME_DESCRIPTORS, SMALL_FRAME_BYTES};
-    use crate::messages::loader::{LoaderReply, LoaderRequest};
-    use crate::messages::program::{LoadOptions, Source};
-    use std::os::unix::net::UnixStream;
-    use std::time::Duration;
-
-    type ApiSide = (Sender<LoaderRequest>, Receiver<LoaderReply>);
-    type LoaderSide = (Sender<LoaderReply>, Receiver<LoaderRequest>);
-
-    async fn pair() -> (ApiSide, LoaderSide) {
-        let (left, right) = UnixStream::pair().unwrap();
-        let (api, loader) = tokio::join!(
-            establish(left.into(), Role::Api, 1, Role::Loader),
-            establish(right.into(), Role::Loader, 7, Role::Api),
-        );
-        let (api, loader) = (api.unwrap(), loader.unwrap());
-        assert_eq!((api.2.generation, loader.2.generation), (7, 1));
-        ((api.0, api.1), (loader.0, loader.1))
-    }
-
-    fn run(test: impl Future<Output = ()>) {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(test);
-    }
-
-    #[test]
-    fn a_descriptor_arrives_beside_its_message_and_only_there() {
-        run(async {
-            let ((api, _), (_, mut loader)) = pair().await;
-            let (carried, other) = UnixStream::pair().unwrap();
-            api.send(
-                5,
-                &LoaderRequest::OpenSession { session: 9 },
-                &[carried.as_fd()],
-            )
-            .await
-            .unwrap();
-            api.send(6, &LoaderRequest::ListPrograms { session: 9 }, &[])
-                .await
-                .unwrap();
-            let first = loader.receive().await.unwrap().unwrap();
-            assert_eq!((first.request_id, first.descriptors.len()), (5, 1));
-            let second = loader.receive().await.unwrap().unwrap();
-            assert_eq!(
-                (second.message, second.descriptors.len()),
-                (LoaderRequest::ListPrograms { session: 9 }, 0)
-            );
-            let mut received = UnixStream::from(first.descriptors.into_iter().next().unwrap());
-            io::Write::write_all(&mut received, b"x").unwrap();
-            let mut byte = [0];
-            io::Read::read_exact(&mut { other }, &mut byte).unwrap();
-            assert_eq!(&byte, b"x");
-        });
-    }
-
-    #[test]
-    fn descriptors_beside_a_body_or_past_the_limit_are_a_fault() {
-        run(async {
-            let (left, right) = UnixStream::pair().unwrap();
-            let frame = frame(
-                Role::Api,
-                Role::Loader,
-                1,
-                0,
-                &LoaderRequest::Hello(Hello::new(Role::Api, 1)),
-                0,
-            )
-            .unwrap();
-            descriptors::send(&left, &[IoSlice::new(&frame[..HEADER_BYTES])], &[]).unwrap();
-            descriptors::send(
-                &left,
-                &[IoSlice::new(&frame[HEADER_BYTES..])],
-                &[left.as_fd()],
-            )
-            .unwrap();
-            let lost =
-                establish::<LoaderRequest, LoaderReply>(right.into(), Role::Loader, 1, Role::Api)
-                    .await;
-            assert!(
-                matches!(lost, Err(LinkError::Fault(Fault::SurplusDescriptors))),
-                "{lost:?}"
-            );
-
-            let (left, right) = UnixStream::pair().unwrap();
-            let many = vec![left.as_fd(); usize::from(FRAME_DESCRIPTORS)];
-            descriptors::send(&left, &[IoSlice::new(&frame)], &many).unwrap();
-            let lost =
-                establish::<LoaderRequest, LoaderReply>(right.into(), Role::Loader, 1, Role::Api)
-                    .await;
-            assert!(
-                matches!(lost, Err(LinkError::Fault(Fault::Descriptors { .. }))),
-                "{lost:?}"
-            );
-        });
-    }
-
-    #[test]
-    fn a_half_sent_frame_is_no_message() {
-        run(async {
-            let (left, right) = UnixStream::pair().unwrap();
-            let frame = frame(
-                Role::Api,
-                Role::Loader,
-                1,
-                0,
-                &LoaderRequest::Hello(Hello::new(Role::Api, 1)),
-                0,
-            )
-            .unwrap();
-            descriptors::send(&left, &[IoSlice::new(&frame[..HEADER_BYTES + 3])], &[]).unwrap();
-            drop(left);
-            let lost =
-                establish::<LoaderRequest, LoaderReply>(right.into(), Role::Loader, 1, Role::Api)
-                    .await;
-            assert!(matches!(lost, Err(LinkError::Closed)), "{lost:?}");
-        });
-    }
-
-    #[test]
-    fn a_message_too_large_for_its_row_is_not_sent_and_the_link_lives_on() {
-        run(async {
-            let ((api, _), (_, mut loader)) = pair().await;
-            let too_long = "x".repeat(SMALL_FRAME_BYTES as usize);
-            let hello = Hello {
-                build_id: too_long,
-                ..Hello::new(Role::Api, 1)
-            };
-            let refused = api.send(1, &LoaderRequest::Hello(hello), &[]).await;
-            assert!(
-                matches!(
-                    refused,
-                    Err(LinkError::Unsendable(CodecError::TooLong { .. }))
-                ),
-                "{refused:?}"
-            );
-            api.send(2, &LoaderRequest::ListPrograms { session: 1 }, &[])
-                .await
-                .unwrap();
-            assert_eq!(loader.receive().await.unwrap().unwrap().request_id, 2);
-        });
-    }
-
-    #[test]
-    fn a_large_message_crosses_in_pieces() {
-        run(async {
-            let ((api, _), (_, mut loader)) = pair().await;
-            let options = LoadOptions {
-                programs: Vec::new(),
-                metadata: [("k".to_owned(), "v".repeat(900_000))].into(),
-                globals: Vec::new(),
-                map_owner: None,
-                maps_mode: None,
-                maps_group: None,
-                source: Source::File("f".to_owned()),
-            };
-            let load = LoaderRequest::Load {
-                session: 1,
-                ticket: 2,
-                options,
-            };
-            let (sent, received) = tokio::join!(api.send(3, &load, &[]), loader.receive());
-            sent.unwrap();
-            assert_eq!(received.unwrap().unwrap().message, load);
-        });
-    }
-
-    #[test]
-    fn answers_find_their_requests_in_any_order() {
-        run(async {
-            let ((api, mut replies), (loader, mut requests)) = pair().await;
-            let caller: Caller<LoaderRequest, LoaderReply> = Caller::new(api, 2);
-            let reader = caller.clone();
-            tokio::spawn(async move {
-                while let Ok(Some(reply)) = replies.receive().await {
-                    assert!(reader.complete(reply));
-                }
-                reader.close();
-            });
-            tokio::spawn(async move {
-                let first = requests.receive().await.unwrap().unwrap();
-                let second = requests.receive().await.unwrap().unwrap();
-                for request in [second, first] {
-                    let session = match request.message {
-                        LoaderRequest::ListPrograms { session } => session,
-                        other => panic!("{other:?}"),
-                    };
-                    let reply = if session == 1 {
-                        LoaderReply::Done
-                    } else {
-                        LoaderReply::Links(Vec::new())
-                    };
-                    loader.send(request.request_id, &reply, &[]).await.unwrap();
-                }
-            });
-            let deadline = Duration::from_secs(5);
-            let (list_one, list_two) = (
-                LoaderRequest::ListPrograms { session: 1 },
-                LoaderRequest::ListPrograms { session: 2 },
-            );
-            let (one, two) = tokio::join!(
-                caller.call(&list_one, &[], deadline),
-                caller.call(&list_two, &[], deadline)
-            );
-            assert_eq!(one.unwrap().message, LoaderReply::Done);
-            assert_eq!(two.unwrap().message, LoaderReply::Links(Vec::new()));
-            // The peer has ended: whoever asks now hears it at once.
-            let late = caller
-                .call(&LoaderRequest::ListPrograms { session: 1 }, &[], deadline)
-                .await;
-            assert!(matches!(late, Err(CallError::PeerGone)), "{late:?}");
-        });
-    }
-}
+mod tests;

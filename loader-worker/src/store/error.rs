@@ -1,3 +1,5 @@
+//! What can be wrong with the store, and how it is told.
+
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 
 /// What can be wrong with the store.
