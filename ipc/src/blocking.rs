@@ -1,6 +1,7 @@
 //! A link for processes without a runtime: `bpfmanctl`, the one-shot helper, tests.
 
 use crate::admission::{Fault, Gate};
+use crate::build;
 use crate::descriptors;
 use crate::frame::HEADER_BYTES;
 use crate::limits::FRAME_DEADLINE;
@@ -72,6 +73,7 @@ impl<In: Message, Out: Message> Link<In, Out> {
         let frame = frame(
             self.local,
             self.peer,
+            build::PROTOCOL_VERSION,
             self.generation,
             request_id,
             message,
