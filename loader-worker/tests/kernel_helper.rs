@@ -153,3 +153,28 @@ fn it_gives_pins_to_a_group() {
         }
     });
 }
+
+#[test]
+fn it_gives_nothing_but_pins_to_a_group() {
+    isolated(|bpffs| {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "").unwrap();
+        std::fs::create_dir(bpffs.join("maps")).unwrap();
+        let open = |path: &std::path::Path| {
+            rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap()
+        };
+        // A file elsewhere, and a directory of the bpffs itself.
+        for path in [secret, bpffs.join("maps")] {
+            let before = std::fs::metadata(&path).unwrap().gid();
+            let job = HelperJob::ChangeGroup { gid: 4711 };
+            match ask(HelperKind::ChangeGroup, &job, &[open(&path)]).0 {
+                HelperResult::Failed(failure) => {
+                    assert_eq!(failure.code, FailureCode::InvalidArgument, "{failure}");
+                }
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(std::fs::metadata(&path).unwrap().gid(), before);
+        }
+    });
+}
