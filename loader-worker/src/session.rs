@@ -1,20 +1,41 @@
 //! Client sessions: the number that the API worker gave to a connection, and who is behind it.
 //!
-//! The identity is taken once, from the client's own socket, and the descriptor is dropped: what the API worker says
-//! about its clients is not believed.
+//! The identity is taken once, from the client's own socket: what the API worker says about its clients is not believed.
+//! The descriptor is kept, though never read: when the client has left, its identity has left too, and an API worker that
+//! was taken over cannot use it any longer.
 
 use crate::limits;
 use crate::peer;
 use crate::policy::Identity;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::loader::Session;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
 /// The open sessions of one incarnation of the API worker.
 #[derive(Debug, Default)]
 pub struct Sessions {
-    open: HashMap<Session, Identity>,
+    open: HashMap<Session, Client>,
+}
+
+/// A client and its own socket.
+#[derive(Debug)]
+struct Client {
+    identity: Identity,
+    socket: OwnedFd,
+}
+
+impl Client {
+    /// Whether the client still holds its end. A socket that cannot be asked counts as left.
+    fn is_connected(&self) -> bool {
+        let mut socket = [PollFd::new(&self.socket, PollFlags::empty())];
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut socket, Some(&at_once)).is_ok_and(|ready| ready == 0)
+    }
 }
 
 impl Sessions {
@@ -33,7 +54,8 @@ impl Sessions {
             )
             .remedy("try again when another client has finished"));
         }
-        self.open.insert(session, peer::identity(&socket)?);
+        let identity = peer::identity(&socket)?;
+        self.open.insert(session, Client { identity, socket });
         Ok(())
     }
 
@@ -44,7 +66,11 @@ impl Sessions {
 
     /// Who is behind a session. After a restart of the loader no session is known: the API worker opens them again.
     pub fn identity(&self, session: Session) -> Result<&Identity, Failure> {
-        self.open.get(&session).ok_or_else(|| {
+        let client = self
+            .open
+            .get(&session)
+            .filter(|client| client.is_connected());
+        client.map(|client| &client.identity).ok_or_else(|| {
             failure(
                 FailureCode::Unavailable,
                 format!("session {session} is not open"),
@@ -77,9 +103,11 @@ mod tests {
         let mut sessions = Sessions::default();
         assert!(sessions.identity(1).unwrap_err().is_retryable());
 
+        let mut clients = Vec::new();
         for number in 0..limits::SESSIONS as u64 {
-            let (socket, _client) = accepted(&listener, &path);
+            let (socket, client) = accepted(&listener, &path);
             sessions.open(number, socket).unwrap();
+            clients.push(client);
         }
         let (socket, _client) = accepted(&listener, &path);
         let failure = sessions.open(limits::SESSIONS as u64, socket).unwrap_err();
@@ -94,5 +122,21 @@ mod tests {
         let (socket, _client) = accepted(&listener, &path);
         sessions.open(3, socket).unwrap();
         assert_eq!(sessions.identity(3).unwrap().pid, std::process::id() as i32);
+    }
+
+    #[test]
+    fn an_identity_lasts_as_long_as_its_connection() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut sessions = Sessions::default();
+        let (socket, mut client) = accepted(&listener, &path);
+        sessions.open(1, socket).unwrap();
+        // Unread requests and a client that only listens are no end.
+        std::io::Write::write_all(&mut client, b"request").unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(sessions.identity(1).is_ok());
+        drop(client);
+        assert!(sessions.identity(1).unwrap_err().is_retryable());
     }
 }
