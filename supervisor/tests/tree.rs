@@ -111,6 +111,7 @@ fn proc_shows_who_has_which_power() {
             "{role}"
         );
         assert!(worker.no_new_privs && worker.seccomp_mode == 2, "{role}");
+        assert!(worker.uids.iter().all(|uid| *uid != 0), "{role}");
     }
     // What `status` says is what /proc says.
     bpfmand.expect("api", "row 7 spawner serving uid=0 eff=0x0");

@@ -27,7 +27,8 @@ const DIRECTORY: OFlags = OFlags::DIRECTORY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// Mounts bpffs on `<runtime>/fs` unless the topmost mount there is one, and gives its root to the loader.
+/// Mounts bpffs on `<runtime>/fs` unless the topmost mount there is one, and gives its root to the loader. Pins that belong
+/// to somebody else are not taken over: who may open them was decided by whoever made them.
 pub fn bpffs(
     runtime: &OwnedFd,
     runtime_path: &Path,
@@ -47,6 +48,23 @@ pub fn bpffs(
     }
     let point = rustix::fs::openat(runtime, BPFFS, DIRECTORY, Mode::empty()).map_err(failed())?;
     if filesystem(&point).map_err(failed())? == BPF_FS_MAGIC {
+        let owner = rustix::fs::fstat(&point).map_err(failed())?.st_uid;
+        if owner != loader.uid && holds_pins(&point).map_err(failed())? {
+            return Err(PrepareError::Unfit {
+                stage: "bpffs",
+                path: path.clone(),
+                cause: format!(
+                    "holds pins of uid {owner}, and the loader is uid {}",
+                    loader.uid
+                ),
+                remedy: format!(
+                    "give them to it: chown -R {}:{} {}",
+                    loader.uid,
+                    loader.gid,
+                    path.display()
+                ),
+            });
+        }
         return own(&point, loader).map_err(failed());
     }
     let mount = detached("bpf", &[("source", "bpffs"), ("mode", "0755")]).map_err(failed())?;
@@ -79,6 +97,16 @@ fn filesystem(directory: &OwnedFd) -> Result<i64, Errno> {
         reason = "the type differs between architectures"
     )]
     Ok(rustix::fs::fstatfs(directory)?.f_type as i64 & 0xffff_ffff)
+}
+
+/// Names with a dot are the kernel's own, such as `maps.debug`: it lets nobody pin under one.
+fn holds_pins(root: &OwnedFd) -> Result<bool, Errno> {
+    for entry in rustix::fs::Dir::read_from(root)? {
+        if !entry?.file_name().to_bytes().contains(&b'.') {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn own(root: &OwnedFd, loader: &Identity) -> Result<(), Errno> {
@@ -151,6 +179,17 @@ mod tests {
                     assert!(mounts[0].contains(word), "{mounts:?}");
                 }
             }
+            std::fs::create_dir(point.join("links")).unwrap();
+            let other = Identity {
+                uid: 61192,
+                gid: 61192,
+                groups: vec![],
+            };
+            let error = bpffs(&runtime, directory.path(), &other)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("chown -R 61192:61192"), "{error}");
+            assert_eq!(std::fs::metadata(&point).unwrap().uid(), 61191);
         });
         rustix::mount::unmount(&point, UnmountFlags::DETACH).unwrap();
         outcome.unwrap();

@@ -1,8 +1,8 @@
 //! Who the processes are.
 //!
-//! Packages create the users bpfman, bpfman-loader, bpfman-image and bpfman-api and the group bpfman. Where they are
-//! missing, supervisor, image worker and API worker run as numeric ids that belong to nobody, each its own, and the loader
-//! stays uid 0, with no more capabilities than otherwise.
+//! Packages create the users bpfman, bpfman-loader, bpfman-image and bpfman-api and the group bpfman. Whoever is missing
+//! is replaced by a numeric id that belongs to nobody, each process by its own. Root is no substitute, not even without
+//! capabilities: most files of a machine are its own, and what their owner may do to their modes no Landlock rule governs.
 //!
 //! The files are read directly: name service modules would load foreign code into a process that is still root, and
 //! service users are always local.
@@ -133,14 +133,7 @@ impl Users {
         let supervisor = unnamed("bpfman", "supervisor")?;
         let image = unnamed("bpfman-image", "image worker")?;
         let api = unnamed("bpfman-api", "API worker")?;
-        let loader = named.remove("bpfman-loader").unwrap_or_else(|| {
-            fallbacks.push(
-                "there is no user bpfman-loader: the loader runs as root, without any capability that it would not have otherwise, \
-                 since its pins and its store must belong to an owner that outlives the service"
-                    .to_owned(),
-            );
-            Identity { uid: 0, gid: 0, groups: Vec::new() }
-        });
+        let loader = unnamed("bpfman-loader", "loader")?;
         Ok(Self {
             supervisor,
             loader,
@@ -266,13 +259,12 @@ mod tests {
     }
 
     #[test]
-    fn without_users_three_unnamed_ids_and_root_for_the_loader() {
+    fn without_users_four_unnamed_ids() {
         let users = Users::from_files(BARE, "root:x:0:\n", false).unwrap();
         assert_eq!(
-            (users.supervisor, users.image, users.api),
-            (id(61184), id(61185), id(61186))
+            (users.supervisor, users.image, users.api, users.loader),
+            (id(61184), id(61185), id(61186), id(61187))
         );
-        assert_eq!(users.loader, id(0));
         assert_eq!(users.client_gid, None);
         assert_eq!(users.fallbacks.len(), 5, "one sentence each");
     }
@@ -282,8 +274,13 @@ mod tests {
         let passwd = format!("{BARE}eve:x:61184:100::/:\n");
         let users = Users::from_files(&passwd, "root:x:0:\nstaff:x:61185:\n", false).unwrap();
         assert_eq!(
-            (users.supervisor.uid, users.image.uid, users.api.uid),
-            (61186, 61187, 61188)
+            (
+                users.supervisor.uid,
+                users.image.uid,
+                users.api.uid,
+                users.loader.uid
+            ),
+            (61186, 61187, 61188, 61189)
         );
     }
 
@@ -334,13 +331,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_files_say_ids_differ_and_only_the_loader_may_be_root(passwd in "[a-z:0-9\n]{0,200}", group in "[a-z:0-9\n]{0,80}") {
+        fn whatever_the_files_say_ids_differ_and_none_is_root(passwd in "[a-z:0-9\n]{0,200}", group in "[a-z:0-9\n]{0,80}") {
             if let Ok(users) = Users::from_files(&passwd, &group, false) {
                 let ids = [users.supervisor.uid, users.loader.uid, users.image.uid, users.api.uid];
                 for (position, id) in ids.iter().enumerate() {
                     prop_assert!(!ids[..position].contains(id));
                 }
-                prop_assert!(users.supervisor.uid != 0 && users.image.uid != 0 && users.api.uid != 0);
+                prop_assert!(!ids.contains(&0));
             }
         }
     }

@@ -164,9 +164,10 @@ mod tests {
     }
 
     #[test]
-    fn only_the_loader_and_helpers_may_be_root() {
-        for entry in [Entry::Image, Entry::Api] {
-            assert_ne!(settings().of(entry, 1).identity.uid, 0);
+    fn only_the_helper_that_needs_tracefs_is_root() {
+        for entry in Entry::ALL {
+            let uid = settings().of(entry, 1).identity.uid;
+            assert_eq!(uid == 0, entry == Entry::HelperPerf, "{entry:?}");
         }
     }
 
