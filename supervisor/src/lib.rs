@@ -73,13 +73,10 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
     directories::check_distinct([&flags.runtime_dir, &flags.state_dir, &flags.image_cache_dir])?;
     let runtime = directories::prepare(&flags.runtime_dir, directories::Wanted::runtime())?;
     let lock = lock::take(&runtime, &flags.runtime_dir)?;
-    directories::prepare(
-        &flags.state_dir,
-        directories::Wanted::private(&users.loader),
-    )?;
+    directories::prepare(&flags.state_dir, directories::Wanted::state(&users.loader))?;
     directories::prepare(
         &flags.image_cache_dir,
-        directories::Wanted::private(&users.image),
+        directories::Wanted::cache(&users.image),
     )?;
     mounts::bpffs(&runtime, &flags.runtime_dir, &users.loader)?;
     mounts::tracefs();
