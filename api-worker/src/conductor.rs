@@ -89,7 +89,7 @@ impl Actor for Conductor {
             supervisor.clone(),
             myself,
         ));
-        let (peers, directory) = Peers::new();
+        let (peers, directory) = Peers::new(supervisor.clone());
         let clients = Clients {
             generation: arguments.generation,
             directory,

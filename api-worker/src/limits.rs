@@ -6,6 +6,10 @@ use std::time::Duration;
 /// is not back after this time is in back-off, and the client is told to retry.
 pub const PEER_WAIT: Duration = Duration::from_secs(1);
 
+/// How long it waits before it asks the supervisor whether the worker comes back at all. Longer than a restart, so that the
+/// supervisor is not asked by every client while it restarts one.
+pub const PEER_PATIENCE: Duration = Duration::from_millis(200);
+
 /// How often a request that may be repeated is sent to a new incarnation of a worker that died under it.
 pub const ATTEMPTS: usize = 3;
 

@@ -36,16 +36,23 @@ where
             .enable_all()
             .build()
             .map_err(|error| format!("runtime: {error}"))?;
-        runtime
-            .block_on(serve(started))
-            .map_err(|error| error.to_string())
+        Ok((runtime, started))
     }) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{role}: {error}");
-            ExitCode::FAILURE
-        }
+        Ok((runtime, started)) => match runtime.block_on(serve(started)) {
+            Ok(()) => ExitCode::SUCCESS,
+            // While the runtime is there: waiting for its threads may take longer than the supervisor waits.
+            Err(error) => failed(role, &error),
+        },
+        Err(error) => failed(role, &error),
     }
+}
+
+/// One write: what comes in pieces may end after the first, since the supervisor kills a worker whose link is closed.
+fn failed(role: Role, error: &dyn Display) -> ExitCode {
+    use std::io::Write;
+    // Fails only when nobody reads, and then there is nobody to tell.
+    let _ = std::io::stderr().write_all(format!("{role}: {error}\n").as_bytes());
+    ExitCode::FAILURE
 }
 
 /// Enters the sandbox of the role as the arguments of the process say.

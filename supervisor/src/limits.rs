@@ -33,6 +33,10 @@ pub const RECONCILE_DEADLINE: Duration = Duration::from_secs(120);
 /// From `Stop` until `Drained` and exit. The loader finishes what the verifier is chewing on; systemd allows 90 s.
 pub const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
 
+/// From the end of a worker's control link until its own. A worker closes its link before it ends; killed in between, it
+/// could not say why. It takes a millisecond; emulated machines are slow.
+pub const END_DEADLINE: Duration = Duration::from_secs(1);
+
 /// For the spawner's answer to a command. It does nothing else; a silent spawner is a dead one.
 pub const SPAWNER_DEADLINE: Duration = Duration::from_secs(10);
 

@@ -156,6 +156,8 @@ fn a_worker_that_fails_again_and_again_is_held_and_the_others_work() {
     needs_root!();
     let mut bpfmand = Instance::start(&["--log", "info,image-exits=error"]);
     bpfmand.wait_ready();
+    bpfmand.expect("image", "error: exits on purpose");
+    bpfmand.expect("supervisor", "ended: exited with status 1");
     bpfmand.expect("supervisor", "image is held");
     bpfmand.expect_silence("image", "hello", Duration::from_millis(300));
     assert!(bpfmand.is_running(bpfmand.worker("loader")));

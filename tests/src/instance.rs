@@ -85,6 +85,25 @@ impl Instance {
         instance
     }
 
+    /// Starts a service in a fresh place whose loader cannot start, and waits until clients are let in to hear so.
+    pub fn start_without_loader(arguments: &[&str]) -> Self {
+        let (folder, netns) = Self::fresh_place();
+        let mut instance = Self {
+            daemon: spawn(folder.path(), &netns, arguments).0,
+            folder,
+            netns,
+            pids: Vec::new(),
+        };
+        let reached = wait::until(START_BOUND, || instance.try_client());
+        assert!(
+            reached.is_some(),
+            "clients are kept waiting\n{}",
+            instance.log()
+        );
+        instance.remember();
+        instance
+    }
+
     /// Starts `bpfmand` in a fresh place and returns how it ended, for cases in which it must not serve.
     pub fn refusal(arguments: &[&str]) -> (ExitStatus, String) {
         let (folder, netns) = Self::fresh_place();
@@ -301,7 +320,8 @@ impl Instance {
 
     fn remember(&mut self) {
         let rows = self.status();
-        self.pids.extend(rows.iter().map(|row| row.pid));
+        self.pids
+            .extend(rows.iter().map(|row| row.pid).filter(|pid| *pid != 0));
     }
 }
 
@@ -328,17 +348,20 @@ fn spawn(folder: &Path, netns: &Netns, arguments: &[&str]) -> (Child, JoinHandle
     let (log, writer) = std::io::pipe().expect("a pipe");
     let mut command = Command::new(program("bpfmand"));
     command
-        .arg("--runtime-dir")
-        .arg(folder.join("run"))
-        .arg("--state-dir")
-        .arg(folder.join("state"))
-        .arg("--image-cache-dir")
-        .arg(folder.join("cache"))
         .args(["--log", "debug"])
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(writer.try_clone().expect("a descriptor"))
         .stderr(writer);
+    for (flag, name) in [
+        ("--runtime-dir", "run"),
+        ("--state-dir", "state"),
+        ("--image-cache-dir", "cache"),
+    ] {
+        if !arguments.contains(&flag) {
+            command.arg(flag).arg(folder.join(name));
+        }
+    }
     // The namespace of the thread that forks is the child's.
     let daemon = netns.inside(|| command.spawn().expect("cannot start bpfmand"));
     (daemon, keep_log(log, &folder.join("log")))

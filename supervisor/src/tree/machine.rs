@@ -8,7 +8,7 @@
 use super::events::{Action, Event};
 use super::restart::{History, Verdict};
 use super::worker::{Phase, Running, State};
-use crate::limits::START_DEADLINE;
+use crate::limits::{END_DEADLINE, START_DEADLINE};
 use crate::spawner::protocol::Exit;
 use ipc::messages::supervision::SandboxReport;
 use ipc::role::Role;
@@ -118,10 +118,12 @@ impl Machine {
                 generation,
                 reason,
             } => {
-                if let Some(reason) = &reason {
+                if let Some(reason) = reason {
                     warn!("{role} (generation {generation}): {reason}");
+                    self.doom(role, generation, Some(reason), false, &mut actions);
+                } else {
+                    self.ending(role, generation, now, &mut actions);
                 }
-                self.doom(role, generation, reason, false, &mut actions);
             }
             Event::PeerFault {
                 reporter,
@@ -208,7 +210,7 @@ impl Machine {
             (Phase::Greeting { .. }, Ok(())) => Err(format!("reports for process {}", report.pid)),
             (Phase::Greeting { .. }, Err(refusal)) => Err(refusal),
             // It is being ended already.
-            (Phase::Doomed { .. }, _) => return,
+            (Phase::Ending { .. } | Phase::Doomed { .. }, _) => return,
             _ => Err("reports twice".to_owned()),
         };
         match verdict {
@@ -237,7 +239,10 @@ impl Machine {
                 self.begin_service(role, now);
             }
             // Workers other than the loader serve from their activation on; saying so is no offence.
-            Phase::Serving | Phase::Stopping { .. } | Phase::Doomed { .. } => {}
+            Phase::Serving
+            | Phase::Stopping { .. }
+            | Phase::Ending { .. }
+            | Phase::Doomed { .. } => {}
             Phase::Greeting { .. } | Phase::Prepared => {
                 let reason = Some("claims to serve before it was activated".to_owned());
                 self.doom(role, generation, reason, false, actions);
@@ -254,20 +259,34 @@ impl Machine {
         for_good: bool,
         actions: &mut Vec<Action>,
     ) {
-        let stopping = self.stopping;
         let Some(running) = self.running(role, generation) else {
             return;
         };
         if let Phase::Doomed { .. } = running.phase {
             return;
         }
-        // In an ordered stop the link ends because the worker does.
-        if let (Phase::Stopping { .. }, true, None) = (&running.phase, stopping, &reason) {
-            return;
-        }
-        let was_linked = running.serving_since.is_some();
+        let was_linked = is_linked(running);
         running.phase = Phase::Doomed { reason, for_good };
         actions.push(Action::Kill(role));
+        if was_linked {
+            self.disconnect_all(role, generation, actions);
+        }
+    }
+
+    /// Leaves a worker that has closed its link the time to end. Its peers hear of it now.
+    fn ending(&mut self, role: Role, generation: u32, now: Instant, actions: &mut Vec<Action>) {
+        let Some(running) = self.running(role, generation) else {
+            return;
+        };
+        // In an ordered stop the link ends because the worker does.
+        if let Phase::Stopping { .. } | Phase::Ending { .. } | Phase::Doomed { .. } = running.phase
+        {
+            return;
+        }
+        let was_linked = is_linked(running);
+        running.phase = Phase::Ending {
+            deadline: now + END_DEADLINE,
+        };
         if was_linked {
             self.disconnect_all(role, generation, actions);
         }
@@ -304,7 +323,7 @@ impl Machine {
                 *for_good,
                 false,
             ),
-            _ => (exit.to_string(), false, running.serving_since.is_some()),
+            _ => (exit.to_string(), false, is_linked(running)),
         };
         let pid = running.pid;
         if stopping {
@@ -368,6 +387,7 @@ impl Machine {
                     let reason = match running.phase {
                         Phase::Greeting { .. } => "did not report its sandbox in time",
                         Phase::Active { .. } => "did not reconcile in time",
+                        Phase::Ending { .. } => "closed its control link and did not end",
                         _ => "did not stop in time",
                     };
                     warn!("{role} (generation {generation}) {reason}");
@@ -377,6 +397,12 @@ impl Machine {
             }
         }
     }
+}
+
+/// Whether peers have links to this process.
+fn is_linked(running: &Running) -> bool {
+    running.serving_since.is_some()
+        && !matches!(running.phase, Phase::Ending { .. } | Phase::Doomed { .. })
 }
 
 fn served(running: &Running, now: Instant) -> Duration {

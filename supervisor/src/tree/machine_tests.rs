@@ -1,7 +1,7 @@
 //! The tree's decisions, without processes.
 
 use super::*;
-use crate::limits::{DRAIN_DEADLINE, FAILURES_BEFORE_HOLD, FIRST_PAUSE, MINIMUM_RUN};
+use crate::limits::{DRAIN_DEADLINE, END_DEADLINE, FAILURES_BEFORE_HOLD, FIRST_PAUSE, MINIMUM_RUN};
 
 pub(super) fn trusting(now: Instant) -> Machine {
     Machine::new(now, Box::new(|_, _| Ok(())))
@@ -107,7 +107,6 @@ fn peers_hear_of_a_death_at_once_and_of_the_successor_when_it_serves() {
     assert_eq!(
         machine.on(lost, now),
         [
-            Action::Kill(Role::Loader),
             Action::Disconnect {
                 to: Role::Image,
                 peer: Role::Loader,
@@ -137,6 +136,58 @@ fn peers_hear_of_a_death_at_once_and_of_the_successor_when_it_serves() {
         ]
     );
     assert_eq!(machine.restarts(Role::Loader), 1);
+}
+
+#[test]
+fn a_worker_that_closes_its_link_ends_by_itself_and_its_status_is_the_reason() {
+    let now = Instant::now();
+    let mut machine = trusting(now);
+    machine.on(Event::Begin, now);
+    machine.on(started(Role::Loader, 1), now);
+    machine.on(ready(Role::Loader, 1), now);
+    let lost = || Event::LinkLost {
+        role: Role::Loader,
+        generation: 1,
+        reason: None,
+    };
+    assert_eq!(machine.on(lost(), now), []);
+    assert_eq!(machine.on(lost(), now), [], "it is ending already");
+    machine.on(
+        Event::Exited {
+            role: Role::Loader,
+            generation: 1,
+            exit: Exit::Code(1),
+        },
+        now,
+    );
+    let Some(State::Backoff { reason, .. }) = machine.state(Role::Loader) else {
+        panic!("{:?}", machine.state(Role::Loader))
+    };
+    assert_eq!(reason, "exited with status 1");
+}
+
+#[test]
+fn a_worker_that_closes_its_link_and_stays_is_killed() {
+    let now = Instant::now();
+    let mut machine = serving_tree(now);
+    let lost = Event::LinkLost {
+        role: Role::Image,
+        generation: 1,
+        reason: None,
+    };
+    let heard = machine.on(lost, now);
+    assert_eq!(heard.len(), 2, "two peers hear of it: {heard:?}");
+    assert_eq!(machine.deadline(), Some(now + END_DEADLINE));
+    assert_eq!(
+        machine.on(Event::Tick, now + END_DEADLINE),
+        [Action::Kill(Role::Image)],
+        "and hear it once"
+    );
+    machine.on(exited(Role::Image, 1), now);
+    let Some(State::Backoff { reason, .. }) = machine.state(Role::Image) else {
+        panic!("{:?}", machine.state(Role::Image))
+    };
+    assert!(reason.contains("did not end"), "{reason}");
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Machine {
                         actions.push(Action::Kill(role));
                         return;
                     }
-                    Phase::Stopping { .. } | Phase::Doomed { .. } => return,
+                    Phase::Stopping { .. } | Phase::Ending { .. } | Phase::Doomed { .. } => return,
                 },
             }
         }

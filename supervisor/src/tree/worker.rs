@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            Starting ──▶ Running: Greeting ─▶ Prepared ─▶ Active ─▶ Serving ─▶ Stopping ─▶ Stopped
-//!               ▲ │          │        (any phase) ─▶ Doomed
+//!               ▲ │          │        (any phase) ─▶ Ending ─▶ Doomed
 //!               │ ▼          ▼
 //!             Backoff ◀── ended ──▶ Held
 //! ```
@@ -73,7 +73,12 @@ pub enum Phase {
         /// Killed when it has not ended by then.
         deadline: Instant,
     },
-    /// Killed, or its control link is lost: its end is awaited.
+    /// Its control link is lost without a fault: it is ending by itself, and its exit status will tell why.
+    Ending {
+        /// Killed when it has not ended by then.
+        deadline: Instant,
+    },
+    /// Killed: its end is awaited.
     Doomed {
         /// Why, unless its exit status says it best.
         reason: Option<String>,
@@ -105,9 +110,10 @@ impl State {
     pub fn is_coming(&self) -> bool {
         match self {
             State::Starting { .. } => true,
-            State::Running(running) => {
-                !matches!(running.phase, Phase::Serving | Phase::Doomed { .. })
-            }
+            State::Running(running) => !matches!(
+                running.phase,
+                Phase::Serving | Phase::Ending { .. } | Phase::Doomed { .. }
+            ),
             State::Backoff { .. } | State::Held { .. } | State::Stopped => false,
         }
     }
@@ -120,7 +126,8 @@ impl State {
             State::Running(running) => match running.phase {
                 Phase::Greeting { deadline }
                 | Phase::Active { deadline }
-                | Phase::Stopping { deadline } => Some(deadline),
+                | Phase::Stopping { deadline }
+                | Phase::Ending { deadline } => Some(deadline),
                 Phase::Prepared | Phase::Serving | Phase::Doomed { .. } => None,
             },
             State::Held { .. } | State::Stopped => None,
@@ -139,7 +146,9 @@ impl State {
                     ProcessState::Starting
                 }
                 Phase::Serving => ProcessState::Serving,
-                Phase::Stopping { .. } | Phase::Doomed { .. } => ProcessState::Stopping,
+                Phase::Stopping { .. } | Phase::Ending { .. } | Phase::Doomed { .. } => {
+                    ProcessState::Stopping
+                }
             },
         }
     }

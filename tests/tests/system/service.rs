@@ -95,6 +95,25 @@ fn two_services_do_not_see_each_other() {
 }
 
 #[test]
+fn a_service_that_cannot_have_its_store_says_so_to_its_log_and_its_clients() {
+    let first = Instance::start();
+    let taken = first.state_dir();
+    let second = Instance::start_without_loader(&["--state-dir", &taken.to_string_lossy()]);
+    let error = second.ctl(&["program", "list"]).refused();
+    for words in ["loader", "held", "exited with status 1", "restart bpfmand"] {
+        assert!(error.contains(words), "no `{words}` in {error}");
+    }
+    let log = second.log();
+    let told = log
+        .lines()
+        .filter(|line| line.contains("loader: store: ") && line.contains("no other bpfman"))
+        .count();
+    assert!(told >= 8, "a start failed without saying why\n{log}");
+    assert!(!log.contains("killed by signal"), "{log}");
+    first.assert_no_drift();
+}
+
+#[test]
 fn the_socket_is_closed_to_others() {
     let instance = Instance::start();
     let mode = instance
