@@ -1,6 +1,9 @@
-//! A worker does not outlive the process that started it, even when that one is killed.
+//! The kernel's signal when the process that started this one has died.
 //!
-//! A parent that ended before `enter` began is not noticed here; the end of file on the control socket tells.
+//! A help, not a promise: the signal obeys the permissions of kill(2), seen from the dead parent's capabilities at that
+//! time. The spawner, whose CAP_KILL is not effective between two calls, may not signal a worker of another user, so
+//! nothing comes. What ends workers is the end of file on their control socket, and for one that does not heed it the
+//! service manager, which ends all of the service. A parent that ended before `enter` began is not noticed here either.
 
 use crate::EnterError;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
