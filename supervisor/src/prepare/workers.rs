@@ -7,7 +7,7 @@ use crate::spawner::table::Entry;
 use crate::spawner::{Program, Programs};
 use ipc::messages::helper::HelperKind;
 use ipc::role::Role;
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use sandbox::{Identity, WorkerArguments};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -69,6 +69,7 @@ const ROOT: Identity = Identity {
 /// Opens the binaries.
 pub fn open(named: Option<&Path>, settings: &Settings) -> Result<Programs, PrepareError> {
     let directory = directory(named);
+    check_directory(&directory)?;
     let mut programs = Vec::new();
     for entry in Entry::ALL {
         let settings = settings.clone();
@@ -108,22 +109,58 @@ fn open_binary(path: &Path) -> Result<OwnedFd, PrepareError> {
     let file =
         rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed())?;
     let stat = rustix::fs::fstat(&file).map_err(failed())?;
-    let unfit = |cause: &str, remedy: &str| {
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_mode & 0o111 == 0 {
+        return Err(PrepareError::Unfit {
+            stage: STAGE,
+            path: path.to_owned(),
+            cause: "is no executable file".to_owned(),
+            remedy: "install the worker there".to_owned(),
+        });
+    }
+    check_writers(path, &stat)?;
+    Ok(file)
+}
+
+/// Whoever may write to the directory decides which file has the name of a worker.
+fn check_directory(path: &Path) -> Result<(), PrepareError> {
+    let stat = rustix::fs::stat(path).map_err(PrepareError::path(
+        STAGE,
+        path,
+        "name the directory of the workers with --worker-dir",
+    ))?;
+    check_writers(path, &stat)
+}
+
+/// What is started with CAP_BPF must not be what anybody but root puts there.
+fn check_writers(path: &Path, stat: &Stat) -> Result<(), PrepareError> {
+    let own = rustix::process::geteuid().as_raw();
+    let unfit = |cause: String, remedy: String| {
         Err(PrepareError::Unfit {
             stage: STAGE,
             path: path.to_owned(),
-            cause: cause.to_owned(),
-            remedy: remedy.to_owned(),
+            cause,
+            remedy,
         })
     };
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_mode & 0o111 == 0 {
-        return unfit("is no executable file", "install the worker there");
+    if ![0, own].contains(&stat.st_uid) {
+        return unfit(
+            format!("belongs to uid {}, who may change what runs", stat.st_uid),
+            format!(
+                "install the workers as root, or chown root {}",
+                path.display()
+            ),
+        );
     }
-    // What runs with CAP_BPF must not be what anybody puts there.
-    if stat.st_mode & 0o002 != 0 {
-        return unfit("may be written by everybody", "chmod o-w it");
+    if stat.st_mode & 0o022 != 0 {
+        return unfit(
+            format!(
+                "may be written by others (mode {:04o})",
+                stat.st_mode & 0o7777
+            ),
+            format!("chmod go-w {}", path.display()),
+        );
     }
-    Ok(file)
+    Ok(())
 }
 
 /// Strings with a NUL inside cannot come from a command line, from passwd or from a checked log specification.
@@ -172,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_binary_that_is_missing_or_open_to_everybody_is_refused() {
+    fn a_binary_that_is_missing_or_that_others_may_change_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let error = open(Some(directory.path()), &settings())
             .err()
@@ -184,10 +221,58 @@ mod tests {
         );
         let path = directory.path().join("bpfman-loader");
         std::fs::write(&path, "").unwrap();
-        for (mode, accepted) in [(0o644, false), (0o757, false), (0o755, true)] {
+        for (mode, accepted) in [
+            (0o644, false),
+            (0o757, false),
+            (0o775, false),
+            (0o755, true),
+            (0o711, true),
+        ] {
             std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
             assert_eq!(open_binary(&path).is_ok(), accepted, "{mode:o}");
         }
         assert!(open_binary(directory.path()).is_err());
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        for (mode, accepted) in [
+            (0o777, false),
+            (0o1777, false),
+            (0o775, false),
+            (0o755, true),
+        ] {
+            std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(mode)).unwrap();
+            assert_eq!(
+                check_directory(directory.path()).is_ok(),
+                accepted,
+                "{mode:o}"
+            );
+        }
+        let error = check_directory(&directory.path().join("none"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("--worker-dir"), "{error}");
+    }
+
+    #[test]
+    fn what_belongs_to_somebody_else_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bpfman-loader");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        assert!(open_binary(&path).is_ok());
+        std::os::unix::fs::chown(&path, Some(61190), None).unwrap();
+        let error = open_binary(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("uid 61190") && error.contains("chown root"),
+            "{error}"
+        );
+        std::os::unix::fs::chown(directory.path(), Some(61190), None).unwrap();
+        assert!(check_directory(directory.path()).is_err());
     }
 }
