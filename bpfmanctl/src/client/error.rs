@@ -32,6 +32,16 @@ pub enum ClientError {
         /// Who may use it.
         group: String,
     },
+    /// The socket is root's alone: there is no group that could be joined without becoming root.
+    #[error(
+        "connect: permission denied on {}: only root may use it; run the command as root, or create the group \
+         bpfman and restart the service, which then serves the group's members too",
+        socket.display()
+    )]
+    RootOnly {
+        /// What was tried.
+        socket: PathBuf,
+    },
     /// The socket cannot be connected to for another reason.
     #[error("connect: {}: {source}", socket.display())]
     Connect {

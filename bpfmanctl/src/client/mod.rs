@@ -223,15 +223,44 @@ fn refused(socket: &Path, error: io::Error) -> ClientError {
         },
         io::ErrorKind::PermissionDenied => {
             let gid = std::fs::metadata(&socket).map(|metadata| metadata.gid());
-            let group = gid
-                .ok()
-                .and_then(group::name)
-                .unwrap_or_else(|| "bpfman".to_owned());
-            ClientError::Denied { socket, group }
+            denied(socket, gid.ok())
         }
         _ => ClientError::Connect {
             socket,
             source: error,
         },
+    }
+}
+
+/// Who may use a socket of this group; the group is unknown when its directory is closed.
+fn denied(socket: PathBuf, gid: Option<u32>) -> ClientError {
+    match gid {
+        // Membership in root's group would be more than access to one socket.
+        Some(0) => ClientError::RootOnly { socket },
+        Some(gid) => ClientError::Denied {
+            socket,
+            group: group::name(gid).unwrap_or_else(|| gid.to_string()),
+        },
+        None => ClientError::Denied {
+            socket,
+            group: "bpfman".to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_join_the_group_of_root() {
+        let told = |gid| denied("/run/bpfman/bpfmanctl.sock".into(), gid).to_string();
+        let root = told(Some(0));
+        assert!(!root.contains("usermod"), "{root}");
+        assert!(root.contains("only root may use it"), "{root}");
+        assert!(root.contains("create the group bpfman"), "{root}");
+        // A group that /etc/group does not have is given by number.
+        assert!(told(Some(4_000_000)).contains("`usermod -aG 4000000 USER`"));
+        assert!(told(None).contains("`usermod -aG bpfman USER`"));
     }
 }

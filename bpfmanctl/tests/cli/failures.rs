@@ -72,16 +72,16 @@ fn a_socket_of_others() {
     }
     let outcome = service.run("program list");
     assert_eq!(outcome.code, 1);
-    let group = if rustix::process::getegid().is_root() {
-        "group root may use it"
+    let remedy = if rustix::process::getegid().is_root() {
+        "create the group bpfman and restart the service"
     } else {
-        "group"
+        "become a member with `usermod -aG"
     };
     assert!(
         outcome.errors.contains("permission denied on"),
         "{outcome:?}"
     );
-    assert!(outcome.errors.contains(group), "{outcome:?}");
+    assert!(outcome.errors.contains(remedy), "{outcome:?}");
     assert!(service.requests().is_empty());
 }
 

@@ -356,6 +356,10 @@ fn users_without_permission() {
     let before = Traces::of(&instance);
     let error = instance.ctl_as(NOBODY, &["program", "list"]).refused();
     assert_says(&error, &["permission", "bpfman"]);
+    assert!(
+        !error.contains("usermod -aG root"),
+        "told to become root: {error}"
+    );
 
     // Even who gets at the socket is asked who he is.
     fs::set_permissions(instance.socket(), Permissions::from_mode(0o666)).expect("chmod");
