@@ -11,28 +11,42 @@ use std::path::Path;
 /// Opens an object file for the service to read.
 pub(crate) fn open(path: &Path) -> Result<OwnedFd, Error> {
     let shown = path.display();
-    let file = open_regular(path).map_err(|error| match error {
-        OpenError::Missing => Error::Usage(format!("object file \"{shown}\" does not exist")),
-        OpenError::Directory => Error::Usage(format!("object file \"{shown}\" is a directory")),
-        OpenError::Irregular => {
-            Error::Failed(format!("object file \"{shown}\" is not a regular file"))
+    open_regular(path).map_err(|error| {
+        let text = format!(
+            "object: object file \"{shown}\" {error}; {}",
+            error.remedy()
+        );
+        match error {
+            OpenError::Missing | OpenError::Directory => Error::Usage(text),
+            OpenError::Irregular | OpenError::Other(_) => Error::Failed(text),
         }
-        OpenError::Other(errno) => Error::Failed(format!(
-            "cannot open object file \"{shown}\": {}",
-            io::Error::from(errno)
-        )),
-    })?;
-    Ok(file)
+    })
 }
 
 /// Why a file cannot be sent.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum OpenError {
+    #[error("does not exist")]
     Missing,
+    #[error("is a directory")]
     Directory,
     /// A device, pipe or socket.
+    #[error("is not a regular file")]
     Irregular,
+    #[error("cannot be opened: {}", io::Error::from(*.0))]
     Other(Errno),
+}
+
+impl OpenError {
+    /// What the user can do about it.
+    pub(crate) fn remedy(self) -> &'static str {
+        match self {
+            OpenError::Missing => "check the path",
+            OpenError::Directory => "name a file in it",
+            OpenError::Irregular => "name a regular file",
+            OpenError::Other(_) => "check its owner and mode with `ls -l`",
+        }
+    }
 }
 
 /// Opens a regular file. Nothing happens to what is not one: a pipe is not waited for, a terminal not taken.
@@ -113,12 +127,12 @@ mod tests {
         let error = open(Path::new("/nowhere/x.o")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "object file \"/nowhere/x.o\" does not exist"
+            "object: object file \"/nowhere/x.o\" does not exist; check the path"
         );
         assert!(matches!(error, Error::Usage(_)));
         assert_eq!(
             open(Path::new("/")).unwrap_err().to_string(),
-            "object file \"/\" is a directory"
+            "object: object file \"/\" is a directory; name a file in it"
         );
     }
 }

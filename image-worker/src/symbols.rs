@@ -191,7 +191,10 @@ fn not_found<'n>(query: &Query<'_>, names: impl Iterator<Item = &'n str>) -> Fai
     let remedy = if stripped {
         "it has no symbols: give the offset in the file instead of the name".to_owned()
     } else if suggestions.is_empty() {
-        String::new()
+        format!(
+            "see `nm -D --defined-only {}` for its functions",
+            query.target
+        )
     } else {
         format!("did you mean: {}?", suggestions.join(", "))
     };
@@ -364,6 +367,11 @@ mod tests {
         assert_eq!(failure.code, FailureCode::NotFound);
         assert_eq!(failure.cause, "it: function \"getpidd\" not found");
         assert!(failure.remedy.contains("getpid"), "{}", failure.remedy);
+        let failure = look_up(&file, "no_such_function_at_all", 0).expect_err("nothing alike");
+        assert_eq!(
+            failure.remedy,
+            "see `nm -D --defined-only it` for its functions"
+        );
         assert!(look_up(&file, "environ", 0).is_err(), "a variable");
         let failure = look_up(&file, "getpid", 1 << 40).expect_err("far away");
         assert_eq!(failure.code, FailureCode::InvalidArgument);

@@ -6,7 +6,7 @@ mod ld_cache;
 mod proc_maps;
 
 use crate::limits::{LD_CACHE_BYTES, PROC_MAPS_BYTES};
-use crate::object::{OpenError, open_regular, read_bounded};
+use crate::object::{open_regular, read_bounded};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
@@ -36,12 +36,14 @@ pub enum TargetError {
         places: String,
     },
     /// The path cannot be opened as a regular file.
-    #[error("resolve: target \"{}\" {cause}", path.display())]
+    #[error("resolve: target \"{}\" {cause}; {remedy}", path.display())]
     Open {
         /// Path.
         path: PathBuf,
         /// Why.
         cause: String,
+        /// What to do about it.
+        remedy: &'static str,
     },
 }
 
@@ -58,15 +60,11 @@ pub fn open_target(target: &str, pid: Option<i32>) -> Result<(PathBuf, OwnedFd),
     )?;
     match open_regular(&path) {
         Ok(file) => Ok((path, file)),
-        Err(error) => {
-            let cause = match error {
-                OpenError::Missing => "does not exist".to_owned(),
-                OpenError::Directory => "is a directory".to_owned(),
-                OpenError::Irregular => "is not a regular file".to_owned(),
-                OpenError::Other(errno) => format!("cannot be opened: {}", io::Error::from(errno)),
-            };
-            Err(TargetError::Open { path, cause })
-        }
+        Err(error) => Err(TargetError::Open {
+            path,
+            cause: error.to_string(),
+            remedy: error.remedy(),
+        }),
     }
 }
 
@@ -142,14 +140,17 @@ mod tests {
             .to_string();
         assert_eq!(
             missing,
-            "resolve: target \"/nowhere/lib.so\" does not exist"
+            "resolve: target \"/nowhere/lib.so\" does not exist; check the path"
         );
         let directory = open_target("/", None).unwrap_err().to_string();
-        assert_eq!(directory, "resolve: target \"/\" is a directory");
+        assert_eq!(
+            directory,
+            "resolve: target \"/\" is a directory; name a file in it"
+        );
         let device = open_target("/dev/null", None).unwrap_err().to_string();
         assert_eq!(
             device,
-            "resolve: target \"/dev/null\" is not a regular file"
+            "resolve: target \"/dev/null\" is not a regular file; name a regular file"
         );
     }
 

@@ -194,17 +194,17 @@ fn files_that_cannot_be_loaded() {
     assert_eq!(missing.code, 80);
     assert_eq!(
         missing.errors,
-        "bpfman: error: object file \"/nowhere/x.o\" does not exist\n"
+        "bpfman: error: object: object file \"/nowhere/x.o\" does not exist; check the path\n"
     );
     assert_eq!(
         load("/tmp").errors,
-        "bpfman: error: object file \"/tmp\" is a directory\n"
+        "bpfman: error: object: object file \"/tmp\" is a directory; name a file in it\n"
     );
     let device = load("/dev/null");
     assert_eq!(device.code, 1);
     assert_eq!(
         device.errors,
-        "bpfman: error: object file \"/dev/null\" is not a regular file\n"
+        "bpfman: error: object: object file \"/dev/null\" is not a regular file; name a regular file\n"
     );
     assert!(service.requests().is_empty());
 }

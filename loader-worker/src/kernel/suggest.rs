@@ -18,6 +18,14 @@ pub fn near(wanted: &str, candidates: impl IntoIterator<Item = String>) -> Vec<S
     scored.into_iter().map(|(_, name)| name).collect()
 }
 
+/// `did you mean: a, b?`, or where to look when no name is near.
+pub fn remedy(names: &[String], otherwise: &str) -> String {
+    match names {
+        [] => otherwise.to_owned(),
+        names => question(names),
+    }
+}
+
 /// `did you mean: a, b?`, or nothing.
 pub fn question(names: &[String]) -> String {
     if names.is_empty() {
@@ -66,6 +74,12 @@ mod tests {
             of("foo/sys_enter_openat", &["syscalls/sys_enter_openat"]),
             ["syscalls/sys_enter_openat"]
         );
+    }
+
+    #[test]
+    fn without_a_name_there_is_another_remedy() {
+        assert_eq!(remedy(&[], "see `ls`"), "see `ls`");
+        assert_eq!(remedy(&["a".into()], "see `ls`"), "did you mean: a?");
     }
 
     #[test]

@@ -16,8 +16,9 @@ pub(super) fn find(name: &str) -> Result<Hook, Failure> {
     match interfaces::index(name).map_err(failed)? {
         Some(ifindex) => Ok(Hook::Interface { ifindex, nsid }),
         None => Err(
-            invalid(Stage::Resolve, format!("interface \"{name}\" not found"))
-                .remedy(suggest::question(&interfaces::near(name))),
+            invalid(Stage::Resolve, format!("interface \"{name}\" not found")).remedy(
+                suggest::remedy(&interfaces::near(name), "see `ip link` for the interfaces"),
+            ),
         ),
     }
 }

@@ -75,8 +75,12 @@ pub fn open(group: &str, name: &str) -> Result<Option<OwnedFd>, Failure> {
         Lookup::Unreadable => return Ok(None),
         Lookup::Missing(near) => {
             let cause = format!("tracepoint \"{group}/{name}\" not found");
-            return Err(Failure::new(FailureCode::NotFound, Stage::Resolve, cause)
-                .remedy(suggest::question(&near)));
+            return Err(
+                Failure::new(FailureCode::NotFound, Stage::Resolve, cause).remedy(suggest::remedy(
+                    &near,
+                    "see `ls /sys/kernel/tracing/events` for the groups",
+                )),
+            );
         }
         Lookup::Unmounted => {
             return Err(Failure::new(
