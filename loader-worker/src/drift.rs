@@ -55,6 +55,8 @@ pub struct Seen {
 pub enum Drift {
     /// A program's pin is gone, and the program with it.
     ProgramGone { id: u32, name: String, pin: String },
+    /// A program's pin is gone; its links still hold the program.
+    ProgramPinGone { id: u32, name: String, pin: String },
     /// Another program is behind a program's pin.
     ProgramReplaced { id: u32, found: u32, pin: String },
     /// The maps of a program have lost pins.
@@ -85,6 +87,11 @@ impl fmt::Display for Drift {
             Drift::ProgramGone { id, name, pin } => write!(
                 out,
                 "program {id} ({name}) is gone from the kernel: there is no {pin}; unload it and load it again"
+            ),
+            Drift::ProgramPinGone { id, name, pin } => write!(
+                out,
+                "the pin {pin} of program {id} ({name}) is gone; its links run it, but no more can be made: \
+                 unload it and load it again"
             ),
             Drift::ProgramReplaced { id, found, pin } => write!(
                 out,
@@ -145,7 +152,7 @@ impl fmt::Display for Drift {
 pub fn compare(wanted: Wanted<'_>, seen: &Seen) -> Vec<Drift> {
     let mut drift = Vec::new();
     for program in wanted.programs {
-        compare_program(program, seen, &mut drift);
+        compare_program(program, wanted, seen, &mut drift);
     }
     let managed: BTreeSet<u32> = wanted
         .programs
@@ -183,16 +190,29 @@ pub fn compare(wanted: Wanted<'_>, seen: &Seen) -> Vec<Drift> {
     drift
 }
 
-fn compare_program(program: &StoredProgram, seen: &Seen, drift: &mut Vec<Drift>) {
+/// Whether a link in the kernel holds the program, pinned or not.
+fn is_held(program_id: u32, links: &[LinkRecord], seen: &Seen) -> bool {
+    links.iter().any(|link| {
+        matches!(seen.links.get(&link.id), Some(Behind::Found(found)) if found.program_id == program_id)
+    })
+}
+
+fn compare_program(
+    program: &StoredProgram,
+    wanted: Wanted<'_>,
+    seen: &Seen,
+    drift: &mut Vec<Drift>,
+) {
     let record = &program.record;
     let (id, pin) = (record.program_id, record.pin_path.clone());
     match seen.programs.get(&id).unwrap_or(&Behind::Nothing) {
         // Its maps are no more interesting than the program itself.
         Behind::Nothing => {
-            return drift.push(Drift::ProgramGone {
-                id,
-                name: record.name.clone(),
-                pin,
+            let name = record.name.clone();
+            return drift.push(if is_held(id, wanted.links, seen) {
+                Drift::ProgramPinGone { id, name, pin }
+            } else {
+                Drift::ProgramGone { id, name, pin }
             });
         }
         Behind::Unknown(reason) => {

@@ -182,6 +182,37 @@ fn each_loss_is_one_finding() {
 }
 
 #[test]
+fn a_program_that_its_links_hold_is_not_gone() {
+    let lose_pin = |seen: &mut Seen| {
+        seen.programs.insert(7, Behind::Nothing);
+        seen.pins.remove(Path::new("/r/fs/prog_7"));
+    };
+    let held = drift(lose_pin);
+    assert!(
+        matches!(&held[..], [Drift::ProgramPinGone { id: 7, .. }]),
+        "{held:?}"
+    );
+    assert!(!held[0].to_string().contains("from the kernel"));
+    // A link to another program behind its own link's pin holds nothing.
+    let replaced = drift(|seen| {
+        lose_pin(seen);
+        let other = KernelLink {
+            program_id: 9,
+            ifindex: 2,
+            ..KernelLink::default()
+        };
+        seen.links.insert(1, Behind::Found(other));
+    });
+    assert!(
+        matches!(
+            &replaced[..],
+            [Drift::ProgramGone { id: 7, .. }, Drift::LinkReplaced { .. }]
+        ),
+        "{replaced:?}"
+    );
+}
+
+#[test]
 fn links_without_programs_and_unfinished_changes_are_found() {
     let links = [link(1, 7)];
     let wanted = Wanted {

@@ -112,7 +112,7 @@ fn open_program(path: &str, id: u32) -> Result<OwnedFd, Failure> {
             Failure::new(
                 FailureCode::FailedPrecondition,
                 Stage::Attach,
-                format!("program {id} is gone from the kernel: there is no {path}"),
+                format!("program {id} cannot be opened: its pin {path} is gone"),
             )
             .remedy(format!("unload program {id} and load it again"))
         } else {

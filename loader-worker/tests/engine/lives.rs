@@ -300,6 +300,32 @@ fn after_a_reboot_it_is_known_what_is_gone() {
 }
 
 #[test]
+fn a_program_without_its_pin_is_told_from_one_that_is_gone() {
+    with_host(|host| {
+        let mut engine = host.open();
+        let plan = host.plan(
+            bpf::COUNTER,
+            &[("tracepoint_count", ProgramKind::Tracepoint)],
+        );
+        let record = host.load(&mut engine, &plan).unwrap().remove(0).record;
+        host.attach(&mut engine, record.program_id, tracepoint())
+            .unwrap();
+        std::fs::remove_file(&record.pin_path).unwrap();
+        let findings = engine.doctor().unwrap().findings;
+        assert!(
+            matches!(&findings[..], [finding] if finding.contains("is gone; its links run it")),
+            "{findings:?}"
+        );
+        assert_eq!(
+            code(host.attach(&mut engine, record.program_id, other_tracepoint())),
+            FailureCode::FailedPrecondition
+        );
+        engine.unload(record.program_id).unwrap();
+        host.assert_clean(&engine);
+    });
+}
+
+#[test]
 fn foreign_pins_are_reported_and_left_alone() {
     with_host(|host| {
         let mut engine = host.open();
