@@ -74,22 +74,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<
     exit::report(&name, outcome, console)
 }
 
-/// The error with a short usage of the command, which clap leaves out of errors about values.
+/// The error with a short usage of the command. clap leaves it out of errors about values, and elsewhere shows as
+/// required whatever was given, even what comes from the environment.
 fn with_usage(mut error: clap::Error, root: &mut clap::Command, path: &[String]) -> clap::Error {
-    if error.get(ContextKind::Usage).is_none() {
-        let mut command = root;
-        for name in path {
-            // The path was found by walking the same tree.
-            match command.find_subcommand_mut(name) {
-                Some(found) => command = found,
-                None => return error,
-            }
+    let mut command = root;
+    for name in path {
+        // The path was found by walking the same tree.
+        match command.find_subcommand_mut(name) {
+            Some(found) => command = found,
+            None => return error,
         }
-        error.insert(
-            ContextKind::Usage,
-            ContextValue::StyledStr(command.render_usage()),
-        );
     }
+    error.insert(
+        ContextKind::Usage,
+        ContextValue::StyledStr(command.render_usage()),
+    );
     error
 }
 

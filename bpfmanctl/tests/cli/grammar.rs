@@ -114,7 +114,7 @@ fn usage_errors_show_a_short_usage() {
         ),
         (
             "program load x.o",
-            "\n\nUsage: bpfman program load file --programs <SPEC> <PATH>\n",
+            "\n\nUsage: bpfman program load file [OPTIONS] --programs <SPEC> <PATH>\n",
         ),
         ("--log x", "\n\nUsage: bpfman [OPTIONS] <COMMAND>\n"),
     ] {
@@ -127,6 +127,30 @@ fn usage_errors_show_a_short_usage() {
                 .ends_with("\n\nFor more information, try '--help'.\n"),
             "{outcome:?}"
         );
+    }
+}
+
+/// What the environment gives is not shown as if it had to be given.
+#[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the environment of this process is that of all its tests"
+)]
+fn usage_does_not_depend_on_the_environment() {
+    for arguments in [
+        &["program", "list", "--frobnicate"][..],
+        &["program", "get"],
+    ] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_bpfmanctl"))
+            .args(arguments)
+            .env("BPFMAN_RUNTIME_DIR", "/nowhere")
+            .env("BPFMAN_LOG", "debug")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(80));
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(errors.contains("\n\nUsage: bpfmanctl program "), "{errors}");
+        assert!(!errors.contains("--runtime-dir"), "{errors}");
     }
 }
 
