@@ -177,8 +177,7 @@ fn a_program_lives_from_load_to_unload() {
 fn tcx_links_run_in_the_order_of_their_priorities() {
     with_host(|host| {
         if let Err(missing) = probe::tcx() {
-            eprintln!("SKIPPED: {missing}");
-            return;
+            return crate::kernel_support::skipped(missing);
         }
         let mut engine = host.open();
         let plan = host.plan(bpf::COUNTER, &[("tcx_ingress_count", ProgramKind::Tcx)]);

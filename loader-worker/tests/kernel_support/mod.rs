@@ -67,10 +67,10 @@ pub(crate) fn isolated(test: impl FnOnce(&Path) + Send + 'static) {
     }
 }
 
-/// Says why a test does not run, past the capture of the test harness.
+/// Says why a test does not run, past the capture of the test harness. `cargo xtask test` counts these lines.
 pub(crate) fn skipped(reason: impl std::fmt::Display) {
     let name = std::thread::current().name().unwrap_or_default().to_owned();
-    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {reason}");
+    let _ = writeln!(std::io::stderr(), "skipped: {name}: {reason}");
 }
 
 /// Runs ip(8) in the thread's network namespace.
