@@ -1,9 +1,11 @@
 //! The actor that does the work.
 //!
-//! Owns the running kernel's types (once an object needed them) and the sending half of the link to the loader.
-//! Receives the API worker's requests, one at a time: whoever reads that link waits for [`Message::Request`] to be
-//! answered before it reads on, so the socket bounds what waits. Sends each plan, or why there is none, to the loader,
-//! and an answer to the API worker. Supervised by [`crate::conductor::Conductor`], which ends when this actor ends.
+//! Owns the running kernel's types (once an object needed them). The sending half of the link to the loader is published
+//! by the conductor, so that it can be waited for within a request: it comes up independently of the API worker's, which
+//! may ask first. Receives the API worker's requests, one at a time: whoever reads that link waits for
+//! [`Message::Request`] to be answered before it reads on, so the socket bounds what waits. Sends each plan, or why there
+//! is none, to the loader, and an answer to the API worker. Supervised by [`crate::conductor::Conductor`], which ends when
+//! this actor ends.
 
 use crate::compile::{self, KernelBtf, RunningKernel};
 use crate::symbols::{self, Query};
@@ -13,7 +15,9 @@ use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::image::{ImageReply, ImageRequest, PlanDelivery};
 use ipc::messages::loader::Ticket;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use tokio::sync::watch;
+use tokio::time::timeout;
 use tracing::{debug, info};
 
 /// The actor.
@@ -32,10 +36,6 @@ pub struct Loader {
 /// What it is told.
 #[derive(Debug)]
 pub enum Message {
-    /// A loader can be sent plans.
-    LoaderUp(Loader),
-    /// That incarnation of the loader cannot any more.
-    LoaderDown(u32),
     /// The API worker asks; the port hears when the answer is sent.
     Request(Envelope<ImageRequest>, Sender<ImageReply>, RpcReplyPort<()>),
     /// Nobody has needed the kernel's types since this many requests: give the memory back.
@@ -43,10 +43,10 @@ pub enum Message {
 }
 
 /// What it owns.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct State {
     kernel: RunningKernel,
-    loader: Option<Loader>,
+    loader: watch::Receiver<Option<Loader>>,
     /// Requests so far.
     requests: u64,
 }
@@ -54,10 +54,18 @@ pub struct State {
 impl Actor for Compiler {
     type Msg = Message;
     type State = State;
-    type Arguments = ();
+    type Arguments = watch::Receiver<Option<Loader>>;
 
-    async fn pre_start(&self, _: ActorRef<Message>, (): ()) -> Result<State, ActorProcessingErr> {
-        Ok(State::default())
+    async fn pre_start(
+        &self,
+        _: ActorRef<Message>,
+        loader: watch::Receiver<Option<Loader>>,
+    ) -> Result<State, ActorProcessingErr> {
+        Ok(State {
+            kernel: RunningKernel::default(),
+            loader,
+            requests: 0,
+        })
     }
 
     async fn handle(
@@ -67,16 +75,6 @@ impl Actor for Compiler {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::LoaderUp(loader) => state.loader = Some(loader),
-            Message::LoaderDown(generation) => {
-                if state
-                    .loader
-                    .as_ref()
-                    .is_some_and(|loader| loader.generation == generation)
-                {
-                    state.loader = None;
-                }
-            }
             Message::Request(envelope, api, done) => {
                 state.requests += 1;
                 let request_id = envelope.request_id;
@@ -159,10 +157,7 @@ impl State {
         request: &compile::Request<'_>,
         file: OwnedFd,
     ) -> ImageReply {
-        let Some(loader) = self.loader.clone() else {
-            return ImageReply::Failed(loader_is_gone());
-        };
-        let sent = match sealed_plan(&file, request, &mut self.kernel) {
+        let (delivery, memory) = match sealed_plan(&file, request, &mut self.kernel) {
             Ok(plan) => {
                 info!(
                     ticket,
@@ -175,31 +170,58 @@ impl State {
                     length: plan.length,
                     digest: plan.digest,
                 };
-                loader
-                    .sender
-                    .send(0, &delivery, &[plan.memory.as_fd()])
-                    .await
+                (delivery, Some(plan.memory))
             }
             Err(failure) => {
                 info!(ticket, %failure, "no plan");
-                loader
-                    .sender
-                    .send(0, &PlanDelivery::NoPlan { ticket, failure }, &[])
-                    .await
+                (PlanDelivery::NoPlan { ticket, failure }, None)
             }
         };
-        match sent {
+        let memory: Vec<_> = memory.iter().map(|memory| memory.as_fd()).collect();
+        match self.deliver(&delivery, &memory).await {
             Ok(()) => ImageReply::Delivered,
-            Err(LinkError::Unsendable(error)) => ImageReply::Failed(Failure::new(
-                FailureCode::ResourceExhausted,
-                Stage::Compile,
-                format!("the result cannot be sent: {error}"),
-            )),
-            Err(error) => {
-                debug!(%error, "loader is gone");
-                self.loader = None;
-                ImageReply::Failed(loader_is_gone())
+            Err(failure) => ImageReply::Failed(failure),
+        }
+    }
+
+    /// Sends to the loader of now. One that turns out to be dead is not tried again, so that each turn takes a restart,
+    /// of which the supervisor allows few.
+    async fn deliver(
+        &mut self,
+        delivery: &PlanDelivery,
+        memory: &[BorrowedFd<'_>],
+    ) -> Result<(), Failure> {
+        let mut dead = None;
+        loop {
+            let loader = self.loader(dead).await?;
+            match loader.sender.send(0, delivery, memory).await {
+                Ok(()) => return Ok(()),
+                Err(LinkError::Unsendable(error)) => {
+                    return Err(Failure::new(
+                        FailureCode::ResourceExhausted,
+                        Stage::Compile,
+                        format!("the result cannot be sent: {error}"),
+                    )
+                    .remedy("load fewer programs at once, or an object with less in it"));
+                }
+                Err(error) => {
+                    debug!(%error, generation = loader.generation, "loader is gone");
+                    dead = Some(loader.generation);
+                }
             }
+        }
+    }
+
+    /// The loader, waiting for one that is being restarted.
+    async fn loader(&mut self, dead: Option<u32>) -> Result<Loader, Failure> {
+        let alive = |loader: &Option<Loader>| {
+            loader
+                .as_ref()
+                .is_some_and(|loader| Some(loader.generation) != dead)
+        };
+        match timeout(limits::LOADER_WAIT, self.loader.wait_for(alive)).await {
+            Ok(Ok(loader)) => loader.clone().ok_or_else(loader_is_gone),
+            _ => Err(loader_is_gone()),
         }
     }
 }
@@ -219,5 +241,5 @@ fn loader_is_gone() -> Failure {
         Stage::Compile,
         "the loader worker is being restarted",
     )
-    .remedy("retry")
+    .remedy("retry; if it stays so, `bpfmanctl status` tells why")
 }

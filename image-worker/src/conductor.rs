@@ -1,8 +1,8 @@
 //! The actor that keeps the worker's links.
 //!
 //! Owns the link to the supervisor and the readers of the links to API worker and loader. Receives the supervisor's
-//! words and what becomes of each link. Sends `Serving`, `PeerFault` and `Drained` to the supervisor, and the loader's
-//! comings and goings to [`Compiler`], its one child. Supervised by the supervisor process: when this actor ends, the
+//! words and what becomes of each link. Sends `Serving`, `PeerFault` and `Drained` to the supervisor; publishes the
+//! loader's comings and goings for [`Compiler`], its one child. Supervised by the supervisor process: when this actor ends, the
 //! process ends.
 
 use crate::compiler::{Compiler, Loader, Message as Work};
@@ -13,6 +13,7 @@ use ipc::messages::supervision::{Control, Status};
 use ipc::role::Role;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::os::fd::OwnedFd;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
@@ -68,6 +69,8 @@ pub struct State {
     generation: u32,
     supervisor: Sender<Status>,
     compiler: ActorRef<Work>,
+    /// The loader that can be sent plans.
+    loaders: watch::Sender<Option<Loader>>,
     api: Option<Reader>,
     loader: Option<Reader>,
 }
@@ -82,12 +85,14 @@ impl Actor for Conductor {
         myself: ActorRef<Event>,
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        let (compiler, _) = Actor::spawn_linked(None, Compiler, (), myself.get_cell()).await?;
+        let (loaders, loader) = watch::channel(None);
+        let (compiler, _) = Actor::spawn_linked(None, Compiler, loader, myself.get_cell()).await?;
         tokio::spawn(hear_supervisor(arguments.receiver, myself));
         Ok(State {
             generation: arguments.generation,
             supervisor: arguments.sender,
             compiler,
+            loaders,
             api: None,
             loader: None,
         })
@@ -166,7 +171,8 @@ impl State {
     }
 
     fn connect(&mut self, myself: &ActorRef<Event>, peer: Role, generation: u32, socket: OwnedFd) {
-        let (own, conductor, compiler) = (self.generation, myself.clone(), self.compiler.clone());
+        let (own, conductor) = (self.generation, myself.clone());
+        let (compiler, loaders) = (self.compiler.clone(), self.loaders.clone());
         let slot = match peer {
             Role::Api => &mut self.api,
             Role::Loader => &mut self.loader,
@@ -177,7 +183,7 @@ impl State {
             let ended = if peer == Role::Api {
                 hear_api(socket, own, compiler).await
             } else {
-                hear_loader(socket, own, generation, compiler).await
+                hear_loader(socket, own, generation, loaders).await
             };
             let fault = ended
                 .err()
@@ -205,8 +211,11 @@ impl State {
         {
             *slot = None;
             if peer == Role::Loader {
-                // The compiler is gone only when the process ends.
-                let _ = self.compiler.cast(Work::LoaderDown(generation));
+                self.loaders.send_if_modified(|loader| {
+                    loader
+                        .take_if(|loader| loader.generation == generation)
+                        .is_some()
+                });
             }
         }
     }
@@ -249,12 +258,11 @@ async fn hear_loader(
     socket: OwnedFd,
     own: u32,
     generation: u32,
-    compiler: ActorRef<Work>,
+    loaders: watch::Sender<Option<Loader>>,
 ) -> Result<(), LinkError> {
     let (sender, mut receiver, _): (Sender<PlanDelivery>, Receiver<PlanReceipt>, _) =
         link::establish(socket, Role::Image, own, Role::Loader).await?;
-    // The compiler is gone only when the process ends.
-    let _ = compiler.cast(Work::LoaderUp(Loader { generation, sender }));
+    loaders.send_replace(Some(Loader { generation, sender }));
     while receiver.receive().await?.is_some() {}
     Ok(())
 }

@@ -48,5 +48,9 @@ pub const KERNEL_TYPES_IDLE: Duration = Duration::from_secs(30);
 /// Longest text of a failure's cause: lists of programs or variables are cut behind it. It must fit a reply with room.
 pub const CAUSE_BYTES: usize = 64 * 1024;
 
+/// How long an object waits for a loader that is being restarted. As long as the API worker waits for one: it comes up
+/// there at the same time, give or take some milliseconds.
+pub const LOADER_WAIT: Duration = Duration::from_secs(1);
+
 /// How long requests in flight may take when the worker is told to stop.
 pub const DRAIN: Duration = Duration::from_secs(5);

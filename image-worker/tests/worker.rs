@@ -201,50 +201,49 @@ async fn plans_go_to_the_loader_and_answers_to_the_api_worker() {
 }
 
 #[tokio::test]
-async fn without_loader_a_request_fails_and_can_be_retried() {
+async fn a_request_waits_for_a_loader_and_goes_to_the_living_one() {
     let (mut supervisor, _life) = start().await;
     let mut api: Api = connect(&mut supervisor, Role::Api, 1).await;
     let object = file_of(bpf::COUNTER);
-    let retryable = |reply: ImageReply| match reply {
-        ImageReply::Failed(failure) => failure.is_retryable(),
-        _ => false,
-    };
     api.tell(&compile(1, "xdp_count"), &[object.as_fd()]).await;
-    assert!(retryable(api.hear().await.1), "no loader yet");
-
-    let loader: Loader = connect(&mut supervisor, Role::Loader, 1).await;
-    supervisor
-        .tell(
-            &Control::PeerDown {
-                peer: Role::Loader,
-                generation: 1,
-            },
-            &[],
-        )
-        .await;
-    drop(loader);
-    let mut loader: Loader = connect(&mut supervisor, Role::Loader, 2).await;
-    // The word about a former incarnation does not touch the present one.
-    supervisor
-        .tell(
-            &Control::PeerDown {
-                peer: Role::Loader,
-                generation: 1,
-            },
-            &[],
-        )
-        .await;
-    // Asks until the new loader is known: the links of peers come up independently.
-    loop {
-        api.tell(&compile(2, "xdp_count"), &[object.as_fd()]).await;
-        match api.hear().await.1 {
-            ImageReply::Delivered => break,
-            reply => assert!(retryable(reply)),
+    match api.hear().await.1 {
+        ImageReply::Failed(failure) => {
+            assert!(failure.is_retryable());
+            assert!(!failure.remedy.is_empty());
         }
+        reply => panic!("no loader for too long: {reply:?}"),
     }
+
+    // Asked before the loader is there.
+    api.tell(&compile(2, "xdp_count"), &[object.as_fd()]).await;
+    let mut first: Loader = connect(&mut supervisor, Role::Loader, 1).await;
+    assert_eq!(api.hear().await.1, ImageReply::Delivered);
     assert!(matches!(
-        loader.hear().await.1,
+        first.hear().await.1,
         PlanDelivery::Plan { ticket: 2, .. }
+    ));
+
+    // Dead, whether the worker has heard of it or not, and its successor is not up yet.
+    drop(first);
+    api.tell(&compile(3, "xdp_count"), &[object.as_fd()]).await;
+    let mut second: Loader = connect(&mut supervisor, Role::Loader, 2).await;
+    // The word about a former incarnation does not touch the present one.
+    let down = Control::PeerDown {
+        peer: Role::Loader,
+        generation: 1,
+    };
+    supervisor.tell(&down, &[]).await;
+    assert_eq!(api.hear().await.1, ImageReply::Delivered);
+    assert!(matches!(
+        second.hear().await.1,
+        PlanDelivery::Plan { ticket: 3, .. }
+    ));
+    api.tell(&compile(4, "no_such_program"), &[object.as_fd()])
+        .await;
+    assert_eq!(api.hear().await.1, ImageReply::Delivered);
+    assert!(matches!(
+        second.hear().await.1,
+        PlanDelivery::NoPlan { ticket: 4, .. }
     ));
 }
 
