@@ -9,6 +9,8 @@
 pub mod limits;
 pub mod prepare;
 mod profile;
+#[cfg(test)]
+mod skip;
 pub mod spawner;
 pub mod tree;
 

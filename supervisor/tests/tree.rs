@@ -7,6 +7,8 @@
 )]
 
 mod instance;
+#[path = "../src/skip.rs"]
+mod skip;
 
 use instance::Instance;
 use std::time::{Duration, Instant};
@@ -16,8 +18,7 @@ const LOADER: u64 = 1 << 39 | 1 << 38 | 1 << 12;
 
 macro_rules! needs_root {
     () => {
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("SKIPPED: bpfmand is started by root");
+        if !skip::is_root() {
             return;
         }
     };
@@ -313,7 +314,7 @@ fn required_users_that_are_missing_are_a_refusal() {
     needs_root!();
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
     if passwd.lines().any(|line| line.starts_with("bpfman:")) {
-        eprintln!("SKIPPED: the users exist on this machine");
+        skip::skip("the users exist on this machine");
         return;
     }
     let mut bpfmand = Instance::start(&["--require-users"]);

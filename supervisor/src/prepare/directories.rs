@@ -161,6 +161,7 @@ impl Contents {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::skip::is_root;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     fn somebody(uid: u32) -> Wanted {
@@ -169,10 +170,6 @@ mod tests {
             gid: uid,
             groups: vec![],
         })
-    }
-
-    fn is_root() -> bool {
-        rustix::process::geteuid().is_root()
     }
 
     #[test]

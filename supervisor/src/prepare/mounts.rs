@@ -139,6 +139,7 @@ fn attach(mount: &OwnedFd, point: &OwnedFd) -> Result<(), Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::skip::is_root;
     use rustix::mount::UnmountFlags;
     use std::os::unix::fs::MetadataExt;
 
@@ -154,7 +155,7 @@ mod tests {
 
     #[test]
     fn bpffs_is_mounted_once_and_belongs_to_the_loader() {
-        if !rustix::process::geteuid().is_root() {
+        if !is_root() {
             return;
         }
         let directory = tempfile::tempdir().unwrap();

@@ -124,16 +124,13 @@ fn somebody_listens(path: &Path) -> Result<bool, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::skip::is_root;
     use rustix::fs::OFlags;
     use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::UnixStream;
 
     fn open(path: &Path) -> OwnedFd {
         rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap()
-    }
-
-    fn is_root() -> bool {
-        rustix::process::geteuid().is_root()
     }
 
     #[test]

@@ -174,6 +174,7 @@ fn argv(settings: &WorkerArguments, entry: Entry) -> Vec<CString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::skip::is_root;
     use clap::Parser;
     use std::ffi::{OsStr, OsString};
     use std::os::unix::ffi::OsStrExt;
@@ -258,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_belongs_to_somebody_else_is_refused() {
-        if !rustix::process::geteuid().is_root() {
+        if !is_root() {
             return;
         }
         let directory = tempfile::tempdir().unwrap();

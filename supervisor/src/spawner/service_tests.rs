@@ -2,6 +2,8 @@
 
 use super::super::protocol::REPLY_BYTES;
 use super::*;
+// CAP_KILL is raised to kill.
+use crate::skip::is_root;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -71,11 +73,6 @@ impl Spawner {
         drop(self.socket);
         self.thread.join().unwrap()
     }
-}
-
-fn is_root() -> bool {
-    // CAP_KILL is raised to kill.
-    rustix::process::geteuid().is_root()
 }
 
 fn is_gone(pid: u32) -> bool {
