@@ -10,6 +10,7 @@
 
 pub mod conductor;
 pub mod limits;
+pub mod older_clients;
 pub mod peers;
 pub mod requests;
 pub mod session;

@@ -4,6 +4,7 @@
 //! ([`requests::answer`]) that sends the answer itself. Ends with the connection or with the service; a client that
 //! breaks the protocol is dropped, nobody else notices.
 
+use crate::older_clients;
 use crate::requests::{self, Context};
 use ipc::limits::CLIENT_WINDOW;
 use ipc::link::{self, LinkError, Receiver, Sender};
@@ -27,13 +28,13 @@ pub async fn serve(
     let established =
         link::establish::<ClientRequest, ClientReply>(socket, Role::Api, generation, Role::Client)
             .await;
-    let (sender, receiver) = match established {
-        Ok((sender, receiver, _)) => (sender, receiver),
+    let (sender, receiver, hello) = match established {
+        Ok(established) => established,
         Err(error) => return dropped(session, &error),
     };
     let window = Arc::new(Semaphore::new(CLIENT_WINDOW));
     tokio::select! {
-        () = read(receiver, &sender, &context, &window) => {}
+        () = read(receiver, &sender, hello.version, &context, &window) => {}
         // Only the wait for the next request is cut; the connection is not used for reading again.
         _ = stop.wait_for(|stopping| *stopping) => {}
     }
@@ -48,6 +49,7 @@ pub async fn serve(
 async fn read(
     mut receiver: Receiver<ClientRequest>,
     sender: &Sender<ClientReply>,
+    version: u16,
     context: &Context,
     window: &Arc<Semaphore>,
 ) {
@@ -63,6 +65,7 @@ async fn read(
                     let _permit = permit;
                     let answer =
                         requests::answer(context, request.message, request.descriptors).await;
+                    let answer = older_clients::fit(answer, version);
                     send(&sender, request.request_id, answer).await;
                 });
             }

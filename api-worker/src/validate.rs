@@ -169,6 +169,8 @@ pub fn attach(spec: &AttachSpec, descriptors: usize) -> Result<(), Failure> {
             }
             Ok(())
         }
+        AttachSpec::Kprobe { function, .. } => name("the function name", function),
+        AttachSpec::Fentry | AttachSpec::Fexit | AttachSpec::Lsm => Ok(()),
         AttachSpec::Uprobe {
             target,
             path: opened,
@@ -347,6 +349,15 @@ mod tests {
             name: "x".to_owned(),
         };
         assert!(cause(attach(&tracepoint, 0)).contains("no tracepoint"));
+        let kprobe = |function: &str| AttachSpec::Kprobe {
+            function: function.to_owned(),
+            offset: 0,
+        };
+        assert_eq!(attach(&kprobe("do_unlinkat"), 0), Ok(()));
+        assert!(cause(attach(&kprobe(""), 0)).contains("function name is empty"));
+        assert!(cause(attach(&kprobe("a\0"), 0)).contains("NUL"));
+        assert_eq!(attach(&AttachSpec::Lsm, 0), Ok(()));
+        assert!(cause(attach(&AttachSpec::Fentry, 1)).contains("descriptors"));
         let uprobe = |pid, offset| AttachSpec::Uprobe {
             target: "t".to_owned(),
             path: "/t".to_owned(),

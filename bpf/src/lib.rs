@@ -42,14 +42,20 @@ object! {
     BARE, "bare"
 }
 
+object! {
+    /// One counter per way to a function of the kernel (`functions.bpf.c`).
+    FUNCTIONS, "functions"
+}
+
 /// Every object with its name.
-pub const ALL: [(&str, &[u8]); 6] = [
+pub const ALL: [(&str, &[u8]); 7] = [
     ("counter", COUNTER),
     ("order", ORDER),
     ("core", CORE),
     ("invalid", INVALID),
     ("maps", MAPS),
     ("bare", BARE),
+    ("functions", FUNCTIONS),
 ];
 
 /// Slots of the `counters` map of [`COUNTER`], in the order of `enum slot`.

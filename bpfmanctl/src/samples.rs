@@ -222,6 +222,39 @@ pub(crate) fn uprobe_link(function: &str, offset: u64) -> Link {
     link(4, ProgramKind::Uretprobe, 12, details)
 }
 
+fn kprobe_link() -> Link {
+    let details = LinkDetails::Kprobe {
+        function: "do_unlinkat".to_owned(),
+        offset: 4,
+        retprobe: false,
+    };
+    link(5, ProgramKind::Kprobe, 7, details)
+}
+
+fn kretprobe_link() -> Link {
+    let details = LinkDetails::Kprobe {
+        function: "do_unlinkat".to_owned(),
+        offset: 0,
+        retprobe: true,
+    };
+    link(6, ProgramKind::Kretprobe, 7, details)
+}
+
+fn fentry_link() -> Link {
+    let function = "do_unlinkat".to_owned();
+    link(7, ProgramKind::Fentry, 2, LinkDetails::Fentry { function })
+}
+
+fn fexit_link() -> Link {
+    let function = "do_unlinkat".to_owned();
+    link(8, ProgramKind::Fexit, 2, LinkDetails::Fexit { function })
+}
+
+fn lsm_link() -> Link {
+    let hook = "file_open".to_owned();
+    link(9, ProgramKind::Lsm, 2, LinkDetails::Lsm { hook })
+}
+
 /// One of each kind.
 pub(crate) fn links() -> Vec<Link> {
     vec![
@@ -230,6 +263,11 @@ pub(crate) fn links() -> Vec<Link> {
         tracepoint_link(),
         uprobe_link("malloc", 0),
         uprobe_link("", 8000),
+        kprobe_link(),
+        kretprobe_link(),
+        fentry_link(),
+        fexit_link(),
+        lsm_link(),
     ]
 }
 

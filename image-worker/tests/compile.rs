@@ -397,3 +397,40 @@ fn the_digest_is_that_of_the_file() {
         <[u8; 32]>::from(Sha256::digest(bpf::BARE))
     );
 }
+
+#[test]
+fn programs_for_one_place_get_its_number_in_the_kernels_types() {
+    let number = |name: &str, kind, attach_function: Option<&str>| {
+        let program = ProgramRequest {
+            attach_function: attach_function.map(str::to_owned),
+            ..wanted(name, kind)
+        };
+        let request = Request {
+            programs: &[program],
+            globals: &[],
+        };
+        compile(bpf::FUNCTIONS, &request, &mut RunningKernel::default())
+            .map(|plan| plan.programs[0].clone())
+    };
+    let section = number("fentry_count", ProgramKind::Fentry, None).expect("a plan");
+    assert_eq!(section.attach_function.as_deref(), Some("do_unlinkat"));
+    let caller = number("fentry_count", ProgramKind::Fentry, Some("vfs_unlink")).expect("a plan");
+    assert_eq!(caller.attach_function.as_deref(), Some("vfs_unlink"));
+    assert_ne!(section.attach_btf_id, 0);
+    assert_ne!(caller.attach_btf_id, 0);
+    assert_ne!(section.attach_btf_id, caller.attach_btf_id);
+    let hook = number("lsm_count", ProgramKind::Lsm, None).expect("a plan");
+    assert_ne!(hook.attach_btf_id, 0);
+    let free = number("kprobe_count", ProgramKind::Kprobe, None).expect("a plan");
+    assert_eq!((free.attach_btf_id, free.attach_function), (0, None));
+
+    let missing = number("lsm_count", ProgramKind::Lsm, Some("inode_unlik")).expect_err("no hook");
+    assert_eq!(missing.code, FailureCode::NotFound);
+    assert!(
+        missing.cause.contains("security hook \"inode_unlik\""),
+        "{missing}"
+    );
+    assert!(missing.remedy.contains("inode_unlink"), "{missing}");
+    // The empty function behind a hook is no hook's name.
+    assert!(number("lsm_count", ProgramKind::Lsm, Some("bpf_lsm_inode_unlink")).is_err());
+}

@@ -4,10 +4,10 @@
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Version of the message set between processes of one build and of the client protocol. Raised when a variant is added.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// Oldest client protocol version that the API worker still answers.
 pub const OLDEST_CLIENT_VERSION: u16 = 1;
 
 /// Identifies the build: workers that differ from their supervisor in it are refused at `Hello`.
-pub const BUILD_ID: &str = concat!(env!("CARGO_PKG_VERSION"), "-1");
+pub const BUILD_ID: &str = concat!(env!("CARGO_PKG_VERSION"), "-2");

@@ -171,6 +171,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         OpenTracepoint SMALL 0..=0 REPEAT,
         OpenUprobe SMALL 1..=1 REPEAT,
         ChangeGroup SMALL 1..=64 REPEAT,
+        OpenKprobe SMALL 0..=0 REPEAT,
     ),
     rows!(Helper => Loader:
         Opened SMALL 1..=1 ONCE,

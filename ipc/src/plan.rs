@@ -7,7 +7,7 @@ use crate::messages::program::ProgramKind;
 use bincode::{Decode, Encode};
 
 /// Version of the encoding; a stored plan of another version is rebuilt from its source or refused.
-pub const PLAN_VERSION: u16 = 1;
+pub const PLAN_VERSION: u16 = 2;
 
 /// Everything needed to create the maps and programs of one load request by bpf(2).
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
@@ -90,6 +90,8 @@ pub struct ProgramPlan {
     pub attach_function: Option<String>,
     /// Target from the section name (`tracepoint/syscalls/sys_enter_openat` gives `syscalls/sys_enter_openat`), if any.
     pub section_target: Option<String>,
+    /// What the program attaches to, as a type id in the kernel's BTF (fentry, fexit, lsm); 0 for other kinds.
+    pub attach_btf_id: u32,
 }
 
 /// Where a map descriptor goes.

@@ -417,6 +417,11 @@ fn every_message_has_its_golden_frame() {
             pid: Some(1),
         },
         HelperJob::ChangeGroup { gid: 100 },
+        HelperJob::OpenKprobe {
+            function: "do_unlinkat".to_owned(),
+            offset: 4,
+            retprobe: false,
+        },
     ];
     direction(&mut golden, Role::Loader, Role::Helper, &jobs);
     let results = [

@@ -5,7 +5,7 @@
 
 use crate::faults::{Faults, Point};
 use crate::helpers::Helpers;
-use crate::kernel::{Error, btf, info, map, pin, program};
+use crate::kernel::{Error, btf, info, map, pin, probe, program};
 use crate::kinds::{self, AttachRequest, Attached, Prepared};
 use crate::plan_file;
 use crate::remove::remove;
@@ -17,6 +17,7 @@ use ipc::limits::FRAME_DESCRIPTORS;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::{HelperJob, HelperKind};
 use ipc::messages::kernel::{KernelMap, KernelProgram};
+use ipc::plan::ProgramPlan;
 use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -249,9 +250,8 @@ impl<'a> Executor<'a> {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let btf = self.btf.as_ref().map(AsFd::as_fd);
-        let loaded = program::load(plan, &valid.plan().license, btf, &maps).map_err(|error| {
-            error.into_failure(Stage::Load, format!("program \"{}\"", plan.name))
-        })?;
+        let loaded = program::load(plan, &valid.plan().license, btf, &maps)
+            .map_err(|error| load_failure(plan, error))?;
         self.programs.push(loaded);
         Ok(())
     }
@@ -344,4 +344,21 @@ fn out_of_order(what: &str) -> Failure {
         format!("a step needs {what} that is not there"),
     )
     .remedy("this is a fault of bpfman, please report it")
+}
+
+/// A refused program. Where the kernel gives no reason, an empty program in its place tells if it would take any.
+fn load_failure(plan: &ProgramPlan, error: Error) -> Failure {
+    let what = format!("program \"{}\"", plan.name);
+    if plan.attach_btf_id != 0
+        && error.is_refused()
+        && error.verifier_log.is_none()
+        && let Err(missing) = probe::trampoline(plan)
+    {
+        return Failure::new(
+            FailureCode::Unsupported,
+            Stage::Load,
+            format!("{what}: {missing}"),
+        );
+    }
+    error.into_failure(Stage::Load, what)
 }

@@ -89,6 +89,8 @@ pub fn check_attach(spec: &AttachSpec, metadata: &BTreeMap<String, String>) -> R
             function,
             ..
         } => (function.iter().collect(), vec![target, path]),
+        AttachSpec::Kprobe { function, .. } => (vec![function], vec![]),
+        AttachSpec::Fentry | AttachSpec::Fexit | AttachSpec::Lsm => (vec![], vec![]),
     };
     if let AttachSpec::Xdp { proceed_on, .. } = spec {
         bound("verdicts", proceed_on.len(), 32)?;

@@ -221,6 +221,26 @@ pub fn version() -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
+/// Probes of kernel functions, which kernels can be built without.
+///
+/// # Errors
+///
+/// Why not.
+pub fn kprobes() -> Result<(), String> {
+    const PMU: &str = "/sys/bus/event_source/devices/kprobe";
+    if Path::new(PMU).exists() {
+        Ok(())
+    } else {
+        Err(format!("there is no {PMU}"))
+    }
+}
+
+/// Whether this is a kernel of the virtual machines, which take programs at functions and at security hooks. Others may
+/// refuse them, and then bpfman has to say so.
+pub fn must_take_trampolines() -> bool {
+    matches!(version(), (6, 1) | (6, 12))
+}
+
 /// tcx links, since 6.6.
 ///
 /// # Errors

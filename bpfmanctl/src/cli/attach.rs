@@ -40,16 +40,44 @@ pub(crate) enum AttachCommand {
     )]
     Xdp(XdpArgs),
 
+    /// To a function of the kernel
+    #[command(
+        long_about = "To a function of the kernel.\n\n\
+            Programs of type kretprobe are attached to the return. Needs a kernel with kprobes.",
+        after_help = "Examples:\n  bpfmanctl link attach kprobe 512 do_unlinkat\n  \
+            bpfmanctl link attach kprobe 512 do_unlinkat --offset 0x10"
+    )]
+    Kprobe(KprobeArgs),
+
+    /// To the start of the kernel function that the program was loaded for
+    #[command(
+        long_about = "To the start of the kernel function that the program was loaded for \
+            (TYPE:NAME:FUNCTION of `program load`).",
+        after_help = "Examples:\n  bpfmanctl program load counter.bpf.o --programs fentry:count:do_unlinkat\n  \
+            bpfmanctl link attach fentry 512"
+    )]
+    Fentry(FixedArgs),
+
+    /// To the return of the kernel function that the program was loaded for
+    #[command(
+        long_about = "To the return of the kernel function that the program was loaded for \
+            (TYPE:NAME:FUNCTION of `program load`).",
+        after_help = "Examples:\n  bpfmanctl program load counter.bpf.o --programs fexit:count:do_unlinkat\n  \
+            bpfmanctl link attach fexit 512"
+    )]
+    Fexit(FixedArgs),
+
+    /// To the security hook that the program was loaded for
+    #[command(
+        long_about = "To the security hook that the program was loaded for (TYPE:NAME:HOOK of `program load`).\n\n\
+            Needs a kernel booted with \"bpf\" among its security modules.",
+        after_help = "Examples:\n  bpfmanctl program load guard.bpf.o --programs lsm:check:file_open\n  \
+            bpfmanctl link attach lsm 512"
+    )]
+    Lsm(FixedArgs),
+
     #[command(hide = true)]
     Tc(Anything),
-    #[command(hide = true)]
-    Kprobe(Anything),
-    #[command(hide = true)]
-    Fentry(Anything),
-    #[command(hide = true)]
-    Fexit(Anything),
-    #[command(hide = true)]
-    Lsm(Anything),
 }
 
 #[derive(Args, Debug)]
@@ -145,6 +173,35 @@ pub(crate) struct UprobeArgs {
     #[arg(long, value_name = "PID", allow_negative_numbers = true,
           value_parser = clap::value_parser!(i32).range(0..))]
     pub(crate) container_pid: Option<i32>,
+
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct KprobeArgs {
+    /// Program id
+    #[arg(value_name = "PROGRAM", value_parser = parse::program_id)]
+    pub(crate) program_id: u32,
+
+    /// Kernel function
+    #[arg(value_name = "FUNCTION", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) function: String,
+
+    /// Bytes after the start of the function; 0 for a kretprobe
+    #[arg(long, value_name = "N", default_value = "0", value_parser = parse::offset)]
+    pub(crate) offset: u64,
+
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+}
+
+/// Of kinds whose target is fixed when the program is loaded.
+#[derive(Args, Debug)]
+pub(crate) struct FixedArgs {
+    /// Program id
+    #[arg(value_name = "PROGRAM", value_parser = parse::program_id)]
+    pub(crate) program_id: u32,
 
     #[command(flatten)]
     pub(crate) link: LinkArgs,

@@ -1,7 +1,9 @@
 //! `link attach`.
 
 use super::{Service, print};
-use crate::cli::{LinkArgs, NamespaceArgs, TcxArgs, TracepointArgs, UprobeArgs, XdpArgs};
+use crate::cli::{
+    FixedArgs, KprobeArgs, LinkArgs, NamespaceArgs, TcxArgs, TracepointArgs, UprobeArgs, XdpArgs,
+};
 use crate::console::Console;
 use crate::exit::Error;
 use crate::target::open_target;
@@ -108,6 +110,38 @@ pub(super) fn uprobe(
         arguments.program_id,
         spec,
         Some(file.as_fd()),
+        arguments.link,
+        service,
+        console,
+    )
+}
+
+pub(super) fn kprobe(
+    arguments: KprobeArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let KprobeArgs {
+        program_id,
+        function,
+        offset,
+        link,
+    } = arguments;
+    let spec = AttachSpec::Kprobe { function, offset };
+    attach(program_id, spec, None, link, service, console)
+}
+
+/// Kinds whose target was fixed by the load.
+pub(super) fn fixed(
+    arguments: FixedArgs,
+    spec: AttachSpec,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    attach(
+        arguments.program_id,
+        spec,
+        None,
         arguments.link,
         service,
         console,

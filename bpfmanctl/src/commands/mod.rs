@@ -12,6 +12,7 @@ use crate::client::{self, Client};
 use crate::console::Console;
 use crate::exit::Error;
 use crate::json;
+use ipc::messages::attach::AttachSpec;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -49,22 +50,24 @@ fn attach(
     service: &Service,
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
-    let kind = match command {
+    let (arguments, spec) = match command {
         AttachCommand::Tcx(arguments) => return attach::tcx(arguments, service, console),
         AttachCommand::Tracepoint(arguments) => {
             return attach::tracepoint(arguments, service, console);
         }
         AttachCommand::Uprobe(arguments) => return attach::uprobe(arguments, service, console),
         AttachCommand::Xdp(arguments) => return attach::xdp(arguments, service, console),
-        AttachCommand::Tc(_) => "tc",
-        AttachCommand::Kprobe(_) => "kprobe",
-        AttachCommand::Fentry(_) => "fentry",
-        AttachCommand::Fexit(_) => "fexit",
-        AttachCommand::Lsm(_) => "lsm",
+        AttachCommand::Kprobe(arguments) => return attach::kprobe(arguments, service, console),
+        AttachCommand::Fentry(arguments) => (arguments, AttachSpec::Fentry),
+        AttachCommand::Fexit(arguments) => (arguments, AttachSpec::Fexit),
+        AttachCommand::Lsm(arguments) => (arguments, AttachSpec::Lsm),
+        AttachCommand::Tc(_) => {
+            return Err(Error::unsupported(
+                "this build cannot attach tc programs yet",
+            ));
+        }
     };
-    Err(Error::unsupported(format!(
-        "this build cannot attach {kind} programs yet"
-    )))
+    attach::fixed(arguments, spec, service, console)
 }
 
 /// Where the service is; connected to when everything on this side is in order.

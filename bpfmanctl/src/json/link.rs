@@ -92,6 +92,18 @@ enum Details {
         retprobe: bool,
         container_pid: i32,
     },
+    Kprobe {
+        fn_name: String,
+        offset: u64,
+        retprobe: bool,
+    },
+    /// fentry and fexit.
+    Function {
+        fn_name: String,
+    },
+    Lsm {
+        hook_name: String,
+    },
     Xdp {
         interface: String,
         ifindex: u32,
@@ -120,6 +132,19 @@ impl From<LinkDetails> for Details {
     fn from(details: LinkDetails) -> Self {
         match details {
             LinkDetails::Tracepoint { group, name } => Details::Tracepoint { group, name },
+            LinkDetails::Kprobe {
+                function,
+                offset,
+                retprobe,
+            } => Details::Kprobe {
+                fn_name: function,
+                offset,
+                retprobe,
+            },
+            LinkDetails::Fentry { function } | LinkDetails::Fexit { function } => {
+                Details::Function { fn_name: function }
+            }
+            LinkDetails::Lsm { hook } => Details::Lsm { hook_name: hook },
             LinkDetails::Uprobe {
                 target,
                 path: _,

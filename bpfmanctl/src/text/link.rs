@@ -73,6 +73,14 @@ pub(super) fn attachment(details: &LinkDetails) -> String {
             )
         }
         LinkDetails::Tracepoint { group, name } => format!("{group}/{name}"),
+        LinkDetails::Kprobe {
+            function, offset, ..
+        } => match offset {
+            0 => function.clone(),
+            offset => format!("{function}+{offset}"),
+        },
+        LinkDetails::Fentry { function } | LinkDetails::Fexit { function } => function.clone(),
+        LinkDetails::Lsm { hook } => hook.clone(),
         LinkDetails::Uprobe {
             target,
             function,
@@ -153,6 +161,22 @@ fn details(spec: &mut Section, details: &LinkDetails) {
         LinkDetails::Tracepoint { group, name } => {
             spec.row("Tracepoint", format!("{group}/{name}"))
         }
+        LinkDetails::Kprobe {
+            function,
+            offset,
+            retprobe,
+        } => {
+            let attach_type = if *retprobe { "kretprobe" } else { "kprobe" };
+            spec.row("Attach Type", attach_type);
+            spec.row("Target Function", function);
+            if *offset != 0 {
+                spec.row("Target Offset", offset);
+            }
+        }
+        LinkDetails::Fentry { function } | LinkDetails::Fexit { function } => {
+            spec.row("Target Function", function);
+        }
+        LinkDetails::Lsm { hook } => spec.row("LSM Hook", hook),
         LinkDetails::Uprobe {
             target,
             path,

@@ -301,6 +301,45 @@ fn attach_requests() {
 }
 
 #[test]
+fn attach_requests_for_functions_of_the_kernel() {
+    let service = replying(ClientReply::Link(Box::new(samples::xdp_link())));
+    for line in [
+        "kprobe 5 do_unlinkat",
+        "kprobe 5 do_unlinkat --offset 0x10",
+        "fentry 5",
+        "fexit 5 -m a=b",
+        "lsm 5 -o json",
+    ] {
+        let outcome = service.run(&format!("link attach {line}"));
+        assert_eq!(outcome.code, 0, "{line}: {outcome:?}");
+    }
+    let specs: Vec<AttachSpec> = service
+        .requests()
+        .into_iter()
+        .map(|request| match request {
+            ClientRequest::Attach { spec, .. } => spec,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let kprobe = |offset| AttachSpec::Kprobe {
+        function: "do_unlinkat".to_owned(),
+        offset,
+    };
+    assert_eq!(
+        specs,
+        [
+            kprobe(0),
+            kprobe(16),
+            AttachSpec::Fentry,
+            AttachSpec::Fexit,
+            AttachSpec::Lsm
+        ]
+    );
+    assert_eq!(service.run("link attach kprobe 5").code, 80);
+    assert_eq!(service.run("link attach fentry 5 do_unlinkat").code, 80);
+}
+
+#[test]
 fn batches_say_nothing_when_all_goes_well() {
     let service = replying(ClientReply::Done);
     for line in ["program unload 1 2", "link detach 3"] {

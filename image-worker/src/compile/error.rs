@@ -113,8 +113,26 @@ pub enum CompileError {
     #[error("the object's BTF is malformed: {0}")]
     Btf(String),
     /// The kernel's types could not be had.
-    #[error("the object has CO-RE relocations, but the kernel's BTF cannot be used: {0}")]
+    #[error("the object needs the kernel's BTF, which cannot be used: {0}")]
     KernelBtf(String),
+    /// Neither the request nor the section says what to attach to.
+    #[error("{kind} program \"{program}\" names no function")]
+    NoAttachTarget {
+        /// Declared kind.
+        kind: ProgramKind,
+        /// C function name.
+        program: String,
+    },
+    /// The running kernel has no such function or hook.
+    #[error("{} \"{name}\" not found in the kernel's types", place(*kind))]
+    AttachTargetNotFound {
+        /// Declared kind.
+        kind: ProgramKind,
+        /// Function or hook.
+        name: String,
+        /// What may have been meant.
+        suggestions: Vec<String>,
+    },
     /// The ELF parser refuses the object.
     #[error("the object cannot be parsed: {0}")]
     Parser(String),
@@ -142,7 +160,9 @@ impl CompileError {
             Self::NoPrograms => "name at least one program".to_owned(),
             Self::TooManyPrograms | Self::TooManyGlobals => "split the load".to_owned(),
             Self::DuplicateProgram(_) => "name each program once".to_owned(),
-            Self::ProgramsNotFound { suggestions, .. } => did_you_mean(suggestions),
+            Self::ProgramsNotFound { suggestions, .. }
+            | Self::AttachTargetNotFound { suggestions, .. } => did_you_mean(suggestions),
+            Self::NoAttachTarget { .. } => "give it as TYPE:NAME:FUNCTION".to_owned(),
             Self::KindMismatch { implied, .. } => format!("load it as {implied}"),
             Self::GlobalNotFound { name, available } => did_you_mean(&super::select::similar(
                 name,
@@ -177,7 +197,9 @@ impl CompileError {
 
     fn code(&self) -> FailureCode {
         match self {
-            Self::ProgramsNotFound { .. } | Self::GlobalNotFound { .. } => FailureCode::NotFound,
+            Self::ProgramsNotFound { .. }
+            | Self::GlobalNotFound { .. }
+            | Self::AttachTargetNotFound { .. } => FailureCode::NotFound,
             Self::KindMismatch { .. } => FailureCode::FailedPrecondition,
             Self::TooLarge | Self::Limit { .. } | Self::TooManyPrograms | Self::TooManyGlobals => {
                 FailureCode::ResourceExhausted
@@ -187,6 +209,14 @@ impl CompileError {
             }
             _ => FailureCode::InvalidArgument,
         }
+    }
+}
+
+/// What programs of a kind attach to.
+fn place(kind: ProgramKind) -> &'static str {
+    match kind {
+        ProgramKind::Lsm => "security hook",
+        _ => "kernel function",
     }
 }
 

@@ -1,7 +1,8 @@
 //! Object file to load plan.
 //!
 //! The steps, each in its own file: is it an object ([`check`](mod@check)), what is in it (`elf`, `functions`, `btf`,
-//! `btf_ext`, `core`), what is asked for (`select`, `sections`), a form that aya-obj takes (`normalise`,
+//! `btf_ext`, `core`), what is asked for (`select`, `sections`), what it
+//! attaches to (`attach_target`), a form that aya-obj takes (`normalise`,
 //! `btf_rewrite`), values of globals (`globals`), maps (`maps`), relocation by aya-obj (`relocate`,
 //! `bit_fields`), and the plan (`plan`).
 //!
@@ -9,6 +10,7 @@
 //! it reads. No descriptor, no system call and no state is involved, except that the kernel's own types are read when
 //! an object has CO-RE relocations ([`kernel_btf`]).
 
+mod attach_target;
 mod bit_fields;
 mod btf;
 mod btf_ext;

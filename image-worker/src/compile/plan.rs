@@ -1,6 +1,7 @@
 //! Assembles the load plan.
 
 use super::Request;
+use super::attach_target::{self, Target};
 use super::btf::Btf;
 use super::elf::{Elf, Role};
 use super::error::CompileError;
@@ -10,7 +11,7 @@ use super::maps::{self, Maps};
 use super::sections::SectionFacts;
 use super::{globals, normalise, relocate, sections, select};
 use aya_obj::{Function, Object};
-use ipc::messages::program::{ProgramKind, ProgramRequest};
+use ipc::messages::program::ProgramRequest;
 use ipc::plan::{InfoTable, LoadPlan, PLAN_VERSION, ProgramPlan};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
@@ -37,6 +38,21 @@ pub(super) fn plan(
             sections::facts(section.name, program.kind)
         })
         .collect::<Result<Vec<_>, _>>()?;
+    let targets: Vec<Target<'_>> = request
+        .programs
+        .iter()
+        .zip(&facts)
+        .map(|(program, facts)| Target {
+            kind: program.kind,
+            program: &program.name,
+            // What the caller says counts more than what the author wrote.
+            name: program
+                .attach_function
+                .as_deref()
+                .or(facts.target.as_deref()),
+        })
+        .collect();
+    let attach_ids = attach_target::resolve(&targets, kernel)?;
     let reaches = selected
         .iter()
         .map(|index| functions.reach(&elf, *index))
@@ -60,16 +76,20 @@ pub(super) fn plan(
     relocate::relocate_maps(&elf, &mut object, &maps, &reaches)?;
 
     let mut programs = Vec::with_capacity(selected.len());
-    for (((request, index), facts), reach) in request
+    for ((((request, index), facts), reach), attach_btf_id) in request
         .programs
         .iter()
         .zip(selected)
         .zip(facts)
         .zip(&reaches)
+        .zip(attach_ids)
     {
         let section = elf.sections[functions.get(index).section].name;
         let function = relocate::link(&mut object, &functions, index)?;
-        programs.push(program(request, section, facts, &function, reach, &maps)?);
+        programs.push(ProgramPlan {
+            attach_btf_id,
+            ..program(request, section, facts, &function, reach, &maps)?
+        });
     }
     Ok(LoadPlan {
         version: PLAN_VERSION,
@@ -110,15 +130,11 @@ fn program(
         record_size: LINE_RECORD,
         records: function.line_info.line_info_bytes(),
     });
-    let has_target = matches!(
-        request.kind,
-        ProgramKind::Fentry | ProgramKind::Fexit | ProgramKind::Lsm
-    );
     let attach_function = request
         .attach_function
         .clone()
         .or_else(|| facts.target.clone())
-        .filter(|_| has_target);
+        .filter(|_| attach_target::has_target(request.kind));
     Ok(ProgramPlan {
         name: request.name.clone(),
         kind: request.kind,
@@ -132,5 +148,6 @@ fn program(
         line_info,
         attach_function,
         section_target: facts.target,
+        attach_btf_id: 0,
     })
 }

@@ -90,6 +90,19 @@ pub enum AttachSpec {
         /// Process whose mount namespace the target is in.
         container_pid: Option<i32>,
     },
+    /// A function of the kernel. Since version 2.
+    Kprobe {
+        /// The function.
+        function: String,
+        /// Bytes after its start; 0 for a kretprobe.
+        offset: u64,
+    },
+    /// The start of the kernel function that the program was loaded for. Since version 2.
+    Fentry,
+    /// The return of the kernel function that the program was loaded for. Since version 2.
+    Fexit,
+    /// The security hook that the program was loaded for. Since version 2.
+    Lsm,
 }
 
 impl AttachSpec {
@@ -100,6 +113,10 @@ impl AttachSpec {
             AttachSpec::Xdp { .. } => "xdp",
             AttachSpec::Tracepoint { .. } => "tracepoint",
             AttachSpec::Uprobe { .. } => "uprobe",
+            AttachSpec::Kprobe { .. } => "kprobe",
+            AttachSpec::Fentry => "fentry",
+            AttachSpec::Fexit => "fexit",
+            AttachSpec::Lsm => "lsm",
         }
     }
 }
@@ -175,6 +192,46 @@ pub enum LinkDetails {
         /// Process whose mount namespace the target is in; 0 for bpfman's.
         container_pid: i32,
     },
+    /// kprobe and kretprobe. Since version 2.
+    Kprobe {
+        /// Kernel function.
+        function: String,
+        /// Bytes after its start.
+        offset: u64,
+        /// At return.
+        retprobe: bool,
+    },
+    /// fentry. Since version 2.
+    Fentry {
+        /// Kernel function.
+        function: String,
+    },
+    /// fexit. Since version 2.
+    Fexit {
+        /// Kernel function.
+        function: String,
+    },
+    /// lsm. Since version 2.
+    Lsm {
+        /// Security hook.
+        hook: String,
+    },
+}
+
+impl LinkDetails {
+    /// First protocol version that knows this variant.
+    pub fn since(&self) -> u16 {
+        match self {
+            LinkDetails::Tcx { .. }
+            | LinkDetails::Xdp { .. }
+            | LinkDetails::Tracepoint { .. }
+            | LinkDetails::Uprobe { .. } => 1,
+            LinkDetails::Kprobe { .. }
+            | LinkDetails::Fentry { .. }
+            | LinkDetails::Fexit { .. }
+            | LinkDetails::Lsm { .. } => 2,
+        }
+    }
 }
 
 /// An attachment under management, as it is stored.

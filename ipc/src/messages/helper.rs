@@ -9,7 +9,8 @@ use bincode::{Decode, Encode};
 #[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
 #[cfg_attr(test, derive(proptest_derive::Arbitrary))]
 pub enum HelperKind {
-    /// Opens perf events that need CAP_SYS_ADMIN (uprobes before 6.6, tracepoints where `perf_event_paranoid` is 3).
+    /// Opens perf events that need CAP_SYS_ADMIN (kprobes, uprobes before 6.6, tracepoints where `perf_event_paranoid` is
+    /// 3).
     PerfEvent,
     /// Changes the group of map pins (CAP_CHOWN).
     ChangeGroup,
@@ -42,9 +43,18 @@ pub enum HelperJob {
         /// Group id.
         gid: u32,
     },
+    /// Open the perf event of a kprobe. Since version 2.
+    OpenKprobe {
+        /// Kernel function.
+        function: String,
+        /// Bytes after its start.
+        offset: u64,
+        /// At return.
+        retprobe: bool,
+    },
 }
 
-edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup);
+edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe);
 
 /// Helper to loader.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]

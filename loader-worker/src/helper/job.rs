@@ -1,7 +1,7 @@
 //! The jobs themselves.
 
 use crate::kernel::{Error, perf};
-use crate::kinds::{tracepoint, uprobe};
+use crate::kinds::{kprobe, tracepoint, uprobe};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::{HelperJob, HelperKind};
 use rustix::fs::{AtFlags, FileType, FsWord, Gid, chownat, fstat, fstatfs};
@@ -32,6 +32,9 @@ pub fn perform(
             perf::open_uprobe(target.as_fd(), *file_offset, *retprobe, *pid)
                 .map(Some)
                 .map_err(|error| uprobe::explain_open(error, "the target", *file_offset, *pid))
+        }
+        (HelperKind::PerfEvent, HelperJob::OpenKprobe { function, offset, retprobe }) => {
+            kprobe::open(function, *offset, *retprobe).map(Some)
         }
         (HelperKind::ChangeGroup, HelperJob::ChangeGroup { gid }) => {
             // -1 means "leave the group as it is".

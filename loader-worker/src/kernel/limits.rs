@@ -23,3 +23,6 @@ pub const ATTACH_ATTEMPTS: u32 = 16;
 
 /// Names offered instead of one that does not exist.
 pub const SUGGESTIONS: usize = 3;
+
+/// As much is read of the tracer's list of functions: a kernel with all its modules lists some 100,000 names of 25 bytes.
+pub const FUNCTION_LIST_BYTES: u64 = 16 * 1024 * 1024;

@@ -74,6 +74,11 @@ pub fn create_perf_event(
     sys::link::create_perf_event(program, perf_event, PERF_EVENT, cookie).map_err(created)
 }
 
+/// Puts a program where it was loaded for: at the start or return of a kernel function, or at a security hook.
+pub fn create_tracing(program: BorrowedFd<'_>, attach_type: u32) -> Result<OwnedFd, Error> {
+    sys::link::create_tracing(program, attach_type).map_err(created)
+}
+
 /// Puts a program on places of a file, which is named by an open descriptor of it.
 pub fn create_uprobe_multi(
     program: BorrowedFd<'_>,

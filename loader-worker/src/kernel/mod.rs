@@ -8,6 +8,7 @@
 pub mod btf;
 pub mod cpus;
 pub mod error;
+pub mod functions;
 pub mod info;
 pub mod interfaces;
 pub mod limits;

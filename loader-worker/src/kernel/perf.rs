@@ -3,9 +3,14 @@
 use super::link::descriptor_path;
 use super::{Error, sys};
 use rustix::io::Errno;
+use std::ffi::CString;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
 
-const PMU: &str = "/sys/bus/event_source/devices/uprobe";
+const UPROBE_PMU: &str = "/sys/bus/event_source/devices/uprobe";
+
+/// Where the kernel shows that it can probe its own functions.
+pub const KPROBE_PMU: &str = "/sys/bus/event_source/devices/kprobe";
 
 /// The event of a tracepoint, for all processes on all CPUs. Needs CAP_PERFMON, where `perf_event_paranoid` is above 2
 /// CAP_SYS_ADMIN.
@@ -20,21 +25,40 @@ pub fn open_uprobe(
     retprobe: bool,
     pid: Option<i32>,
 ) -> Result<OwnedFd, Error> {
-    let pmu = read("type")?
+    let (pmu, config) = pmu(UPROBE_PMU, retprobe)?;
+    sys::perf::open_uprobe(pmu, config, &descriptor_path(target), file_offset, pid).map_err(opened)
+}
+
+/// Whether the kernel was built with kprobes.
+pub fn has_kprobes() -> bool {
+    Path::new(KPROBE_PMU).exists()
+}
+
+/// The event of one kprobe, for all processes. Needs CAP_SYS_ADMIN.
+pub fn open_kprobe(function: &str, offset: u64, retprobe: bool) -> Result<OwnedFd, Error> {
+    let function =
+        CString::new(function).map_err(|_| Error::new("a kernel function's name", Errno::INVAL))?;
+    let (pmu, config) = pmu(KPROBE_PMU, retprobe)?;
+    sys::perf::open_kprobe(pmu, config, &function, offset).map_err(opened)
+}
+
+/// The number of a PMU, and the configuration that asks for the return.
+fn pmu(pmu: &str, retprobe: bool) -> Result<(u32, u64), Error> {
+    let number = read(pmu, "type")?
         .trim()
         .parse()
-        .map_err(|_| Error::new("the type of the uprobe PMU", Errno::INVAL))?;
+        .map_err(|_| Error::new("the type of the PMU", Errno::INVAL))?;
     let config = if retprobe {
-        retprobe_bit(&read("format/retprobe")?)?
+        retprobe_bit(&read(pmu, "format/retprobe")?)?
     } else {
         0
     };
-    sys::perf::open_uprobe(pmu, config, &descriptor_path(target), file_offset, pid).map_err(opened)
+    Ok((number, config))
 }
 
 /// `config:N` says which bit of the configuration asks for the return.
 fn retprobe_bit(format: &str) -> Result<u64, Error> {
-    let unknown = || Error::new("the format of the uprobe PMU", Errno::INVAL);
+    let unknown = || Error::new("the format of the PMU", Errno::INVAL);
     let bit: u32 = format
         .trim()
         .strip_prefix("config:")
@@ -44,9 +68,9 @@ fn retprobe_bit(format: &str) -> Result<u64, Error> {
     1_u64.checked_shl(bit).ok_or_else(unknown)
 }
 
-fn read(file: &str) -> Result<String, Error> {
-    std::fs::read_to_string(format!("{PMU}/{file}"))
-        .map_err(|error| Error::from_io("reading the uprobe PMU", &error))
+fn read(pmu: &str, file: &str) -> Result<String, Error> {
+    std::fs::read_to_string(format!("{pmu}/{file}"))
+        .map_err(|error| Error::from_io("reading the PMU", &error))
 }
 
 fn opened(errno: Errno) -> Error {

@@ -5,6 +5,7 @@ use super::link::tcx_attach_type;
 use super::program::UPROBE_MULTI;
 use super::{Error, name, program, sys};
 use ipc::messages::attach::Direction;
+use ipc::plan::ProgramPlan;
 use rustix::io::Errno;
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
@@ -32,6 +33,42 @@ pub fn tcx() -> &'static Result<(), Missing> {
     })
 }
 
+/// Programs that the kernel calls from a trampoline: at this program's place, an empty one. Not remembered, because it is
+/// only asked when a program was refused, and one place may be special.
+pub fn trampoline(plan: &ProgramPlan) -> Result<(), Missing> {
+    let program = sys::program::Load {
+        expected_attach_type: plan.expected_attach_type,
+        attach_btf_id: plan.attach_btf_id,
+        ..empty(plan.prog_type)
+    };
+    match program::load_with_log(&program) {
+        Err(error) if error.is_refused() && error.verifier_log.is_none() => Err(Missing(format!(
+            "this kernel takes no {} programs: an empty one is refused as well ({error})",
+            plan.kind
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The LSM that runs programs of kind lsm, among those that the kernel was booted with.
+pub fn lsm() -> &'static Result<(), Missing> {
+    static ANSWER: OnceLock<Result<(), Missing>> = OnceLock::new();
+    // Where securityfs is not mounted nobody knows.
+    ANSWER.get_or_init(|| std::fs::read_to_string(LSM_LIST).map_or(Ok(()), |list| has_bpf(&list)))
+}
+
+const LSM_LIST: &str = "/sys/kernel/security/lsm";
+
+fn has_bpf(list: &str) -> Result<(), Missing> {
+    if list.trim().split(',').any(|name| name == "bpf") {
+        return Ok(());
+    }
+    Err(Missing(format!(
+        "the kernel was booted without the LSM \"bpf\" ({LSM_LIST}: {})",
+        list.trim()
+    )))
+}
+
 fn try_uprobe_multi() -> Result<(), String> {
     let program = load_empty_uprobe().map_err(|error| error.to_string())?;
     let attach = |pid| {
@@ -51,13 +88,21 @@ fn try_uprobe_multi() -> Result<(), String> {
     }
 }
 
-/// `r0 = 0; exit` as a program for uprobe_multi links.
+/// A program for uprobe_multi links.
 fn load_empty_uprobe() -> Result<std::os::fd::OwnedFd, Error> {
     const KPROBE: u32 = 2;
-    const RETURN_ZERO: [u8; 16] = [0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
     program::load_with_log(&sys::program::Load {
-        prog_type: KPROBE,
         expected_attach_type: UPROBE_MULTI,
+        ..empty(KPROBE)
+    })
+}
+
+/// `r0 = 0; exit`.
+fn empty(prog_type: u32) -> sys::program::Load<'static> {
+    const RETURN_ZERO: [u8; 16] = [0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
+    sys::program::Load {
+        prog_type,
+        expected_attach_type: 0,
         flags: 0,
         name: name::object("bpfman_probe"),
         license: c"GPL",
@@ -65,7 +110,8 @@ fn load_empty_uprobe() -> Result<std::os::fd::OwnedFd, Error> {
         btf: None,
         func_info: (0, &[]),
         line_info: (0, &[]),
-    })
+        attach_btf_id: 0,
+    }
 }
 
 fn try_tcx() -> Result<(), String> {
@@ -79,5 +125,18 @@ fn try_tcx() -> Result<(), String> {
     ) {
         Ok(_) | Err(Errno::NODEV) => Ok(()),
         Err(errno) => Err(format!("BPF_PROG_QUERY: {errno}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lsm_must_be_in_the_list() {
+        assert!(has_bpf("lockdown,capability,landlock,bpf\n").is_ok());
+        assert!(has_bpf("bpf").is_ok());
+        let missing = has_bpf("lockdown,capability,ebpf\n").unwrap_err();
+        assert!(missing.to_string().contains("lockdown,capability,ebpf)"));
     }
 }

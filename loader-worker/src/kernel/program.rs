@@ -45,6 +45,7 @@ pub fn load(
         btf,
         func_info: table(plan.func_info.as_ref()),
         line_info: table(plan.line_info.as_ref()),
+        attach_btf_id: plan.attach_btf_id,
     };
     load_with_log(&program)
 }
@@ -57,6 +58,8 @@ fn expected_attach_type(plan: &ProgramPlan) -> u32 {
             UPROBE_MULTI
         }
         ProgramKind::Uprobe | ProgramKind::Uretprobe => 0,
+        // Also sections `kprobe.multi`: the program goes behind a perf event, which takes no other.
+        ProgramKind::Kprobe | ProgramKind::Kretprobe => 0,
         // With 0 the kernel would refuse to replace the program by one loaded with BPF_XDP.
         ProgramKind::Xdp if plan.expected_attach_type == 0 => XDP,
         _ => plan.expected_attach_type,

@@ -6,6 +6,9 @@
 //! engine gets the helper's descriptor, if one was asked for.
 
 pub mod detach;
+pub mod fentry;
+pub mod kprobe;
+pub mod lsm;
 pub mod pins;
 pub mod tcx;
 pub mod tracepoint;
@@ -88,6 +91,8 @@ pub enum Hook {
     PerfEvent(Option<OwnedFd>),
     /// The file of the request.
     File,
+    /// What the program was loaded for.
+    Fixed,
 }
 
 /// A link that exists but is not pinned: dropping it undoes the attach.
@@ -127,6 +132,10 @@ pub fn of(spec: &AttachSpec) -> &'static dyn Kind {
         AttachSpec::Xdp { .. } => &xdp::Xdp,
         AttachSpec::Tracepoint { .. } => &tracepoint::Tracepoint,
         AttachSpec::Uprobe { .. } => &uprobe::Uprobe,
+        AttachSpec::Kprobe { .. } => &kprobe::Kprobe,
+        AttachSpec::Fentry => &fentry::Fentry,
+        AttachSpec::Fexit => &fentry::Fexit,
+        AttachSpec::Lsm => &lsm::Lsm,
     }
 }
 
@@ -181,6 +190,15 @@ fn attached(link: OwnedFd, kind: ProgramKind, details: LinkDetails) -> Result<At
         kind,
         kernel,
     })
+}
+
+/// The function or hook that the program was loaded for.
+fn fixed_target(request: &AttachRequest<'_>) -> Result<String, Failure> {
+    request
+        .record
+        .attach_function
+        .clone()
+        .ok_or_else(|| mismatched(request.spec))
 }
 
 /// A request that is wrong whatever the state.

@@ -14,9 +14,13 @@ pub fn link_pin(bpffs: &Path, link_id: u64, program_id: u32, details: &LinkDetai
         } => bpffs
             .join(format!("tcx-{}", direction.name()))
             .join(format!("link_{nsid}_{ifindex}_{program_id}")),
-        LinkDetails::Xdp { .. } | LinkDetails::Tracepoint { .. } | LinkDetails::Uprobe { .. } => {
-            bpffs.join("links").join(link_id.to_string())
-        }
+        LinkDetails::Xdp { .. }
+        | LinkDetails::Tracepoint { .. }
+        | LinkDetails::Uprobe { .. }
+        | LinkDetails::Kprobe { .. }
+        | LinkDetails::Fentry { .. }
+        | LinkDetails::Fexit { .. }
+        | LinkDetails::Lsm { .. } => bpffs.join("links").join(link_id.to_string()),
     }
 }
 

@@ -98,7 +98,7 @@ impl Kind for Uprobe {
                 let event = event.or(helper).ok_or_else(|| mismatched(request.spec))?;
                 link::create_perf_event(request.program, event.as_fd(), 0)
             }
-            Hook::Interface { .. } => return Err(mismatched(request.spec)),
+            Hook::Interface { .. } | Hook::Fixed => return Err(mismatched(request.spec)),
         };
         let link = link.map_err(|error| explain(error, request, target, file.file_offset, *pid))?;
         attached(

@@ -42,6 +42,7 @@ pub(crate) fn plan() -> LoadPlan {
             }),
             attach_function: None,
             section_target: None,
+            attach_btf_id: 0,
         }
     };
     LoadPlan {

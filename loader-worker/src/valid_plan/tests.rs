@@ -140,3 +140,21 @@ fn names_that_cannot_be_files_are_refused() {
     refused_with(|plan| plan.programs.clear(), "no program");
     refused_with(|plan| plan.version += 1, "version");
 }
+
+#[test]
+fn programs_for_one_place_name_it_and_others_do_not() {
+    refused_with(|plan| plan.programs[0].attach_btf_id = 5, "no target");
+    refused_with(
+        |plan| plan.programs[0].kind = ProgramKind::Fentry,
+        "no target",
+    );
+    let fentry = |function: Option<&str>| {
+        let mut plan = plan();
+        plan.programs[0].kind = ProgramKind::Fentry;
+        plan.programs[0].attach_btf_id = 5;
+        plan.programs[0].attach_function = function.map(str::to_owned);
+        valid(plan)
+    };
+    assert!(fentry(Some("do_unlinkat")).is_ok());
+    assert!(fentry(None).is_err());
+}

@@ -11,17 +11,18 @@ pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
         // Root, whose tracefs directories are: a capability that overrides file modes would be more.
         identity: arguments.identity.clone(),
         capabilities: vec![
-            // Uprobes, and every event where perf_event_paranoid is 3. What else it could do, the system call policy forbids.
+            // Kprobes, uprobes, and every event where perf_event_paranoid is 3. What else it could do, the system call policy forbids.
             Capability::CAP_SYS_ADMIN,
         ],
         descriptors: WORKER_DESCRIPTORS.to_vec(),
         working_directory: "/".into(),
         paths: vec![
-            // Ids of tracepoints.
+            // Ids of tracepoints; names of functions, to suggest one.
             PathRule::optional("/sys/kernel/tracing", Access::Read),
             PathRule::optional("/sys/kernel/debug/tracing", Access::Read),
-            // The number of the uprobe PMU, and which bit says "return probe".
+            // The numbers of the PMUs of kprobes and uprobes, and which bit says "return probe".
             PathRule::optional("/sys/bus/event_source/devices", Access::Read),
+            PathRule::optional("/sys/devices/kprobe", Access::Read),
             PathRule::optional("/sys/devices/uprobe", Access::Read),
         ],
         network: Network::None,

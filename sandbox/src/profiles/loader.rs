@@ -33,6 +33,8 @@ pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
             // The number of the uprobe PMU.
             PathRule::optional("/sys/bus/event_source/devices", Access::Read),
             PathRule::optional("/sys/devices/uprobe", Access::Read),
+            // Whether programs of kind lsm would run.
+            PathRule::optional("/sys/kernel/security/lsm", Access::Read),
             // Memory and frozen state of own maps, which bpf(2) does not tell.
             PathRule::optional("/proc/self/fdinfo", Access::Read),
             // How many values a per-CPU map has for each key; how many background threads RocksDB takes.

@@ -18,6 +18,7 @@ mod crash;
 mod forbidden;
 mod frames;
 mod global_data;
+mod kernel_functions;
 mod main_job;
 mod maps_access;
 mod order;

@@ -95,6 +95,20 @@ pub(in crate::kernel) fn create_xdp(
     unsafe { bpf::open(Command::LinkCreate, &mut attributes) }
 }
 
+pub(in crate::kernel) fn create_tracing(
+    program: BorrowedFd<'_>,
+    attach_type: u32,
+) -> Result<OwnedFd, Errno> {
+    let mut attributes = Head {
+        prog_fd: number(program),
+        target: 0,
+        attach_type,
+        flags: 0,
+    };
+    // SAFETY: the structure holds no address; the command returns a descriptor.
+    unsafe { bpf::open(Command::LinkCreate, &mut attributes) }
+}
+
 pub(in crate::kernel) fn create_perf_event(
     program: BorrowedFd<'_>,
     perf_event: BorrowedFd<'_>,

@@ -58,6 +58,26 @@ pub(in crate::kernel) fn open_uprobe(
     unsafe { open(attributes, pid, cpu) }
 }
 
+/// An event of the kprobe PMU whose type number is `pmu`: `offset` bytes into `function`, on CPU 0, for all processes. A BPF
+/// program behind it runs on every CPU all the same.
+pub(in crate::kernel) fn open_kprobe(
+    pmu: u32,
+    config: u64,
+    function: &CStr,
+    offset: u64,
+) -> Result<OwnedFd, Errno> {
+    let attributes = Attributes {
+        event_type: pmu,
+        config,
+        config1: address(function.to_bytes_with_nul()),
+        config2: offset,
+        ..Attributes::default()
+    };
+    // SAFETY: `config1` is the address of a live string that ends with a NUL; a PMU which takes it for something else
+    // reads it as a number.
+    unsafe { open(attributes, -1, 0) }
+}
+
 /// # Safety
 /// What the event type takes for an address is zero or that of a live string with a NUL at its end.
 unsafe fn open(mut attributes: Attributes, pid: c_int, cpu: c_int) -> Result<OwnedFd, Errno> {

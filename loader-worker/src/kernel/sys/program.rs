@@ -43,6 +43,8 @@ pub(in crate::kernel) struct Load<'a> {
     /// Record size and records.
     pub(in crate::kernel) func_info: (u32, &'a [u8]),
     pub(in crate::kernel) line_info: (u32, &'a [u8]),
+    /// Type id in the kernel's own BTF, 0 for programs that are attached later.
+    pub(in crate::kernel) attach_btf_id: u32,
 }
 
 #[derive(Default)]
@@ -83,6 +85,7 @@ pub(in crate::kernel) fn load(program: &Load<'_>, log: &mut [u8]) -> Result<Owne
         prog_flags: program.flags,
         prog_name: program.name,
         expected_attach_type: program.expected_attach_type,
+        attach_btf_id: program.attach_btf_id,
         ..Attributes::default()
     };
     if let Some(btf) = program.btf {
