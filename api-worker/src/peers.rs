@@ -162,9 +162,7 @@ fn held(role: Role, rows: &[ProcessStatus]) -> Option<Failure> {
             row.note
         ),
     );
-    Some(failure.remedy(
-        "repair what the log of bpfmand says about it, then restart bpfmand; loaded programs run on",
-    ))
+    Some(failure.remedy("repair that, then restart bpfmand; loaded programs run on"))
 }
 
 /// The failure of a request whose worker is not there.

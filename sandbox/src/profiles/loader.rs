@@ -49,7 +49,7 @@ pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
             // RocksDB and the kernel's verifier log decide; a bound would only turn a large load into an abort.
             address_space: None,
             file_bytes: None,
-            // The user id may be root in the fallback, which others use too.
+            // Counted per user id, which is an unnamed one that instances share where there is no user bpfman-loader.
             processes: None,
         },
         parent_death_signal: true,

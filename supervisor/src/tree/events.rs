@@ -21,11 +21,12 @@ pub enum Event {
     },
     /// The spawner could not.
     StartFailed { role: Role, reason: String },
-    /// A worker's process ended.
+    /// A worker's process ended; its own words for why, or none.
     Exited {
         role: Role,
         generation: u32,
         exit: Exit,
+        words: String,
     },
     /// A worker has entered its sandbox.
     Ready {

@@ -104,7 +104,8 @@ impl Machine {
                 role,
                 generation,
                 exit,
-            } => self.exited(role, generation, exit, now, &mut actions),
+                words,
+            } => self.exited(role, generation, (exit, &words), now, &mut actions),
             Event::Ready {
                 role,
                 generation,
@@ -308,7 +309,7 @@ impl Machine {
         &mut self,
         role: Role,
         generation: u32,
-        exit: Exit,
+        (exit, words): (Exit, &str),
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
@@ -319,11 +320,11 @@ impl Machine {
         let served = served(running, now);
         let (reason, for_good, was_linked) = match &running.phase {
             Phase::Doomed { reason, for_good } => (
-                reason.clone().unwrap_or_else(|| exit.to_string()),
+                reason.clone().unwrap_or_else(|| told(exit, words)),
                 *for_good,
                 false,
             ),
-            _ => (exit.to_string(), false, is_linked(running)),
+            _ => (told(exit, words), false, is_linked(running)),
         };
         let pid = running.pid;
         if stopping {
@@ -396,6 +397,14 @@ impl Machine {
                 State::Held { .. } | State::Stopped => {}
             }
         }
+    }
+}
+
+/// A process that was killed has not said why.
+fn told(exit: Exit, words: &str) -> String {
+    match exit {
+        Exit::Code(code) if code != 0 && !words.is_empty() => format!("{exit}: {words}"),
+        _ => exit.to_string(),
     }
 }
 

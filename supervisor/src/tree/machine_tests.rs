@@ -40,6 +40,7 @@ pub(super) fn exited(role: Role, generation: u32) -> Event {
         role,
         generation,
         exit: Exit::Signal(9),
+        words: "nothing that counts".to_owned(),
     }
 }
 
@@ -157,13 +158,14 @@ fn a_worker_that_closes_its_link_ends_by_itself_and_its_status_is_the_reason() {
             role: Role::Loader,
             generation: 1,
             exit: Exit::Code(1),
+            words: "store: locked".to_owned(),
         },
         now,
     );
     let Some(State::Backoff { reason, .. }) = machine.state(Role::Loader) else {
         panic!("{:?}", machine.state(Role::Loader))
     };
-    assert_eq!(reason, "exited with status 1");
+    assert_eq!(reason, "exited with status 1: store: locked");
 }
 
 #[test]
@@ -229,10 +231,10 @@ fn a_loader_that_is_given_up_lets_clients_in_to_hear_so() {
         machine.on(Event::Tick, now);
     }
     assert!(activated);
-    assert!(matches!(
-        machine.state(Role::Loader),
-        Some(State::Held { .. })
-    ));
+    let Some(State::Held { reason }) = machine.state(Role::Loader) else {
+        panic!("{:?}", machine.state(Role::Loader))
+    };
+    assert_eq!(reason, "killed by signal 9");
     assert_eq!(machine.deadline(), None);
 }
 

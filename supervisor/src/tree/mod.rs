@@ -36,6 +36,7 @@ use ipc::messages::supervision::{SandboxReport, Status};
 use ipc::role::Role;
 use machine::Machine;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use relay::LastWords;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
@@ -94,6 +95,8 @@ pub struct State {
     /// By row: our ends of the control socket and the log pipe of a start that is not answered yet.
     pending: BTreeMap<Entry, (OwnedFd, OwnedFd)>,
     connections: BTreeMap<Role, Connection>,
+    /// What the latest process of each worker says about its end.
+    words: BTreeMap<Role, LastWords>,
     listener: OwnedFd,
     notify: Notify,
     report: SandboxReport,
@@ -130,6 +133,7 @@ impl Actor for Tree {
             spawner_pid: arguments.spawner.pid,
             pending: BTreeMap::new(),
             connections: BTreeMap::new(),
+            words: BTreeMap::new(),
             listener: arguments.listener,
             notify: arguments.notify,
             report: arguments.report,

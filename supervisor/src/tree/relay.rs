@@ -1,7 +1,7 @@
 //! Worker log lines, from the pipe that is a worker's standard error to `bpfmand`'s own.
 //!
 //! What a worker writes is not trusted: lines are cut to a length, counted, freed of control characters, and marked with
-//! who wrote them.
+//! who wrote them. The last line in which it says why it ends is kept for whoever asks after it has ended.
 
 use crate::limits::{LOG_LINE_BYTES, LOG_LINES, LOG_WINDOW};
 use crate::prepare::log::{Format, timestamp};
@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::time::Instant;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
+use tokio::sync::watch;
 
 /// Who writes.
 #[derive(Clone, Copy, Debug)]
@@ -18,16 +19,26 @@ pub(super) struct Source {
     pub(super) pid: u32,
 }
 
+/// Why a process says that it ends; empty as long as it has not.
+pub(super) type LastWords = watch::Receiver<String>;
+
 /// Passes lines on until the process and whatever else holds the pipe have closed it.
-pub(super) fn spawn(pipe: OwnedFd, source: Source, format: Format) {
+pub(super) fn spawn(pipe: OwnedFd, source: Source, format: Format) -> LastWords {
+    let (words, last) = watch::channel(String::new());
     tokio::spawn(async move {
-        if let Err(error) = relay(pipe, source, format).await {
+        if let Err(error) = relay(pipe, source, format, &words).await {
             tracing::warn!("log of {}[{}]: {error}", source.name, source.pid);
         }
     });
+    last
 }
 
-async fn relay(pipe: OwnedFd, source: Source, format: Format) -> io::Result<()> {
+async fn relay(
+    pipe: OwnedFd,
+    source: Source,
+    format: Format,
+    words: &watch::Sender<String>,
+) -> io::Result<()> {
     let mut pipe = pipe::Receiver::from_owned_fd(pipe)?;
     let mut lines = Lines::default();
     let mut rate = Rate::new(Instant::now());
@@ -35,6 +46,9 @@ async fn relay(pipe: OwnedFd, source: Source, format: Format) -> io::Result<()> 
     loop {
         let read = pipe.read(&mut bytes).await?;
         let emit = |line: &str| {
+            if let Some(reason) = reason(source.name, line) {
+                words.send_replace(reason.to_owned());
+            }
             let (passed, dropped) = rate.pass(Instant::now());
             if dropped > 0 {
                 write_line(
@@ -53,6 +67,12 @@ async fn relay(pipe: OwnedFd, source: Source, format: Format) -> io::Result<()> 
         }
         lines.push(&bytes[..read], emit);
     }
+}
+
+/// What follows in a line that begins as `sandbox::start` begins the one in which a worker says why it ends. Lines of its
+/// logger have a level in this place.
+fn reason<'a>(name: &str, line: &'a str) -> Option<&'a str> {
+    line.strip_prefix(name)?.strip_prefix(": ")
 }
 
 fn write_line(source: Source, format: Format, line: &str) {
@@ -183,6 +203,22 @@ mod tests {
             collect(&[b"a\x1b[2Jb\rc\xff\td\n"]),
             ["a\u{fffd}[2Jb\u{fffd}c\u{fffd}\td"]
         );
+    }
+
+    #[test]
+    fn a_reason_is_told_from_what_is_logged() {
+        assert_eq!(
+            reason("loader", "loader: store: locked"),
+            Some("store: locked")
+        );
+        for other in [
+            "loader WARN loader_worker::store: slow",
+            "image: no",
+            "thread main panicked",
+            "",
+        ] {
+            assert_eq!(reason("loader", other), None, "{other}");
+        }
     }
 
     #[test]

@@ -41,14 +41,19 @@ impl State {
                 exit,
                 ..
             } => match entry.worker() {
-                Some(role) => self.process(
-                    Event::Exited {
-                        role,
-                        generation,
-                        exit,
-                    },
-                    myself,
-                ),
+                Some(role) => {
+                    let words = self.words.get(&role);
+                    let words = words.map(|words| words.borrow().clone());
+                    self.process(
+                        Event::Exited {
+                            role,
+                            generation,
+                            exit,
+                            words: words.unwrap_or_default(),
+                        },
+                        myself,
+                    );
+                }
                 None => {
                     tracing::debug!("{} (generation {generation}) {exit}", entry.name());
                     let actions = self.helpers.exited(entry, generation);
@@ -66,7 +71,7 @@ impl State {
             );
             return self.kill(entry, myself);
         };
-        relay::spawn(
+        let words = relay::spawn(
             log,
             Source {
                 name: entry.name(),
@@ -76,6 +81,7 @@ impl State {
         );
         match entry.worker() {
             Some(role) => {
+                self.words.insert(role, words);
                 self.connections.insert(
                     role,
                     Connection::open(control, role, generation, myself.clone()),

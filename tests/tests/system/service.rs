@@ -100,7 +100,13 @@ fn a_service_that_cannot_have_its_store_says_so_to_its_log_and_its_clients() {
     let taken = first.state_dir();
     let second = Instance::start_without_loader(&["--state-dir", &taken.to_string_lossy()]);
     let error = second.ctl(&["program", "list"]).refused();
-    for words in ["loader", "held", "exited with status 1", "restart bpfmand"] {
+    for words in [
+        "loader",
+        "held",
+        "exited with status 1",
+        "no other bpfman uses it",
+        "restart bpfmand",
+    ] {
         assert!(error.contains(words), "no `{words}` in {error}");
     }
     let log = second.log();
