@@ -3,8 +3,13 @@
 use bpfman_tests::fixture::{Counter, slot};
 use bpfman_tests::instance::Instance;
 use bpfman_tests::process::call_getpid;
+use bpfman_tests::wait;
 use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+/// The log goes through a pipe and a thread.
+const LOG_BOUND: Duration = Duration::from_secs(5);
 
 const USERS: [&str; 4] = ["bpfman", "bpfman-loader", "bpfman-image", "bpfman-api"];
 
@@ -64,8 +69,27 @@ fn a_signal_ends_it_in_order() {
             kill_process(pid, signal).expect("kill");
             instance.assert_all_gone();
         }
-        assert!(!instance.socket().exists() || instance.try_client().is_none());
+        // Nobody is left without whom he asks: clients first, then what serves them.
+        let order = wait::until(LOG_BOUND, || {
+            let order = ended(&instance.log());
+            (order.len() == 3).then_some(order)
+        });
+        assert_eq!(
+            order.as_deref(),
+            Some(&["api", "image", "loader"].map(str::to_owned)[..]),
+            "{}",
+            instance.log()
+        );
     }
+}
+
+/// The workers that ended well, in order, as the supervisor logged it.
+fn ended(log: &str) -> Vec<String> {
+    let workers = log
+        .lines()
+        .filter(|line| line.contains(") exited with status 0"))
+        .filter_map(|line| line.split(" (generation ").next()?.split(' ').next_back());
+    workers.map(str::to_owned).collect()
 }
 
 #[test]
