@@ -160,6 +160,9 @@ impl CompileError {
             Self::NoPrograms => "name at least one program".to_owned(),
             Self::TooManyPrograms | Self::TooManyGlobals => "split the load".to_owned(),
             Self::DuplicateProgram(_) => "name each program once".to_owned(),
+            Self::AttachTargetNotFound { suggestions, .. } if suggestions.is_empty() => {
+                "see `bpftool btf dump file /sys/kernel/btf/vmlinux` for the names".to_owned()
+            }
             Self::ProgramsNotFound { suggestions, .. }
             | Self::AttachTargetNotFound { suggestions, .. } => did_you_mean(suggestions),
             Self::NoAttachTarget { .. } => "give it as TYPE:NAME:FUNCTION".to_owned(),
@@ -235,5 +238,24 @@ impl From<CompileError> for Failure {
             cause.push('…');
         }
         Failure::new(error.code(), error.stage(), cause).remedy(error.remedy())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_does_not_have_brings_a_remedy() {
+        let remedy = |suggestions: &[&str]| {
+            CompileError::AttachTargetNotFound {
+                kind: ProgramKind::Fentry,
+                name: "do_unlinkt".to_owned(),
+                suggestions: suggestions.iter().map(ToString::to_string).collect(),
+            }
+            .remedy()
+        };
+        assert_eq!(remedy(&["do_unlinkat"]), "did you mean: do_unlinkat?");
+        assert!(remedy(&[]).contains("bpftool btf dump"));
     }
 }

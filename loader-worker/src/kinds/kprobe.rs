@@ -114,7 +114,10 @@ fn explain<Names: IntoIterator<Item = String>>(
             Stage::Resolve,
             format!("kernel function \"{function}\" not found"),
         )
-        .remedy(suggest::question(&suggest::near(function, names()))),
+        .remedy(suggest::remedy(
+            &suggest::near(function, names()),
+            "see /proc/kallsyms for the functions",
+        )),
         Errno::ADDRNOTAVAIL => Failure::new(
             FailureCode::FailedPrecondition,
             Stage::Resolve,
@@ -145,6 +148,13 @@ mod tests {
         assert_eq!(missing.code, FailureCode::NotFound);
         assert_eq!(missing.cause, "kernel function \"do_unlinkt\" not found");
         assert_eq!(missing.remedy, "did you mean: do_unlinkat?");
+        let strange = explain(
+            Error::new("perf_event_open", Errno::NOENT),
+            "do_unlinkt",
+            0,
+            || ["vfs_read".to_owned()],
+        );
+        assert_eq!(strange.remedy, "see /proc/kallsyms for the functions");
         let inside = explained(Errno::ILSEQ);
         assert_eq!(inside.code, FailureCode::InvalidArgument);
         assert!(inside.cause.ends_with("do_unlinkt+0x4"), "{inside}");
