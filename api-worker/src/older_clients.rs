@@ -2,37 +2,58 @@
 //!
 //! Such a client cannot decode variants that came later, and would drop the connection over one. It is told so instead.
 
-use ipc::messages::attach::LinkDetails;
+use ipc::build;
+use ipc::messages::attach::LinkRecord;
 use ipc::messages::client::ClientReply;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::program::Program;
 
 /// The answer, or in its place why a client of this version cannot be given it.
 pub fn fit(answer: ClientReply, version: u16) -> ClientReply {
-    if details(&answer).all(|details| details.since() <= version) {
+    if since(&answer) <= version {
         return answer;
     }
-    let cause = format!("the answer is about kinds of link that version {version} does not know");
+    let cause = format!(
+        "the answer is about kinds of program or link that version {version} does not know"
+    );
     let failure = Failure::new(FailureCode::FailedPrecondition, Stage::Query, cause);
     ClientReply::Failed(failure.remedy("use the bpfmanctl that belongs to this bpfmand"))
 }
 
-/// Of every link in the answer.
-fn details(answer: &ClientReply) -> Box<dyn Iterator<Item = &LinkDetails> + '_> {
+/// First version that knows everything in the answer.
+fn since(answer: &ClientReply) -> u16 {
     match answer {
-        ClientReply::Link(link) => Box::new(std::iter::once(&link.record.details)),
-        ClientReply::Links(links) => Box::new(links.iter().map(|link| &link.record.details)),
-        ClientReply::Program(program) => {
-            Box::new(program.links.iter().map(|link| &link.record.details))
+        ClientReply::Link(link) => of_link(&link.record),
+        ClientReply::Links(links) => newest(
+            links
+                .iter()
+                .map(|link| of_link(&link.record).max(link.program_kind.since())),
+        ),
+        ClientReply::Program(program) => of_program(program),
+        ClientReply::Loaded(programs) => newest(programs.iter().map(of_program)),
+        ClientReply::Programs(programs) => {
+            newest(programs.iter().map(|program| program.record.kind.since()))
         }
-        // A program has no link when it is loaded, and a row of the list names links by number.
-        _ => Box::new(std::iter::empty()),
+        _ => build::OLDEST_CLIENT_VERSION,
     }
+}
+
+fn of_program(program: &Program) -> u16 {
+    newest(program.links.iter().map(|link| of_link(&link.record))).max(program.record.kind.since())
+}
+
+fn of_link(record: &LinkRecord) -> u16 {
+    record.details.since().max(record.kind.since())
+}
+
+fn newest(versions: impl Iterator<Item = u16>) -> u16 {
+    versions.max().unwrap_or(build::OLDEST_CLIENT_VERSION)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ipc::messages::attach::{LinkEntry, LinkRecord};
+    use ipc::messages::attach::{LinkDetails, LinkEntry};
     use ipc::messages::program::ProgramKind;
 
     fn entry(details: LinkDetails) -> LinkEntry {

@@ -170,7 +170,12 @@ pub fn attach(spec: &AttachSpec, descriptors: usize) -> Result<(), Failure> {
             Ok(())
         }
         AttachSpec::Kprobe { function, .. } => name("the function name", function),
-        AttachSpec::Fentry | AttachSpec::Fexit | AttachSpec::Lsm => Ok(()),
+        AttachSpec::RawTracepoint { name: tracepoint } => name("the tracepoint name", tracepoint),
+        AttachSpec::Fentry
+        | AttachSpec::Fexit
+        | AttachSpec::Lsm
+        | AttachSpec::TpBtf
+        | AttachSpec::Iter => Ok(()),
         AttachSpec::Uprobe {
             target,
             path: opened,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* One counter per way to a function of the kernel. They count what one process does. */
+/* One counter per way to a place in the kernel. They count what one process does. */
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -10,6 +10,9 @@ enum slot {
 	SLOT_FENTRY,
 	SLOT_FEXIT,
 	SLOT_LSM,
+	SLOT_RAW_TRACEPOINT,
+	SLOT_TP_BTF,
+	SLOT_ITER,
 	SLOTS,
 };
 
@@ -64,6 +67,25 @@ SEC("lsm/inode_unlink")
 int lsm_count(void *arguments)
 {
 	return count(SLOT_LSM);
+}
+
+SEC("raw_tp/sys_enter")
+int raw_tracepoint_count(void *arguments)
+{
+	return count(SLOT_RAW_TRACEPOINT);
+}
+
+SEC("tp_btf/sys_enter")
+int tp_btf_count(void *arguments)
+{
+	return count(SLOT_TP_BTF);
+}
+
+/* Counts the calls by a process that reads, one per task and one at the end. */
+SEC("iter/task")
+int iter_count(void *step)
+{
+	return count(SLOT_ITER);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

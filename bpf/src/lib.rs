@@ -43,7 +43,7 @@ object! {
 }
 
 object! {
-    /// One counter per way to a function of the kernel (`functions.bpf.c`).
+    /// One counter per way to a place in the kernel (`functions.bpf.c`).
     FUNCTIONS, "functions"
 }
 

@@ -255,6 +255,22 @@ fn lsm_link() -> Link {
     link(9, ProgramKind::Lsm, 2, LinkDetails::Lsm { hook })
 }
 
+fn raw_tracepoint_link() -> Link {
+    let name = "sched_switch".to_owned();
+    let details = LinkDetails::RawTracepoint { name };
+    link(10, ProgramKind::RawTracepoint, 1, details)
+}
+
+fn tp_btf_link() -> Link {
+    let name = "sched_switch".to_owned();
+    link(11, ProgramKind::TpBtf, 2, LinkDetails::TpBtf { name })
+}
+
+fn iter_link() -> Link {
+    let target = "task".to_owned();
+    link(12, ProgramKind::Iter, 4, LinkDetails::Iter { target })
+}
+
 /// One of each kind.
 pub(crate) fn links() -> Vec<Link> {
     vec![
@@ -268,6 +284,9 @@ pub(crate) fn links() -> Vec<Link> {
         fentry_link(),
         fexit_link(),
         lsm_link(),
+        raw_tracepoint_link(),
+        tp_btf_link(),
+        iter_link(),
     ]
 }
 

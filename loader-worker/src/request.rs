@@ -90,7 +90,12 @@ pub fn check_attach(spec: &AttachSpec, metadata: &BTreeMap<String, String>) -> R
             ..
         } => (function.iter().collect(), vec![target, path]),
         AttachSpec::Kprobe { function, .. } => (vec![function], vec![]),
-        AttachSpec::Fentry | AttachSpec::Fexit | AttachSpec::Lsm => (vec![], vec![]),
+        AttachSpec::RawTracepoint { name } => (vec![name], vec![]),
+        AttachSpec::Fentry
+        | AttachSpec::Fexit
+        | AttachSpec::Lsm
+        | AttachSpec::TpBtf
+        | AttachSpec::Iter => (vec![], vec![]),
     };
     if let AttachSpec::Xdp { proceed_on, .. } = spec {
         bound("verdicts", proceed_on.len(), 32)?;

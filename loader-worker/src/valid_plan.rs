@@ -5,7 +5,6 @@ use crate::limits;
 use crate::plan_intake::EncodedPlan;
 use ipc::limits::{LOAD_PROGRAMS, NAME_BYTES};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
-use ipc::messages::program::ProgramKind;
 use ipc::plan::{InfoTable, LoadPlan, MapPlan, MapSlot, PLAN_VERSION, ProgramPlan};
 
 /// Bytes of one `struct bpf_insn`.
@@ -179,10 +178,7 @@ fn check_program(program: &ProgramPlan, plan: &LoadPlan) -> Result<(), Failure> 
     if program.name.is_empty() {
         return refuse("it has no name".into());
     }
-    let is_fixed = matches!(
-        program.kind,
-        ProgramKind::Fentry | ProgramKind::Fexit | ProgramKind::Lsm
-    );
+    let is_fixed = program.kind.is_fixed();
     if is_fixed != (program.attach_btf_id != 0) || is_fixed && program.attach_function.is_none() {
         return refuse(format!(
             "type {} is no target of a {} program",

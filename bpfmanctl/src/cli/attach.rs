@@ -76,6 +76,32 @@ pub(crate) enum AttachCommand {
     )]
     Lsm(FixedArgs),
 
+    /// To a tracepoint, with its own arguments
+    #[command(
+        name = "raw_tracepoint",
+        visible_alias = "raw_tp",
+        after_help = "Examples:\n  bpfmanctl link attach raw_tracepoint 512 sched_switch"
+    )]
+    RawTracepoint(RawTracepointArgs),
+
+    /// To the tracepoint that the program was loaded for
+    #[command(
+        name = "tp_btf",
+        long_about = "To the tracepoint that the program was loaded for: that of its section, or of \
+            tp_btf:NAME:TRACEPOINT of `program load`.",
+        after_help = "Examples:\n  bpfmanctl link attach tp_btf 512"
+    )]
+    TpBtf(FixedArgs),
+
+    /// To the iterator that the program was loaded for
+    #[command(
+        long_about = "To the iterator that the program was loaded for: that of its section, or of \
+            iter:NAME:ITERATOR of `program load`.\n\n\
+            The program runs whenever the pin of the link is read.",
+        after_help = "Examples:\n  bpfmanctl link attach iter 512\n  cat /run/bpfman/fs/links/1"
+    )]
+    Iter(FixedArgs),
+
     #[command(hide = true)]
     Tc(Anything),
 }
@@ -191,6 +217,20 @@ pub(crate) struct KprobeArgs {
     /// Bytes after the start of the function; 0 for a kretprobe
     #[arg(long, value_name = "N", default_value = "0", value_parser = parse::offset)]
     pub(crate) offset: u64,
+
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RawTracepointArgs {
+    /// Program id
+    #[arg(value_name = "PROGRAM", value_parser = parse::program_id)]
+    pub(crate) program_id: u32,
+
+    /// The tracepoint, without its group
+    #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) name: String,
 
     #[command(flatten)]
     pub(crate) link: LinkArgs,

@@ -2,7 +2,8 @@
 
 use super::{Service, print};
 use crate::cli::{
-    FixedArgs, KprobeArgs, LinkArgs, NamespaceArgs, TcxArgs, TracepointArgs, UprobeArgs, XdpArgs,
+    FixedArgs, KprobeArgs, LinkArgs, NamespaceArgs, RawTracepointArgs, TcxArgs, TracepointArgs,
+    UprobeArgs, XdpArgs,
 };
 use crate::console::Console;
 use crate::exit::Error;
@@ -128,6 +129,20 @@ pub(super) fn kprobe(
         link,
     } = arguments;
     let spec = AttachSpec::Kprobe { function, offset };
+    attach(program_id, spec, None, link, service, console)
+}
+
+pub(super) fn raw_tracepoint(
+    arguments: RawTracepointArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let RawTracepointArgs {
+        program_id,
+        name,
+        link,
+    } = arguments;
+    let spec = AttachSpec::RawTracepoint { name };
     attach(program_id, spec, None, link, service, console)
 }
 

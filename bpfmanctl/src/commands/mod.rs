@@ -61,6 +61,11 @@ fn attach(
         AttachCommand::Fentry(arguments) => (arguments, AttachSpec::Fentry),
         AttachCommand::Fexit(arguments) => (arguments, AttachSpec::Fexit),
         AttachCommand::Lsm(arguments) => (arguments, AttachSpec::Lsm),
+        AttachCommand::TpBtf(arguments) => (arguments, AttachSpec::TpBtf),
+        AttachCommand::Iter(arguments) => (arguments, AttachSpec::Iter),
+        AttachCommand::RawTracepoint(arguments) => {
+            return attach::raw_tracepoint(arguments, service, console);
+        }
         AttachCommand::Tc(_) => {
             return Err(Error::unsupported(
                 "this build cannot attach tc programs yet",

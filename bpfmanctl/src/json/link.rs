@@ -104,6 +104,13 @@ enum Details {
     Lsm {
         hook_name: String,
     },
+    /// raw_tracepoint and tp_btf.
+    Name {
+        name: String,
+    },
+    Iter {
+        target: String,
+    },
     Xdp {
         interface: String,
         ifindex: u32,
@@ -145,6 +152,10 @@ impl From<LinkDetails> for Details {
                 Details::Function { fn_name: function }
             }
             LinkDetails::Lsm { hook } => Details::Lsm { hook_name: hook },
+            LinkDetails::RawTracepoint { name } | LinkDetails::TpBtf { name } => {
+                Details::Name { name }
+            }
+            LinkDetails::Iter { target } => Details::Iter { target },
             LinkDetails::Uprobe {
                 target,
                 path: _,

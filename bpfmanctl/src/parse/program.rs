@@ -27,7 +27,8 @@ pub(crate) fn program_spec(text: &str) -> Result<ProgramRequest, String> {
             )));
         }
         (true, Some(function)) => Some(function.to_owned()),
-        (false, _) => None,
+        // Of these the section may say it.
+        (false, function) => function.filter(|_| kind.is_fixed()).map(str::to_owned),
     };
     Ok(ProgramRequest {
         name: name.to_owned(),
@@ -36,7 +37,7 @@ pub(crate) fn program_spec(text: &str) -> Result<ProgramRequest, String> {
     })
 }
 
-/// Kinds whose target is part of the program, fixed when it is loaded.
+/// Kinds whose target must be given with the program.
 fn takes_function(kind: ProgramKind) -> bool {
     matches!(
         kind,
@@ -102,6 +103,14 @@ mod tests {
         assert_eq!(
             program_spec("xdp:pass:ignored"),
             request("pass", ProgramKind::Xdp, None)
+        );
+        assert_eq!(
+            program_spec("tp_btf:watch:sys_enter"),
+            request("watch", ProgramKind::TpBtf, Some("sys_enter"))
+        );
+        assert_eq!(
+            program_spec("iter:watch"),
+            request("watch", ProgramKind::Iter, None)
         );
         assert_eq!(
             program_spec("fentry:watch:do_unlinkat"),

@@ -81,6 +81,8 @@ pub(super) fn attachment(details: &LinkDetails) -> String {
         },
         LinkDetails::Fentry { function } | LinkDetails::Fexit { function } => function.clone(),
         LinkDetails::Lsm { hook } => hook.clone(),
+        LinkDetails::RawTracepoint { name } | LinkDetails::TpBtf { name } => name.clone(),
+        LinkDetails::Iter { target } => target.clone(),
         LinkDetails::Uprobe {
             target,
             function,
@@ -177,6 +179,10 @@ fn details(spec: &mut Section, details: &LinkDetails) {
             spec.row("Target Function", function);
         }
         LinkDetails::Lsm { hook } => spec.row("LSM Hook", hook),
+        LinkDetails::RawTracepoint { name } | LinkDetails::TpBtf { name } => {
+            spec.row("Tracepoint", name);
+        }
+        LinkDetails::Iter { target } => spec.row("Iterator", target),
         LinkDetails::Uprobe {
             target,
             path,

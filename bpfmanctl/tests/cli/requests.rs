@@ -309,6 +309,10 @@ fn attach_requests_for_functions_of_the_kernel() {
         "fentry 5",
         "fexit 5 -m a=b",
         "lsm 5 -o json",
+        "raw_tracepoint 5 sched_switch",
+        "raw_tp 5 sched_switch",
+        "tp_btf 5",
+        "iter 5",
     ] {
         let outcome = service.run(&format!("link attach {line}"));
         assert_eq!(outcome.code, 0, "{line}: {outcome:?}");
@@ -325,6 +329,9 @@ fn attach_requests_for_functions_of_the_kernel() {
         function: "do_unlinkat".to_owned(),
         offset,
     };
+    let raw_tracepoint = || AttachSpec::RawTracepoint {
+        name: "sched_switch".to_owned(),
+    };
     assert_eq!(
         specs,
         [
@@ -332,7 +339,11 @@ fn attach_requests_for_functions_of_the_kernel() {
             kprobe(16),
             AttachSpec::Fentry,
             AttachSpec::Fexit,
-            AttachSpec::Lsm
+            AttachSpec::Lsm,
+            raw_tracepoint(),
+            raw_tracepoint(),
+            AttachSpec::TpBtf,
+            AttachSpec::Iter,
         ]
     );
     assert_eq!(service.run("link attach kprobe 5").code, 80);

@@ -1,7 +1,7 @@
 //! What programs attach to that are fixed to one place when they are loaded: the number of a function in the kernel's own
 //! types. The loader, which reads no BTF, hands the number on.
 
-use super::btf::{Btf, FUNC};
+use super::btf::{Btf, FUNC, TYPEDEF};
 use super::error::CompileError;
 use super::kernel_btf::KernelBtf;
 use super::select::similar;
@@ -17,19 +17,17 @@ pub(super) struct Target<'r> {
     pub(super) name: Option<&'r str>,
 }
 
-/// What the names of a kind look like among the kernel's types; `None` for kinds that are fixed to nothing.
-fn prefix(kind: ProgramKind) -> Option<&'static str> {
+/// As what the places of a kind stand among the kernel's types, and what is put before their names.
+fn convention(kind: ProgramKind) -> (u32, &'static str) {
     match kind {
-        ProgramKind::Fentry | ProgramKind::Fexit => Some(""),
         // Each hook has an empty function of this name, which is what programs are put on.
-        ProgramKind::Lsm => Some("bpf_lsm_"),
-        _ => None,
+        ProgramKind::Lsm => (FUNC, "bpf_lsm_"),
+        // The type of a tracepoint's probe says what arguments a program gets.
+        ProgramKind::TpBtf => (TYPEDEF, "btf_trace_"),
+        // A function that is there for its parameters alone.
+        ProgramKind::Iter => (FUNC, "bpf_iter_"),
+        _ => (FUNC, ""),
     }
-}
-
-/// Whether programs of this kind are loaded for one place.
-pub(super) fn has_target(kind: ProgramKind) -> bool {
-    prefix(kind).is_some()
 }
 
 /// The type id of each program's target, 0 for kinds without. The kernel's types are only read when one needs them.
@@ -37,7 +35,7 @@ pub(super) fn resolve(
     targets: &[Target<'_>],
     kernel: &mut dyn KernelBtf,
 ) -> Result<Vec<u32>, CompileError> {
-    if !targets.iter().any(|target| has_target(target.kind)) {
+    if !targets.iter().any(|target| target.kind.is_fixed()) {
         return Ok(vec![0; targets.len()]);
     }
     let section = kernel.section()?;
@@ -46,27 +44,28 @@ pub(super) fn resolve(
 }
 
 fn find(target: &Target<'_>, types: &Btf<'_>) -> Result<u32, CompileError> {
-    let Some(prefix) = prefix(target.kind) else {
+    if !target.kind.is_fixed() {
         return Ok(0);
-    };
+    }
     let Some(name) = target.name.filter(|name| !name.is_empty()) else {
         return Err(CompileError::NoAttachTarget {
             kind: target.kind,
             program: target.program.to_owned(),
         });
     };
-    let functions = || {
+    let (kind, prefix) = convention(target.kind);
+    let places = || {
         (0_u32..)
             .zip(&types.types)
-            .filter(|(_, ty)| ty.kind == FUNC)
+            .filter(|(_, ty)| ty.kind == kind)
             .filter_map(|(id, ty)| Some((id, types.text(ty.name)?.strip_prefix(prefix)?)))
     };
-    functions()
-        .find(|(_, function)| *function == name)
+    places()
+        .find(|(_, place)| *place == name)
         .map(|(id, _)| id)
         .ok_or_else(|| CompileError::AttachTargetNotFound {
             kind: target.kind,
             name: name.to_owned(),
-            suggestions: similar(name, functions().map(|(_, function)| function)),
+            suggestions: similar(name, places().map(|(_, place)| place)),
         })
 }

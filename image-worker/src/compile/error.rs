@@ -116,7 +116,7 @@ pub enum CompileError {
     #[error("the object needs the kernel's BTF, which cannot be used: {0}")]
     KernelBtf(String),
     /// Neither the request nor the section says what to attach to.
-    #[error("{kind} program \"{program}\" names no function")]
+    #[error("{kind} program \"{program}\" names nothing to attach to")]
     NoAttachTarget {
         /// Declared kind.
         kind: ProgramKind,
@@ -219,6 +219,8 @@ impl CompileError {
 fn place(kind: ProgramKind) -> &'static str {
     match kind {
         ProgramKind::Lsm => "security hook",
+        ProgramKind::TpBtf => "tracepoint",
+        ProgramKind::Iter => "iterator",
         _ => "kernel function",
     }
 }

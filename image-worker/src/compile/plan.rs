@@ -134,7 +134,7 @@ fn program(
         .attach_function
         .clone()
         .or_else(|| facts.target.clone())
-        .filter(|_| attach_target::has_target(request.kind));
+        .filter(|_| request.kind.is_fixed());
     Ok(ProgramPlan {
         name: request.name.clone(),
         kind: request.kind,

@@ -10,13 +10,17 @@ const SLEEPABLE: u32 = 1 << 4;
 const HAS_FRAGS: u32 = 1 << 5;
 
 /// Prefixes in the order in which they are tried: the longer of two that match comes first.
-const KINDS: [(&str, ProgramKind); 17] = [
+const KINDS: [(&str, ProgramKind); 21] = [
     ("kretprobe", ProgramKind::Kretprobe),
     ("kretsyscall", ProgramKind::Kretprobe),
     ("kprobe", ProgramKind::Kprobe),
     ("ksyscall", ProgramKind::Kprobe),
     ("uretprobe", ProgramKind::Uretprobe),
     ("uprobe", ProgramKind::Uprobe),
+    ("raw_tracepoint", ProgramKind::RawTracepoint),
+    ("raw_tp", ProgramKind::RawTracepoint),
+    ("tp_btf", ProgramKind::TpBtf),
+    ("iter", ProgramKind::Iter),
     ("tracepoint", ProgramKind::Tracepoint),
     ("tp/", ProgramKind::Tracepoint),
     ("fentry", ProgramKind::Fentry),
@@ -32,7 +36,7 @@ const KINDS: [(&str, ProgramKind); 17] = [
 ];
 
 /// Sections that begin like one of [`KINDS`] and mean something else.
-const OTHERS: [&str; 2] = ["lsm_cgroup", "tcp"];
+const OTHERS: [&str; 4] = ["lsm_cgroup", "tcp", "raw_tp.w", "raw_tracepoint.w"];
 
 /// What is known of a program from its section and its declared kind.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -107,8 +111,11 @@ fn prog_type(kind: ProgramKind) -> bpf_prog_type {
         | ProgramKind::Kretprobe
         | ProgramKind::Uprobe
         | ProgramKind::Uretprobe => bpf_prog_type::BPF_PROG_TYPE_KPROBE,
-        ProgramKind::Fentry | ProgramKind::Fexit => bpf_prog_type::BPF_PROG_TYPE_TRACING,
+        ProgramKind::Fentry | ProgramKind::Fexit | ProgramKind::TpBtf | ProgramKind::Iter => {
+            bpf_prog_type::BPF_PROG_TYPE_TRACING
+        }
         ProgramKind::Lsm => bpf_prog_type::BPF_PROG_TYPE_LSM,
+        ProgramKind::RawTracepoint => bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT,
     }
 }
 
@@ -129,6 +136,8 @@ fn expected_attach_type(kind: &str, target: Option<&str>, declared: ProgramKind)
         (ProgramKind::Fentry, _, _) => bpf_attach_type::BPF_TRACE_FENTRY as u32,
         (ProgramKind::Fexit, _, _) => bpf_attach_type::BPF_TRACE_FEXIT as u32,
         (ProgramKind::Lsm, _, _) => bpf_attach_type::BPF_LSM_MAC as u32,
+        (ProgramKind::TpBtf, _, _) => bpf_attach_type::BPF_TRACE_RAW_TP as u32,
+        (ProgramKind::Iter, _, _) => bpf_attach_type::BPF_TRACE_ITER as u32,
         _ => 0,
     }
 }
@@ -168,9 +177,12 @@ mod tests {
             ("lsm/file_open", Some(Lsm)),
             ("lsm.s/bpf", Some(Lsm)),
             ("lsm_cgroup/socket_bind", None),
-            ("raw_tp/sys_enter", None),
-            ("tp_btf/task_newtask", None),
-            ("iter/task", None),
+            ("raw_tp/sys_enter", Some(RawTracepoint)),
+            ("raw_tracepoint/sys_enter", Some(RawTracepoint)),
+            ("raw_tp.w/bpf_test_finish", None),
+            ("tp_btf/task_newtask", Some(TpBtf)),
+            ("iter/task", Some(Iter)),
+            ("iter.s/task", Some(Iter)),
             ("sockops", None),
             ("cgroup_skb/ingress", None),
             ("struct_ops/init", None),
@@ -247,6 +259,14 @@ mod tests {
                 Some("tcp_connect"),
             ),
             ("lsm/file_open", Lsm, (29, 27, 0), Some("file_open")),
+            (
+                "raw_tp/sys_enter",
+                RawTracepoint,
+                (17, 0, 0),
+                Some("sys_enter"),
+            ),
+            ("tp_btf/sys_enter", TpBtf, (26, 23, 0), Some("sys_enter")),
+            ("iter.s/task", Iter, (26, 28, 1 << 4), Some("task")),
         ] {
             let found = facts(section, declared).expect(section);
             assert_eq!(

@@ -103,6 +103,15 @@ pub enum AttachSpec {
     Fexit,
     /// The security hook that the program was loaded for. Since version 2.
     Lsm,
+    /// A tracepoint without the copy of its fields that perf makes. Since version 2.
+    RawTracepoint {
+        /// Name, without group.
+        name: String,
+    },
+    /// The tracepoint that the program was loaded for. Since version 2.
+    TpBtf,
+    /// The iterator that the program was loaded for. Since version 2.
+    Iter,
 }
 
 impl AttachSpec {
@@ -117,6 +126,9 @@ impl AttachSpec {
             AttachSpec::Fentry => "fentry",
             AttachSpec::Fexit => "fexit",
             AttachSpec::Lsm => "lsm",
+            AttachSpec::RawTracepoint { .. } => "raw_tracepoint",
+            AttachSpec::TpBtf => "tp_btf",
+            AttachSpec::Iter => "iter",
         }
     }
 }
@@ -216,6 +228,21 @@ pub enum LinkDetails {
         /// Security hook.
         hook: String,
     },
+    /// raw_tracepoint. Since version 2.
+    RawTracepoint {
+        /// Name, without group.
+        name: String,
+    },
+    /// tp_btf. Since version 2.
+    TpBtf {
+        /// Name, without group.
+        name: String,
+    },
+    /// iter: runs when the link's pin is read. Since version 2.
+    Iter {
+        /// What is iterated over.
+        target: String,
+    },
 }
 
 impl LinkDetails {
@@ -229,7 +256,10 @@ impl LinkDetails {
             LinkDetails::Kprobe { .. }
             | LinkDetails::Fentry { .. }
             | LinkDetails::Fexit { .. }
-            | LinkDetails::Lsm { .. } => 2,
+            | LinkDetails::Lsm { .. }
+            | LinkDetails::RawTracepoint { .. }
+            | LinkDetails::TpBtf { .. }
+            | LinkDetails::Iter { .. } => 2,
         }
     }
 }

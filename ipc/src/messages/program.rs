@@ -23,11 +23,14 @@ pub enum ProgramKind {
     Fentry,
     Fexit,
     Lsm,
+    RawTracepoint,
+    TpBtf,
+    Iter,
 }
 
 impl ProgramKind {
     /// Every kind.
-    pub const ALL: [ProgramKind; 11] = [
+    pub const ALL: [ProgramKind; 14] = [
         ProgramKind::Xdp,
         ProgramKind::Tc,
         ProgramKind::Tcx,
@@ -39,6 +42,9 @@ impl ProgramKind {
         ProgramKind::Fentry,
         ProgramKind::Fexit,
         ProgramKind::Lsm,
+        ProgramKind::RawTracepoint,
+        ProgramKind::TpBtf,
+        ProgramKind::Iter,
     ];
 
     /// The name in the command line, in JSON and in image labels.
@@ -55,6 +61,29 @@ impl ProgramKind {
             ProgramKind::Fentry => "fentry",
             ProgramKind::Fexit => "fexit",
             ProgramKind::Lsm => "lsm",
+            ProgramKind::RawTracepoint => "raw_tracepoint",
+            ProgramKind::TpBtf => "tp_btf",
+            ProgramKind::Iter => "iter",
+        }
+    }
+
+    /// Whether such a program is loaded for one place, which the kernel knows by a type id, and attaches nowhere else.
+    pub fn is_fixed(self) -> bool {
+        matches!(
+            self,
+            ProgramKind::Fentry
+                | ProgramKind::Fexit
+                | ProgramKind::Lsm
+                | ProgramKind::TpBtf
+                | ProgramKind::Iter
+        )
+    }
+
+    /// First protocol version that knows this kind.
+    pub fn since(self) -> u16 {
+        match self {
+            ProgramKind::RawTracepoint | ProgramKind::TpBtf | ProgramKind::Iter => 2,
+            _ => 1,
         }
     }
 }

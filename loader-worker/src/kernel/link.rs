@@ -74,9 +74,16 @@ pub fn create_perf_event(
     sys::link::create_perf_event(program, perf_event, PERF_EVENT, cookie).map_err(created)
 }
 
-/// Puts a program where it was loaded for: at the start or return of a kernel function, or at a security hook.
+/// Puts a program where it was loaded for: at a kernel function, a security hook, a tracepoint, behind an iterator.
 pub fn create_tracing(program: BorrowedFd<'_>, attach_type: u32) -> Result<OwnedFd, Error> {
     sys::link::create_tracing(program, attach_type).map_err(created)
+}
+
+/// Puts a program on a tracepoint that is named without its group.
+pub fn open_raw_tracepoint(program: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Error> {
+    let failed = |errno| Error::new("BPF_RAW_TRACEPOINT_OPEN", errno);
+    let name = CString::new(name).map_err(|_| failed(Errno::INVAL))?;
+    sys::link::open_raw_tracepoint(program, &name).map_err(failed)
 }
 
 /// Puts a program on places of a file, which is named by an open descriptor of it.

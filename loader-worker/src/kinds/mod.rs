@@ -7,10 +7,13 @@
 
 pub mod detach;
 pub mod fentry;
+pub mod iter;
 pub mod kprobe;
 pub mod lsm;
 pub mod pins;
+pub mod raw_tracepoint;
 pub mod tcx;
+pub mod tp_btf;
 pub mod tracepoint;
 pub mod uprobe;
 pub mod xdp;
@@ -91,7 +94,7 @@ pub enum Hook {
     PerfEvent(Option<OwnedFd>),
     /// The file of the request.
     File,
-    /// What the program was loaded for.
+    /// What the program was loaded for, or what the kernel finds itself.
     Fixed,
 }
 
@@ -136,6 +139,9 @@ pub fn of(spec: &AttachSpec) -> &'static dyn Kind {
         AttachSpec::Fentry => &fentry::Fentry,
         AttachSpec::Fexit => &fentry::Fexit,
         AttachSpec::Lsm => &lsm::Lsm,
+        AttachSpec::RawTracepoint { .. } => &raw_tracepoint::RawTracepoint,
+        AttachSpec::TpBtf => &tp_btf::TpBtf,
+        AttachSpec::Iter => &iter::Iter,
     }
 }
 

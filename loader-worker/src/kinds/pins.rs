@@ -20,7 +20,10 @@ pub fn link_pin(bpffs: &Path, link_id: u64, program_id: u32, details: &LinkDetai
         | LinkDetails::Kprobe { .. }
         | LinkDetails::Fentry { .. }
         | LinkDetails::Fexit { .. }
-        | LinkDetails::Lsm { .. } => bpffs.join("links").join(link_id.to_string()),
+        | LinkDetails::Lsm { .. }
+        | LinkDetails::RawTracepoint { .. }
+        | LinkDetails::TpBtf { .. }
+        | LinkDetails::Iter { .. } => bpffs.join("links").join(link_id.to_string()),
     }
 }
 

@@ -1,5 +1,6 @@
 use super::sample::{plan, valid};
 use super::*;
+use ipc::messages::program::ProgramKind;
 use ipc::plan::MapSlot;
 
 fn refused_with(change: impl FnOnce(&mut LoadPlan), text: &str) {

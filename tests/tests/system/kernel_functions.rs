@@ -21,7 +21,7 @@ mod slot {
 }
 
 /// Loads a program of the object that counts what this process does; or what bpfman says instead.
-fn load(instance: &Instance, program: &str, slot: usize) -> Result<Counter, String> {
+pub(crate) fn load(instance: &Instance, program: &str, slot: usize) -> Result<Counter, String> {
     let objects = Objects::new();
     let object = objects.object("functions");
     let watched: String = std::process::id()

@@ -19,6 +19,7 @@ mod forbidden;
 mod frames;
 mod global_data;
 mod kernel_functions;
+mod kernel_tracepoints;
 mod main_job;
 mod maps_access;
 mod order;

@@ -17,6 +17,7 @@ pub(super) enum Command {
     ObjGet = 7,
     ObjGetInfoByFd = 15,
     ProgQuery = 16,
+    RawTracepointOpen = 17,
     BtfLoad = 18,
     MapFreeze = 22,
     LinkCreate = 28,

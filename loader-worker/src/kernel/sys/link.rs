@@ -30,6 +30,13 @@ struct PerfEvent {
 }
 
 #[repr(C)]
+struct RawTracepoint {
+    name: u64,
+    prog_fd: u32,
+    padding: u32,
+}
+
+#[repr(C)]
 struct UprobeMulti {
     head: Head,
     path: u64,
@@ -107,6 +114,19 @@ pub(in crate::kernel) fn create_tracing(
     };
     // SAFETY: the structure holds no address; the command returns a descriptor.
     unsafe { bpf::open(Command::LinkCreate, &mut attributes) }
+}
+
+pub(in crate::kernel) fn open_raw_tracepoint(
+    program: BorrowedFd<'_>,
+    name: &CStr,
+) -> Result<OwnedFd, Errno> {
+    let mut attributes = RawTracepoint {
+        name: address(name.to_bytes_with_nul()),
+        prog_fd: number(program),
+        padding: 0,
+    };
+    // SAFETY: the name is live and ends with a NUL; the command returns a descriptor.
+    unsafe { bpf::open(Command::RawTracepointOpen, &mut attributes) }
 }
 
 pub(in crate::kernel) fn create_perf_event(
