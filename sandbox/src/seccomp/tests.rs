@@ -234,8 +234,8 @@ fn no_policy_allows_what_none_may_do() {
 #[test]
 fn only_the_loader_uses_bpf_and_only_these_commands() {
     // MAP_CREATE, MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_GET_NEXT_KEY, PROG_LOAD, OBJ_PIN, OBJ_GET, OBJ_GET_INFO_BY_FD,
-    // PROG_QUERY, BTF_LOAD, MAP_FREEZE, LINK_CREATE, LINK_UPDATE, LINK_DETACH.
-    let commands = [0, 1, 2, 4, 5, 6, 7, 15, 16, 18, 22, 28, 29, 34];
+    // PROG_QUERY, RAW_TRACEPOINT_OPEN, BTF_LOAD, MAP_FREEZE, LINK_CREATE, LINK_UPDATE, LINK_DETACH.
+    let commands = [0, 1, 2, 4, 5, 6, 7, 15, 16, 17, 18, 22, 28, 29, 34];
     for (name, _) in POLICIES {
         let policy = product(name);
         for architecture in Architecture::ALL {
