@@ -175,7 +175,8 @@ pub fn attach(spec: &AttachSpec, descriptors: usize) -> Result<(), Failure> {
         | AttachSpec::Fexit
         | AttachSpec::Lsm
         | AttachSpec::TpBtf
-        | AttachSpec::Iter => Ok(()),
+        | AttachSpec::Iter
+        | AttachSpec::SkLookup => Ok(()),
         AttachSpec::Uprobe {
             target,
             path: opened,

@@ -13,6 +13,7 @@ enum slot {
 	SLOT_RAW_TRACEPOINT,
 	SLOT_TP_BTF,
 	SLOT_ITER,
+	SLOT_SK_LOOKUP,
 	SLOTS,
 };
 
@@ -26,15 +27,19 @@ struct {
 /* The process: set before loading. */
 const volatile __u32 watched;
 
-static __always_inline int count(__u32 slot)
+static __always_inline void count_always(__u32 slot)
 {
 	__u64 *events;
 
-	if (bpf_get_current_pid_tgid() >> 32 != watched)
-		return 0;
 	events = bpf_map_lookup_elem(&counters, &slot);
 	if (events)
 		__sync_fetch_and_add(events, 1);
+}
+
+static __always_inline int count(__u32 slot)
+{
+	if (bpf_get_current_pid_tgid() >> 32 == watched)
+		count_always(slot);
 	return 0;
 }
 
@@ -86,6 +91,14 @@ SEC("iter/task")
 int iter_count(void *step)
 {
 	return count(SLOT_ITER);
+}
+
+/* Runs for packets, on behalf of nobody. */
+SEC("sk_lookup")
+int sk_lookup_count(struct bpf_sk_lookup *lookup)
+{
+	count_always(SLOT_SK_LOOKUP);
+	return SK_PASS;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -271,6 +271,14 @@ fn iter_link() -> Link {
     link(12, ProgramKind::Iter, 4, LinkDetails::Iter { target })
 }
 
+fn sk_lookup_link() -> Link {
+    let details = LinkDetails::SkLookup {
+        netns: String::new(),
+        nsid: 4_026_531_840,
+    };
+    link(13, ProgramKind::SkLookup, 5, details)
+}
+
 /// One of each kind.
 pub(crate) fn links() -> Vec<Link> {
     vec![
@@ -287,6 +295,7 @@ pub(crate) fn links() -> Vec<Link> {
         raw_tracepoint_link(),
         tp_btf_link(),
         iter_link(),
+        sk_lookup_link(),
     ]
 }
 

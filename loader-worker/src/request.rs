@@ -95,7 +95,8 @@ pub fn check_attach(spec: &AttachSpec, metadata: &BTreeMap<String, String>) -> R
         | AttachSpec::Fexit
         | AttachSpec::Lsm
         | AttachSpec::TpBtf
-        | AttachSpec::Iter => (vec![], vec![]),
+        | AttachSpec::Iter
+        | AttachSpec::SkLookup => (vec![], vec![]),
     };
     if let AttachSpec::Xdp { proceed_on, .. } = spec {
         bound("verdicts", proceed_on.len(), 32)?;

@@ -102,6 +102,13 @@ pub(crate) enum AttachCommand {
     )]
     Iter(FixedArgs),
 
+    /// To the look-up of sockets in the service's network namespace
+    #[command(
+        name = "sk_lookup",
+        after_help = "Examples:\n  bpfmanctl link attach sk_lookup 512"
+    )]
+    SkLookup(FixedArgs),
+
     #[command(hide = true)]
     Tc(Anything),
 }
@@ -236,7 +243,7 @@ pub(crate) struct RawTracepointArgs {
     pub(crate) link: LinkArgs,
 }
 
-/// Of kinds whose target is fixed when the program is loaded.
+/// Of kinds that attach to one place only.
 #[derive(Args, Debug)]
 pub(crate) struct FixedArgs {
     /// Program id

@@ -146,7 +146,7 @@ pub(super) fn raw_tracepoint(
     attach(program_id, spec, None, link, service, console)
 }
 
-/// Kinds whose target was fixed by the load.
+/// Kinds that attach to one place only.
 pub(super) fn fixed(
     arguments: FixedArgs,
     spec: AttachSpec,

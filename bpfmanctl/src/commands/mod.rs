@@ -62,6 +62,7 @@ fn attach(
         AttachCommand::Fexit(arguments) => (arguments, AttachSpec::Fexit),
         AttachCommand::Lsm(arguments) => (arguments, AttachSpec::Lsm),
         AttachCommand::TpBtf(arguments) => (arguments, AttachSpec::TpBtf),
+        AttachCommand::SkLookup(arguments) => (arguments, AttachSpec::SkLookup),
         AttachCommand::Iter(arguments) => (arguments, AttachSpec::Iter),
         AttachCommand::RawTracepoint(arguments) => {
             return attach::raw_tracepoint(arguments, service, console);

@@ -111,6 +111,10 @@ enum Details {
     Iter {
         target: String,
     },
+    SkLookup {
+        netns: String,
+        nsid: u64,
+    },
     Xdp {
         interface: String,
         ifindex: u32,
@@ -156,6 +160,7 @@ impl From<LinkDetails> for Details {
                 Details::Name { name }
             }
             LinkDetails::Iter { target } => Details::Iter { target },
+            LinkDetails::SkLookup { netns, nsid } => Details::SkLookup { netns, nsid },
             LinkDetails::Uprobe {
                 target,
                 path: _,

@@ -83,6 +83,7 @@ pub(super) fn attachment(details: &LinkDetails) -> String {
         LinkDetails::Lsm { hook } => hook.clone(),
         LinkDetails::RawTracepoint { name } | LinkDetails::TpBtf { name } => name.clone(),
         LinkDetails::Iter { target } => target.clone(),
+        LinkDetails::SkLookup { netns, .. } => format!("sockets{}", at(netns)),
         LinkDetails::Uprobe {
             target,
             function,
@@ -183,6 +184,7 @@ fn details(spec: &mut Section, details: &LinkDetails) {
             spec.row("Tracepoint", name);
         }
         LinkDetails::Iter { target } => spec.row("Iterator", target),
+        LinkDetails::SkLookup { netns, .. } => spec.row("Network Namespace", netns),
         LinkDetails::Uprobe {
             target,
             path,

@@ -313,6 +313,7 @@ fn attach_requests_for_functions_of_the_kernel() {
         "raw_tp 5 sched_switch",
         "tp_btf 5",
         "iter 5",
+        "sk_lookup 5",
     ] {
         let outcome = service.run(&format!("link attach {line}"));
         assert_eq!(outcome.code, 0, "{line}: {outcome:?}");
@@ -344,6 +345,7 @@ fn attach_requests_for_functions_of_the_kernel() {
             raw_tracepoint(),
             AttachSpec::TpBtf,
             AttachSpec::Iter,
+            AttachSpec::SkLookup,
         ]
     );
     assert_eq!(service.run("link attach kprobe 5").code, 80);

@@ -10,7 +10,7 @@ const SLEEPABLE: u32 = 1 << 4;
 const HAS_FRAGS: u32 = 1 << 5;
 
 /// Prefixes in the order in which they are tried: the longer of two that match comes first.
-const KINDS: [(&str, ProgramKind); 21] = [
+const KINDS: [(&str, ProgramKind); 22] = [
     ("kretprobe", ProgramKind::Kretprobe),
     ("kretsyscall", ProgramKind::Kretprobe),
     ("kprobe", ProgramKind::Kprobe),
@@ -21,6 +21,7 @@ const KINDS: [(&str, ProgramKind); 21] = [
     ("raw_tp", ProgramKind::RawTracepoint),
     ("tp_btf", ProgramKind::TpBtf),
     ("iter", ProgramKind::Iter),
+    ("sk_lookup", ProgramKind::SkLookup),
     ("tracepoint", ProgramKind::Tracepoint),
     ("tp/", ProgramKind::Tracepoint),
     ("fentry", ProgramKind::Fentry),
@@ -115,6 +116,7 @@ fn prog_type(kind: ProgramKind) -> bpf_prog_type {
             bpf_prog_type::BPF_PROG_TYPE_TRACING
         }
         ProgramKind::Lsm => bpf_prog_type::BPF_PROG_TYPE_LSM,
+        ProgramKind::SkLookup => bpf_prog_type::BPF_PROG_TYPE_SK_LOOKUP,
         ProgramKind::RawTracepoint => bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT,
     }
 }
@@ -137,6 +139,7 @@ fn expected_attach_type(kind: &str, target: Option<&str>, declared: ProgramKind)
         (ProgramKind::Fexit, _, _) => bpf_attach_type::BPF_TRACE_FEXIT as u32,
         (ProgramKind::Lsm, _, _) => bpf_attach_type::BPF_LSM_MAC as u32,
         (ProgramKind::TpBtf, _, _) => bpf_attach_type::BPF_TRACE_RAW_TP as u32,
+        (ProgramKind::SkLookup, _, _) => bpf_attach_type::BPF_SK_LOOKUP as u32,
         (ProgramKind::Iter, _, _) => bpf_attach_type::BPF_TRACE_ITER as u32,
         _ => 0,
     }
@@ -183,6 +186,7 @@ mod tests {
             ("tp_btf/task_newtask", Some(TpBtf)),
             ("iter/task", Some(Iter)),
             ("iter.s/task", Some(Iter)),
+            ("sk_lookup", Some(SkLookup)),
             ("sockops", None),
             ("cgroup_skb/ingress", None),
             ("struct_ops/init", None),
@@ -267,6 +271,7 @@ mod tests {
             ),
             ("tp_btf/sys_enter", TpBtf, (26, 23, 0), Some("sys_enter")),
             ("iter.s/task", Iter, (26, 28, 1 << 4), Some("task")),
+            ("sk_lookup", SkLookup, (30, 36, 0), None),
         ] {
             let found = facts(section, declared).expect(section);
             assert_eq!(

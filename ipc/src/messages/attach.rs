@@ -112,6 +112,8 @@ pub enum AttachSpec {
     TpBtf,
     /// The iterator that the program was loaded for. Since version 2.
     Iter,
+    /// The look-up of sockets in bpfman's network namespace. Since version 2.
+    SkLookup,
 }
 
 impl AttachSpec {
@@ -129,6 +131,7 @@ impl AttachSpec {
             AttachSpec::RawTracepoint { .. } => "raw_tracepoint",
             AttachSpec::TpBtf => "tp_btf",
             AttachSpec::Iter => "iter",
+            AttachSpec::SkLookup => "sk_lookup",
         }
     }
 }
@@ -243,6 +246,13 @@ pub enum LinkDetails {
         /// What is iterated over.
         target: String,
     },
+    /// sk_lookup. Since version 2.
+    SkLookup {
+        /// Path of the network namespace, empty for bpfman's own.
+        netns: String,
+        /// Inode of the network namespace.
+        nsid: u64,
+    },
 }
 
 impl LinkDetails {
@@ -259,7 +269,8 @@ impl LinkDetails {
             | LinkDetails::Lsm { .. }
             | LinkDetails::RawTracepoint { .. }
             | LinkDetails::TpBtf { .. }
-            | LinkDetails::Iter { .. } => 2,
+            | LinkDetails::Iter { .. }
+            | LinkDetails::SkLookup { .. } => 2,
         }
     }
 }

@@ -26,11 +26,12 @@ pub enum ProgramKind {
     RawTracepoint,
     TpBtf,
     Iter,
+    SkLookup,
 }
 
 impl ProgramKind {
     /// Every kind.
-    pub const ALL: [ProgramKind; 14] = [
+    pub const ALL: [ProgramKind; 15] = [
         ProgramKind::Xdp,
         ProgramKind::Tc,
         ProgramKind::Tcx,
@@ -45,6 +46,7 @@ impl ProgramKind {
         ProgramKind::RawTracepoint,
         ProgramKind::TpBtf,
         ProgramKind::Iter,
+        ProgramKind::SkLookup,
     ];
 
     /// The name in the command line, in JSON and in image labels.
@@ -64,6 +66,7 @@ impl ProgramKind {
             ProgramKind::RawTracepoint => "raw_tracepoint",
             ProgramKind::TpBtf => "tp_btf",
             ProgramKind::Iter => "iter",
+            ProgramKind::SkLookup => "sk_lookup",
         }
     }
 
@@ -82,7 +85,10 @@ impl ProgramKind {
     /// First protocol version that knows this kind.
     pub fn since(self) -> u16 {
         match self {
-            ProgramKind::RawTracepoint | ProgramKind::TpBtf | ProgramKind::Iter => 2,
+            ProgramKind::RawTracepoint
+            | ProgramKind::TpBtf
+            | ProgramKind::Iter
+            | ProgramKind::SkLookup => 2,
             _ => 1,
         }
     }

@@ -79,6 +79,15 @@ pub fn create_tracing(program: BorrowedFd<'_>, attach_type: u32) -> Result<Owned
     sys::link::create_tracing(program, attach_type).map_err(created)
 }
 
+/// Puts a program on the look-up of sockets in a network namespace.
+pub fn create_sk_lookup(
+    program: BorrowedFd<'_>,
+    namespace: BorrowedFd<'_>,
+) -> Result<OwnedFd, Error> {
+    const SK_LOOKUP: u32 = 36;
+    sys::link::create_netns(program, namespace, SK_LOOKUP).map_err(created)
+}
+
 /// Puts a program on a tracepoint that is named without its group.
 pub fn open_raw_tracepoint(program: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Error> {
     let failed = |errno| Error::new("BPF_RAW_TRACEPOINT_OPEN", errno);

@@ -12,6 +12,7 @@ pub mod kprobe;
 pub mod lsm;
 pub mod pins;
 pub mod raw_tracepoint;
+pub mod sk_lookup;
 pub mod tcx;
 pub mod tp_btf;
 pub mod tracepoint;
@@ -142,6 +143,7 @@ pub fn of(spec: &AttachSpec) -> &'static dyn Kind {
         AttachSpec::RawTracepoint { .. } => &raw_tracepoint::RawTracepoint,
         AttachSpec::TpBtf => &tp_btf::TpBtf,
         AttachSpec::Iter => &iter::Iter,
+        AttachSpec::SkLookup => &sk_lookup::SkLookup,
     }
 }
 

@@ -23,7 +23,8 @@ pub fn link_pin(bpffs: &Path, link_id: u64, program_id: u32, details: &LinkDetai
         | LinkDetails::Lsm { .. }
         | LinkDetails::RawTracepoint { .. }
         | LinkDetails::TpBtf { .. }
-        | LinkDetails::Iter { .. } => bpffs.join("links").join(link_id.to_string()),
+        | LinkDetails::Iter { .. }
+        | LinkDetails::SkLookup { .. } => bpffs.join("links").join(link_id.to_string()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Programs at tracepoints without perf, and iterators: raw_tracepoint, tp_btf, iter.
+//! Programs at tracepoints without perf, iterators, and the look-up of sockets: raw_tracepoint, tp_btf, iter, sk_lookup.
 
 use crate::kernel_functions::load;
 use bpfman_tests::fixture::Counter;
@@ -14,6 +14,7 @@ mod slot {
     pub(super) const RAW_TRACEPOINT: usize = 5;
     pub(super) const TP_BTF: usize = 6;
     pub(super) const ITER: usize = 7;
+    pub(super) const SK_LOOKUP: usize = 8;
 }
 
 /// Attached it counts at least each of our system calls; detached none; unloaded nothing is left.
@@ -106,4 +107,27 @@ fn kernel_iterators_run_when_their_pin_is_read() {
     assert_eq!(counter.value(), once);
     instance.ctl(&["program", "unload", &counter.id()]).ok();
     before.assert_unchanged(&instance, "unload");
+}
+
+#[test]
+fn kernel_socket_lookups_are_counted() {
+    let instance = Instance::start();
+    let before = Traces::of(&instance);
+    let counter = load(&instance, "sk_lookup:sk_lookup_count", slot::SK_LOOKUP).expect("loaded");
+    instance.netns().send_packets(5);
+    assert_eq!(counter.value(), 0);
+    let (link, attached) = instance.attach(&["sk_lookup", &counter.id()]);
+    assert_eq!(attached["record"]["kind"], "sk_lookup");
+    assert_eq!(attached["status"]["kernel"]["link_type"], "netns");
+    let namespace = &attached["status"]["kernel"]["netns_ino"];
+    assert_eq!(*namespace, attached["record"]["details"]["nsid"]);
+    instance.netns().send_packets(20);
+    assert!(counter.value() >= 20, "counted {}", counter.value());
+    instance.ctl(&["link", "detach", &link.to_string()]).ok();
+    let at_detach = counter.value();
+    instance.netns().send_packets(5);
+    assert_eq!(counter.value(), at_detach, "counts after detach returned");
+    instance.ctl(&["program", "unload", &counter.id()]).ok();
+    before.assert_unchanged(&instance, "unload");
+    instance.assert_no_drift();
 }

@@ -116,6 +116,21 @@ pub(in crate::kernel) fn create_tracing(
     unsafe { bpf::open(Command::LinkCreate, &mut attributes) }
 }
 
+pub(in crate::kernel) fn create_netns(
+    program: BorrowedFd<'_>,
+    namespace: BorrowedFd<'_>,
+    attach_type: u32,
+) -> Result<OwnedFd, Errno> {
+    let mut attributes = Head {
+        prog_fd: number(program),
+        target: number(namespace),
+        attach_type,
+        flags: 0,
+    };
+    // SAFETY: the structure holds no address; the command returns a descriptor.
+    unsafe { bpf::open(Command::LinkCreate, &mut attributes) }
+}
+
 pub(in crate::kernel) fn open_raw_tracepoint(
     program: BorrowedFd<'_>,
     name: &CStr,
