@@ -2,7 +2,6 @@
 //!
 //! The bpffs layout is a contract with applications, which open map pins by these paths.
 
-use ipc::messages::attach::LinkDetails;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +21,7 @@ impl Layout {
         }
     }
 
-    /// Root of the bpffs subtree.
+    /// Root of the bpffs subtree. Pins of links stand below it where their kind says ([`crate::kinds::Kind::pin`]).
     pub fn fs(&self) -> &Path {
         &self.fs
     }
@@ -35,11 +34,6 @@ impl Layout {
     /// Directory with the map pins of a map set, which is named after the program that made it.
     pub fn map_set(&self, set_id: u32) -> PathBuf {
         self.fs.join("maps").join(set_id.to_string())
-    }
-
-    /// Pin of a link: see [`crate::kinds::link_pin`].
-    pub fn link_pin(&self, link_id: u64, program_id: u32, details: &LinkDetails) -> PathBuf {
-        crate::kinds::link_pin(&self.fs, link_id, program_id, details)
     }
 
     /// Directories that are there as long as the service is installed; they hold pins but mean nothing.

@@ -3,7 +3,6 @@
 
 use crate::valid_plan::{MapRole, ValidPlan};
 use ipc::limits::{GLOBALS, METADATA_BYTES, METADATA_ENTRIES, NAME_BYTES, PATH_BYTES};
-use ipc::messages::attach::AttachSpec;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::program::{LoadOptions, Source};
 use std::collections::BTreeMap;
@@ -75,41 +74,6 @@ pub fn owner(options: &LoadOptions) -> Option<u32> {
     options.map_owner.filter(|owner| *owner != 0)
 }
 
-/// Checks an attach request. What depends on the kind is checked by the kind.
-pub fn check_attach(spec: &AttachSpec, metadata: &BTreeMap<String, String>) -> Result<(), Failure> {
-    check_metadata(metadata)?;
-    let (names, paths) = match spec {
-        AttachSpec::Tcx { interface, .. } | AttachSpec::Xdp { interface, .. } => {
-            (vec![interface], vec![])
-        }
-        AttachSpec::Tracepoint { group, name } => (vec![group, name], vec![]),
-        AttachSpec::Uprobe {
-            target,
-            path,
-            function,
-            ..
-        } => (function.iter().collect(), vec![target, path]),
-        AttachSpec::Kprobe { function, .. } => (vec![function], vec![]),
-        AttachSpec::RawTracepoint { name } => (vec![name], vec![]),
-        AttachSpec::Fentry
-        | AttachSpec::Fexit
-        | AttachSpec::Lsm
-        | AttachSpec::TpBtf
-        | AttachSpec::Iter
-        | AttachSpec::SkLookup => (vec![], vec![]),
-    };
-    if let AttachSpec::Xdp { proceed_on, .. } = spec {
-        bound("verdicts", proceed_on.len(), 32)?;
-    }
-    for name in names {
-        bound("bytes in a name", name.len(), NAME_BYTES)?;
-    }
-    for path in paths {
-        bound("bytes in a path", path.len(), PATH_BYTES)?;
-    }
-    Ok(())
-}
-
 /// Checks whether so many more can be managed.
 pub fn check_room(what: &str, known: usize, new: usize, limit: usize) -> Result<(), Failure> {
     if known + new <= limit {
@@ -123,7 +87,8 @@ pub fn check_room(what: &str, known: usize, new: usize, limit: usize) -> Result<
     )
 }
 
-fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), Failure> {
+/// Checks the labels of a program or link.
+pub fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), Failure> {
     bound("metadata entries", metadata.len(), METADATA_ENTRIES)?;
     for (key, value) in metadata {
         if key.is_empty() {
@@ -135,7 +100,18 @@ fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn bound(what: &str, found: usize, limit: usize) -> Result<(), Failure> {
+/// Checks the length of a name in a request.
+pub fn check_name(name: &str) -> Result<(), Failure> {
+    bound("bytes in a name", name.len(), NAME_BYTES)
+}
+
+/// Checks the length of a path in a request.
+pub fn check_path(path: &str) -> Result<(), Failure> {
+    bound("bytes in a path", path.len(), PATH_BYTES)
+}
+
+/// Checks that there are not more than `limit` of something.
+pub fn bound(what: &str, found: usize, limit: usize) -> Result<(), Failure> {
     if found <= limit {
         return Ok(());
     }
@@ -248,25 +224,5 @@ mod tests {
             let failure = check_room("programs", limit - 2, 3, limit).unwrap_err();
             assert_eq!(failure.code, FailureCode::ResourceExhausted);
         }
-    }
-
-    #[test]
-    fn attachments_are_bounded() {
-        let tracepoint = |name: String| AttachSpec::Tracepoint {
-            group: "syscalls".into(),
-            name,
-        };
-        assert!(check_attach(&tracepoint("n".repeat(NAME_BYTES)), &BTreeMap::new()).is_ok());
-        assert!(check_attach(&tracepoint("n".repeat(NAME_BYTES + 1)), &BTreeMap::new()).is_err());
-        let uprobe = |bytes| AttachSpec::Uprobe {
-            target: "/bin/x".into(),
-            path: "p".repeat(bytes),
-            function: Some("main".into()),
-            offset: 0,
-            pid: None,
-            container_pid: None,
-        };
-        assert!(check_attach(&uprobe(PATH_BYTES), &BTreeMap::new()).is_ok());
-        assert!(check_attach(&uprobe(PATH_BYTES + 1), &BTreeMap::new()).is_err());
     }
 }

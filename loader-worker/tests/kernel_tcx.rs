@@ -56,8 +56,8 @@ fn packets_are_counted_until_the_link_is_detached() {
             interfaces::index("far").unwrap().unwrap()
         );
         assert_eq!(ingress.kernel.program_id, loaded.record(0).program_id);
-        let path = kinds::link_pin(bpffs, 1, ingress.kernel.program_id, &ingress.details);
-        pin::pin(ingress.link.as_fd(), &path).unwrap();
+        let path =
+            kernel_support::pin_link(bpffs, 1, &tcx("far", Direction::Ingress, 50), &ingress);
         send(10);
         loaded.wait_for("tcx_ingress_count", 10);
         loaded.wait_for("tcx_egress_count", 10);
@@ -257,8 +257,8 @@ fn a_link_whose_interface_is_gone_is_detached_all_the_same() {
         let attached = loaded
             .attach(0, &tcx("far", Direction::Ingress, 50), None, &[])
             .unwrap();
-        let path = kinds::link_pin(bpffs, 1, attached.kernel.program_id, &attached.details);
-        pin::pin(attached.link.as_fd(), &path).unwrap();
+        let path =
+            kernel_support::pin_link(bpffs, 1, &tcx("far", Direction::Ingress, 50), &attached);
         drop(attached);
         kernel_support::ip("link del near");
         assert_eq!(kinds::detach(&path).unwrap(), Release::Detached);

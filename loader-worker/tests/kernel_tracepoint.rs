@@ -73,8 +73,7 @@ fn events_are_counted_until_the_link_is_detached() {
                 name: NAME.into()
             }
         );
-        let path = kinds::link_pin(bpffs, 4, attached.kernel.program_id, &attached.details);
-        pin::pin(attached.link.as_fd(), &path).unwrap();
+        let path = kernel_support::pin_link(bpffs, 4, &tracepoint(GROUP, NAME), &attached);
         drop(attached);
         fire(10);
         assert_eq!(loaded.count("tracepoint_count"), 10);

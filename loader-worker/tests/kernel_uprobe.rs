@@ -89,8 +89,7 @@ fn calls_are_counted_until_the_link_is_detached() {
         assert_eq!(attached.kind, ProgramKind::Uprobe);
         assert_eq!(attached.kernel.link_type, 12);
         drop(file);
-        let path = kinds::link_pin(bpffs, 5, attached.kernel.program_id, &attached.details);
-        pin::pin(attached.link.as_fd(), &path).unwrap();
+        let path = kernel_support::pin_link(bpffs, 5, &uprobe(None), &attached);
         drop(attached);
         call(entered, 10);
         assert_eq!(loaded.count("uprobe_count"), 10);

@@ -12,7 +12,7 @@ use ipc::messages::attach::{AttachSpec, LinkDetails, XdpMode};
 use ipc::messages::failure::FailureCode;
 use ipc::messages::program::ProgramKind;
 use kernel_support::{isolated, load, send, veth};
-use loader_worker::kernel::{link, pin};
+use loader_worker::kernel::link;
 use loader_worker::kinds::{self, Attached, Release};
 use std::os::fd::AsFd;
 
@@ -53,9 +53,8 @@ fn a_driver_that_can_runs_the_program_until_it_is_detached() {
         let loaded = counter();
         let attached = loaded.attach(0, &xdp("far"), None, &[]).unwrap();
         assert_eq!(mode(&attached), XdpMode::Native);
-        let path = kinds::link_pin(bpffs, 3, attached.kernel.program_id, &attached.details);
+        let path = kernel_support::pin_link(bpffs, 3, &xdp("far"), &attached);
         assert_eq!(path, bpffs.join("links/3"));
-        pin::pin(attached.link.as_fd(), &path).unwrap();
         send(10);
         loaded.wait_for("xdp_count", 10);
         assert_eq!(kinds::detach(&path).unwrap(), Release::Detached);

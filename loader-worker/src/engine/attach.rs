@@ -34,7 +34,9 @@ impl Engine {
     /// Attaches a program.
     pub async fn attach(&mut self, command: &AttachCommand) -> Result<Link, Failure> {
         self.finish_leftovers()?;
-        request::check_attach(&command.spec, &command.metadata)?;
+        request::check_metadata(&command.metadata)?;
+        let kind = kinds::of(&command.spec);
+        kind.bounds(&command.spec)?;
         let id = command.program_id;
         let stored = self
             .store
@@ -66,7 +68,7 @@ impl Engine {
         let made = executor.attached()?;
         let kernel = made.kernel.clone();
         let link_id = self.store.next_link_id();
-        let pin = self.layout.link_pin(link_id, id, &made.details);
+        let pin = self.layout.fs().join(kind.pin(link_id, id, &made.details));
         let record = LinkRecord {
             id: link_id,
             program_id: id,

@@ -6,6 +6,7 @@ use super::{
     AttachRequest, Attached, Hook, Kind, Prepared, attached, invalid, mismatched, refused,
 };
 use crate::kernel::{Error, functions, link, perf, suggest};
+use crate::request::check_name;
 use ipc::messages::attach::{AttachSpec, LinkDetails};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::HelperJob;
@@ -19,6 +20,13 @@ pub struct Kprobe;
 impl Kind for Kprobe {
     fn kinds(&self) -> &'static [ProgramKind] {
         &[ProgramKind::Kprobe, ProgramKind::Kretprobe]
+    }
+
+    fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
+        match spec {
+            AttachSpec::Kprobe { function, .. } => check_name(function),
+            _ => Err(mismatched(spec)),
+        }
     }
 
     fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure> {

@@ -1,5 +1,6 @@
-//! Kinds of attachment: one file each behind one trait. A new kind is a file, its line in [`of`], and its place among the
-//! messages.
+//! Kinds of attachment: one file each behind one trait. In this crate a new kind is a file and its line in [`of`];
+//! everything else that the loader has to know of it is a method of [`Kind`]. What it takes in the other crates stands in
+//! ARCHITECTURE.md.
 //!
 //! Attaching has two phases, both without waiting: [`Kind::prepare`] finds out everything that can be found out without
 //! changing the kernel, and says if the one-shot helper is needed; [`Kind::attach`] makes the link. Between the two the
@@ -10,7 +11,6 @@ pub mod fentry;
 pub mod iter;
 pub mod kprobe;
 pub mod lsm;
-pub mod pins;
 pub mod raw_tracepoint;
 pub mod sk_lookup;
 pub mod tcx;
@@ -28,9 +28,9 @@ use ipc::messages::helper::HelperJob;
 use ipc::messages::kernel::KernelLink;
 use ipc::messages::program::{ProgramKind, ProgramRecord};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 pub use detach::{Release, detach};
-pub use pins::link_pin;
 
 /// What is to be attached, and where.
 #[derive(Clone, Copy)]
@@ -117,6 +117,12 @@ pub trait Kind: Sync {
     /// Kinds of program that fit, in the order in which messages name them.
     fn kinds(&self) -> &'static [ProgramKind];
 
+    /// Checks how long the texts and lists of the request are. A kind that has any must say so, with the functions of
+    /// [`crate::request`].
+    fn bounds(&self, _: &AttachSpec) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Checks the request and finds the hook. Changes nothing.
     fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure>;
 
@@ -127,6 +133,11 @@ pub trait Kind: Sync {
         hook: Hook,
         helper: Option<OwnedFd>,
     ) -> Result<Attached, Failure>;
+
+    /// Where the link is pinned, below bpfman's bpffs. The layout is part of the contract with tools that look there.
+    fn pin(&self, link_id: u64, _program_id: u32, _: &LinkDetails) -> PathBuf {
+        pin_by_id(link_id)
+    }
 }
 
 /// The kind of an attach request.
@@ -200,6 +211,11 @@ fn attached(link: OwnedFd, kind: ProgramKind, details: LinkDetails) -> Result<At
     })
 }
 
+/// Where the links of most kinds are pinned.
+fn pin_by_id(link_id: u64) -> PathBuf {
+    Path::new("links").join(link_id.to_string())
+}
+
 /// The function or hook that the program was loaded for.
 fn fixed_target(request: &AttachRequest<'_>) -> Result<String, Failure> {
     request
@@ -232,4 +248,76 @@ fn refused(error: Error, request: &AttachRequest<'_>, hook: &str) -> Failure {
         Stage::Attach,
         format!("attaching program {} to {hook}", request.record.program_id),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ipc::limits::{NAME_BYTES, PATH_BYTES};
+    use ipc::messages::attach::Direction;
+
+    /// Requests of each kind that has texts, with one of this length.
+    fn with_text(name: &str, path: &str) -> Vec<AttachSpec> {
+        let uprobe = |target: &str, path: &str, function: &str| AttachSpec::Uprobe {
+            target: target.into(),
+            path: path.into(),
+            function: Some(function.into()),
+            offset: 0,
+            pid: None,
+            container_pid: None,
+        };
+        let tracepoint = |group: &str, name: &str| AttachSpec::Tracepoint {
+            group: group.into(),
+            name: name.into(),
+        };
+        vec![
+            AttachSpec::Tcx {
+                interface: name.into(),
+                direction: Direction::Ingress,
+                priority: 0,
+            },
+            AttachSpec::Xdp {
+                interface: name.into(),
+                priority: 0,
+                proceed_on: vec![],
+            },
+            tracepoint(name, "n"),
+            tracepoint("g", name),
+            AttachSpec::RawTracepoint { name: name.into() },
+            AttachSpec::Kprobe {
+                function: name.into(),
+                offset: 0,
+            },
+            uprobe(path, "p", "f"),
+            uprobe("t", path, "f"),
+            uprobe("t", "p", name),
+        ]
+    }
+
+    #[test]
+    fn texts_and_lists_are_bounded() {
+        let (name, path) = ("n".repeat(NAME_BYTES), "p".repeat(PATH_BYTES));
+        for spec in with_text(&name, &path) {
+            assert_eq!(of(&spec).bounds(&spec), Ok(()), "{}", spec.name());
+        }
+        for spec in with_text(&(name + "n"), &(path + "p")) {
+            let failure = of(&spec).bounds(&spec).expect_err(spec.name());
+            assert_eq!(failure.code, FailureCode::InvalidArgument);
+        }
+        let verdicts = |count| AttachSpec::Xdp {
+            interface: "lo".into(),
+            priority: 0,
+            proceed_on: vec![2; count],
+        };
+        assert!(xdp::Xdp.bounds(&verdicts(32)).is_ok());
+        assert!(xdp::Xdp.bounds(&verdicts(33)).is_err());
+    }
+
+    #[test]
+    fn links_are_pinned_by_their_id_unless_a_kind_says_otherwise() {
+        let details = LinkDetails::Iter {
+            target: "task".into(),
+        };
+        assert_eq!(iter::Iter.pin(7, 42, &details), Path::new("links/7"));
+    }
 }

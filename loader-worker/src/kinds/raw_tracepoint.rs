@@ -6,6 +6,7 @@ use super::{
     AttachRequest, Attached, Hook, Kind, Prepared, attached, invalid, mismatched, refused,
 };
 use crate::kernel::{link, tracepoints};
+use crate::request::check_name;
 use ipc::messages::attach::{AttachSpec, LinkDetails};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::program::ProgramKind;
@@ -17,6 +18,13 @@ pub struct RawTracepoint;
 impl Kind for RawTracepoint {
     fn kinds(&self) -> &'static [ProgramKind] {
         &[ProgramKind::RawTracepoint]
+    }
+
+    fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
+        match spec {
+            AttachSpec::RawTracepoint { name } => check_name(name),
+            _ => Err(mismatched(spec)),
+        }
     }
 
     fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure> {

@@ -4,16 +4,19 @@
 //! is decided from what is on the hook at one revision, and the kernel takes it only if that is still the revision.
 
 use super::{
-    AttachRequest, Attached, Hook, Kind, Prepared, attached, interface, mismatched, refused,
+    AttachRequest, Attached, Hook, Kind, Prepared, attached, interface, mismatched, pin_by_id,
+    refused,
 };
 use crate::kernel::limits::ATTACH_ATTEMPTS;
 use crate::kernel::link::{self, Place};
 use crate::kernel::{probe, query};
+use crate::request::check_name;
 use ipc::messages::attach::{AttachSpec, Direction, LinkDetails, LinkRecord};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::program::ProgramKind;
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 /// See the module.
 pub struct Tcx;
@@ -21,6 +24,13 @@ pub struct Tcx;
 impl Kind for Tcx {
     fn kinds(&self) -> &'static [ProgramKind] {
         &[ProgramKind::Tcx]
+    }
+
+    fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
+        match spec {
+            AttachSpec::Tcx { interface, .. } => check_name(interface),
+            _ => Err(mismatched(spec)),
+        }
     }
 
     fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure> {
@@ -87,6 +97,19 @@ impl Kind for Tcx {
                 nsid,
             },
         )
+    }
+
+    fn pin(&self, link_id: u64, program_id: u32, details: &LinkDetails) -> PathBuf {
+        match details {
+            LinkDetails::Tcx {
+                ifindex,
+                direction,
+                nsid,
+                ..
+            } => Path::new(&format!("tcx-{}", direction.name()))
+                .join(format!("link_{nsid}_{ifindex}_{program_id}")),
+            _ => pin_by_id(link_id),
+        }
     }
 }
 
@@ -278,5 +301,20 @@ mod tests {
         assert_eq!(rank(&siblings, 50), 2);
         assert_eq!(rank(&siblings, 0), 0);
         assert_eq!(rank(&siblings, i32::MAX), 3);
+    }
+
+    #[test]
+    fn pins_are_where_tools_look() {
+        let details = LinkDetails::Tcx {
+            interface: "eth0".into(),
+            ifindex: 2,
+            direction: Direction::Egress,
+            priority: 50,
+            position: 0,
+            netns: String::new(),
+            nsid: 4026531840,
+        };
+        let pin = Tcx.pin(7, 42, &details);
+        assert_eq!(pin, Path::new("tcx-egress/link_4026531840_2_42"));
     }
 }

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::kernel::tracepoints::{self, Lookup};
 use crate::kernel::{Error, link, perf, suggest};
+use crate::request::check_name;
 use ipc::messages::attach::{AttachSpec, LinkDetails};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::HelperJob;
@@ -19,6 +20,14 @@ pub struct Tracepoint;
 impl Kind for Tracepoint {
     fn kinds(&self) -> &'static [ProgramKind] {
         &[ProgramKind::Tracepoint]
+    }
+
+    fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
+        let AttachSpec::Tracepoint { group, name } = spec else {
+            return Err(mismatched(spec));
+        };
+        check_name(group)?;
+        check_name(name)
     }
 
     fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure> {

@@ -7,6 +7,7 @@ use super::{
     AttachRequest, Attached, Hook, Kind, Prepared, Target, attached, invalid, mismatched, refused,
 };
 use crate::kernel::{Error, link, probe};
+use crate::request::{check_name, check_path};
 use ipc::messages::attach::{AttachSpec, LinkDetails};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::HelperJob;
@@ -20,6 +21,21 @@ pub struct Uprobe;
 impl Kind for Uprobe {
     fn kinds(&self) -> &'static [ProgramKind] {
         &[ProgramKind::Uprobe, ProgramKind::Uretprobe]
+    }
+
+    fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
+        let AttachSpec::Uprobe {
+            target,
+            path,
+            function,
+            ..
+        } = spec
+        else {
+            return Err(mismatched(spec));
+        };
+        check_path(target)?;
+        check_path(path)?;
+        function.as_deref().map_or(Ok(()), check_name)
     }
 
     fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure> {

@@ -7,6 +7,7 @@ use super::{
     refused,
 };
 use crate::kernel::link;
+use crate::request::{bound, check_name};
 use ipc::messages::attach::{AttachSpec, LinkDetails, XdpMode};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::program::ProgramKind;
@@ -18,12 +19,27 @@ pub struct Xdp;
 
 /// Verdicts by which a chain may go on: aborted, drop, pass, tx, redirect, dispatcher_return.
 const VERDICTS: [i32; 6] = [0, 1, 2, 3, 4, 31];
+/// Verdicts in one request: a mask has no more bits.
+const VERDICTS_LISTED: usize = 32;
 /// pass and dispatcher_return.
 const DEFAULT_PROCEED_ON: [i32; 2] = [2, 31];
 
 impl Kind for Xdp {
     fn kinds(&self) -> &'static [ProgramKind] {
         &[ProgramKind::Xdp]
+    }
+
+    fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
+        let AttachSpec::Xdp {
+            interface,
+            proceed_on,
+            ..
+        } = spec
+        else {
+            return Err(mismatched(spec));
+        };
+        check_name(interface)?;
+        bound("verdicts", proceed_on.len(), VERDICTS_LISTED)
     }
 
     fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure> {

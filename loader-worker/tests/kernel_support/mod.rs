@@ -13,14 +13,14 @@ use image_worker::compile::{Request, RunningKernel, compile};
 use ipc::messages::attach::{AttachSpec, Direction, LinkDetails, LinkRecord};
 use ipc::messages::program::{ProgramKind, ProgramRecord, ProgramRequest, Source};
 use ipc::plan::LoadPlan;
-use loader_worker::kernel::{btf, info, map, program};
+use loader_worker::kernel::{btf, info, map, pin, program};
 use loader_worker::kinds::{self, AttachRequest, Attached, Target};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -293,4 +293,17 @@ pub(crate) fn position(attached: &Attached) -> u32 {
         LinkDetails::Tcx { position, .. } | LinkDetails::Xdp { position, .. } => position,
         _ => panic!("no position in {:?}", attached.details),
     }
+}
+
+/// Pins a link where its kind says.
+pub(crate) fn pin_link(
+    bpffs: &Path,
+    link_id: u64,
+    spec: &AttachSpec,
+    attached: &Attached,
+) -> PathBuf {
+    let place = kinds::of(spec).pin(link_id, attached.kernel.program_id, &attached.details);
+    let path = bpffs.join(place);
+    pin::pin(attached.link.as_fd(), &path).unwrap();
+    path
 }
