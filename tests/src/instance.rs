@@ -135,6 +135,11 @@ impl Instance {
         self.folder.path().join("state")
     }
 
+    /// `--image-cache-dir`.
+    pub fn cache_dir(&self) -> PathBuf {
+        self.folder.path().join("cache")
+    }
+
     /// The BPF file system.
     pub fn fs(&self) -> PathBuf {
         self.runtime_dir().join("fs")
@@ -239,20 +244,19 @@ impl Instance {
         elapsed
     }
 
-    /// `doctor` finds no difference between store, pins and kernel.
-    #[track_caller]
-    pub fn assert_no_drift(&self) {
+    /// What `doctor` finds different between store, pins and kernel.
+    pub fn findings(&self) -> Vec<String> {
         match self.request(&ClientRequest::Doctor) {
-            ClientReply::Doctor(report) => {
-                assert!(
-                    report.findings.is_empty(),
-                    "drift: {:#?}\n{}",
-                    report.findings,
-                    self.log()
-                );
-            }
+            ClientReply::Doctor(report) => report.findings,
             other => panic!("doctor answered {other:?}"),
         }
+    }
+
+    /// `doctor` finds nothing.
+    #[track_caller]
+    pub fn assert_no_drift(&self) {
+        let findings = self.findings();
+        assert!(findings.is_empty(), "drift: {findings:#?}\n{}", self.log());
     }
 
     /// Ends it as an administrator does; waits until every process is gone.
@@ -348,18 +352,19 @@ fn spawn(folder: &Path, netns: &Netns, arguments: &[&str]) -> (Child, JoinHandle
     let (log, writer) = std::io::pipe().expect("a pipe");
     let mut command = Command::new(program("bpfmand"));
     command
-        .args(["--log", "debug"])
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(writer.try_clone().expect("a descriptor"))
         .stderr(writer);
-    for (flag, name) in [
-        ("--runtime-dir", "run"),
-        ("--state-dir", "state"),
-        ("--image-cache-dir", "cache"),
+    for (flag, value) in [
+        // What a failed test prints. The benchmark measures what users have.
+        ("--log", PathBuf::from("debug")),
+        ("--runtime-dir", folder.join("run")),
+        ("--state-dir", folder.join("state")),
+        ("--image-cache-dir", folder.join("cache")),
     ] {
         if !arguments.contains(&flag) {
-            command.arg(flag).arg(folder.join(name));
+            command.arg(flag).arg(value);
         }
     }
     // The namespace of the thread that forks is the child's.

@@ -18,8 +18,11 @@ const PROCESS_ROUNDS: usize = 100;
 /// Services started; each gives one sample for start and one per crashed worker.
 const STARTS: usize = 15;
 
+/// What a service logs whose user has not said anything else.
+const LOG: [&str; 2] = ["--log", "info"];
+
 fn main() -> Result<()> {
-    let instance = Instance::start();
+    let instance = Instance::start_with(&LOG);
     if let Err(reason) = kernel::tcx() {
         anyhow::bail!("the benchmark attaches by tcx: {reason}");
     }
@@ -102,7 +105,7 @@ fn starts_and_crashes() {
         for (role, samples) in &mut crashes {
             // A fresh service for each: a worker that crashes again soon is restarted later on purpose.
             let (folder, netns) = Instance::fresh_place();
-            let mut instance = start.time(|| Instance::start_in(folder, netns, &[]));
+            let mut instance = start.time(|| Instance::start_in(folder, netns, &LOG));
             // The shortest time that counts as having run.
             std::thread::sleep(Duration::from_millis(300));
             let before = instance.process(role).pid;
