@@ -17,6 +17,7 @@ const OBJ_GET: i32 = 7;
 const PROG_GET_NEXT_ID: i32 = 11;
 const MAP_GET_NEXT_ID: i32 = 12;
 const OBJ_GET_INFO_BY_FD: i32 = 15;
+const BTF_GET_NEXT_ID: i32 = 23;
 const LINK_GET_NEXT_ID: i32 = 31;
 
 /// `BPF_F_RDONLY` of `BPF_OBJ_GET`.
@@ -166,6 +167,8 @@ pub struct Inventory {
     pub maps: BTreeSet<u32>,
     /// Links.
     pub links: BTreeSet<u32>,
+    /// Blobs of type information.
+    pub btf: BTreeSet<u32>,
 }
 
 impl Inventory {
@@ -177,6 +180,7 @@ impl Inventory {
             programs: new(&self.programs, &before.programs),
             maps: new(&self.maps, &before.maps),
             links: new(&self.links, &before.links),
+            btf: new(&self.btf, &before.btf),
         }
     }
 }
@@ -187,6 +191,7 @@ pub fn inventory() -> Inventory {
         programs: ids(PROG_GET_NEXT_ID),
         maps: ids(MAP_GET_NEXT_ID),
         links: ids(LINK_GET_NEXT_ID),
+        btf: ids(BTF_GET_NEXT_ID),
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Traces {
     kernel: Inventory,
     pins: BTreeSet<PathBuf>,
     files: BTreeSet<PathBuf>,
+    /// What store, pins and kernel differ in, unfinished changes among it.
+    findings: Vec<String>,
     programs: ClientReply,
     links: ClientReply,
 }
@@ -24,10 +26,12 @@ impl Traces {
         Self {
             kernel: inventory(),
             pins: files_below(&instance.fs()),
-            files: files_below(&instance.state_dir())
-                .into_iter()
+            files: [instance.state_dir(), instance.cache_dir()]
+                .iter()
+                .flat_map(|folder| files_below(folder))
                 .filter(|path| !is_churn_of_the_database(path))
                 .collect(),
+            findings: instance.findings(),
             programs: instance.request(&ClientRequest::ListPrograms),
             links: instance.request(&ClientRequest::ListLinks),
         }
@@ -63,6 +67,12 @@ impl Traces {
             if !changed.is_empty() {
                 found.push(format!("{what} that came or went: {changed:?}"));
             }
+        }
+        if self.findings != now.findings {
+            found.push(format!(
+                "doctor found {:?}, finds {:?}",
+                self.findings, now.findings
+            ));
         }
         for (what, before, now) in [
             ("programs", &self.programs, &now.programs),
