@@ -26,5 +26,6 @@ pub mod maps;
 pub mod netns;
 pub mod process;
 pub mod skip;
+pub mod uprobe_target;
 pub mod wait;
 pub mod wire;

@@ -26,3 +26,4 @@ mod order;
 mod privileges;
 mod service;
 mod status;
+mod uprobe_places;

@@ -1,14 +1,12 @@
 //! Load, attach, see it count, list, detach, unload: each kind of program, and nothing left at the end.
 
-use bpfman_tests::binaries::program;
 use bpfman_tests::fixture::{Counter, Objects, slot};
 use bpfman_tests::instance::Instance;
 use bpfman_tests::leftovers::Traces;
 use bpfman_tests::netns::INTERFACE;
 use bpfman_tests::process::call_getpid;
+use bpfman_tests::uprobe_target::Target;
 use bpfman_tests::{kernel, require};
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
 
 #[test]
 fn tcx_counts_from_attach_to_detach() {
@@ -142,7 +140,7 @@ fn a_uprobe_of_one_process_does_not_count_others() {
     let instance = Instance::start();
     let (mut watched, mut other) = (Target::start(), Target::start());
     let counter = Counter::load(&instance, "uprobe:uprobe_count", slot::UPROBE);
-    let pid = watched.process.id().to_string();
+    let pid = watched.pid().to_string();
     instance.attach(&[
         "uprobe",
         &counter.id(),
@@ -257,43 +255,4 @@ fn a_core_object_with_subprograms_runs() {
         "the relocated field is not the thread"
     );
     assert!(pid > 0);
-}
-
-/// A process whose function is called on request.
-struct Target {
-    process: Child,
-}
-
-impl Target {
-    fn start() -> Self {
-        let process = Command::new(program("uprobe-target"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("cannot start uprobe-target");
-        Self { process }
-    }
-
-    fn path(&self) -> String {
-        program("uprobe-target").to_string_lossy().into_owned()
-    }
-
-    /// Calls the function and waits until it has returned, each time.
-    fn call(&mut self, times: usize) {
-        let input = self.process.stdin.as_mut().expect("its input");
-        let mut output = BufReader::new(self.process.stdout.as_mut().expect("its output"));
-        for _ in 0..times {
-            input.write_all(b"\n").expect("write");
-            let mut line = String::new();
-            output.read_line(&mut line).expect("an answer");
-        }
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        // Already ended is what is wanted.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }

@@ -1,0 +1,65 @@
+//! The ways to name a place in a binary: by offset in the file, and by function and offset.
+
+use bpfman_tests::fixture::{Counter, slot};
+use bpfman_tests::instance::Instance;
+use bpfman_tests::leftovers::Traces;
+use bpfman_tests::uprobe_target::Target;
+
+const FUNCTION: &str = "bpfman_probe_inside";
+/// Where in it the second instruction begins.
+const SECOND: u64 = 4;
+
+/// Attaches there, sees each call counted, and none after detach.
+#[track_caller]
+fn assert_counts(place: &[&str], function: &str, offset: u64) {
+    let instance = Instance::start();
+    let before = Traces::of(&instance);
+    let mut target = Target::start();
+    let counter = Counter::load(&instance, "uprobe:uprobe_count", slot::UPROBE);
+    let (id, path) = (counter.id(), target.path());
+    let arguments = [&["uprobe", &id, &path], place].concat();
+    let (link, attached) = instance.attach(&arguments);
+    let details = &attached["record"]["details"];
+    assert_eq!(details["fn_name"], function, "{details}");
+    assert_eq!(details["offset"], offset, "{details}");
+    target.call(7);
+    assert_eq!(counter.value(), 7, "{place:?}");
+    instance.ctl(&["link", "detach", &link.to_string()]).ok();
+    target.call(3);
+    assert_eq!(counter.value(), 7, "{place:?} counts after detach returned");
+    instance.ctl(&["program", "unload", &id]).ok();
+    before.assert_unchanged(&instance, "unload");
+}
+
+#[test]
+fn an_offset_alone_is_one_in_the_file() {
+    let offset = Target::start().file_offset(FUNCTION) + SECOND;
+    assert_counts(&["--offset", &offset.to_string()], "", offset);
+}
+
+#[test]
+fn an_offset_beside_a_function_begins_there() {
+    let place = ["--fn-name", FUNCTION, "--offset", &SECOND.to_string()];
+    assert_counts(&place, FUNCTION, SECOND);
+}
+
+#[test]
+fn an_offset_of_nothing_is_the_function() {
+    let place = ["--fn-name", FUNCTION, "--offset", "0"];
+    assert_counts(&place, FUNCTION, 0);
+}
+
+#[test]
+fn an_offset_outside_of_the_file_is_refused() {
+    let instance = Instance::start();
+    let target = Target::start();
+    let counter = Counter::load(&instance, "uprobe:uprobe_count", slot::UPROBE);
+    let before = Traces::of(&instance);
+    let (id, path) = (counter.id(), target.path());
+    let offset = "0x10000000000";
+    let error = instance
+        .ctl(&["link", "attach", "uprobe", &id, &path, "--offset", offset])
+        .refused();
+    assert!(error.contains(offset), "{error}");
+    before.assert_unchanged(&instance, "a uprobe behind the end of its file");
+}
