@@ -10,7 +10,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 /// Compilers that are tried, first the one that the user names.
 const COMPILERS: [&str; 7] = [
@@ -66,9 +66,11 @@ fn find_compiler() -> Result<String, String> {
     })
 }
 
+/// Whether it compiles an empty file: asked for its version alone, clang takes any target.
 fn runs(compiler: &str) -> bool {
     Command::new(compiler)
-        .args(["-target", "bpf", "--version"])
+        .args(["-target", "bpf", "-x", "c", "-c", "-", "-o", "/dev/null"])
+        .stdin(Stdio::null())
         .output()
         .is_ok_and(|output| output.status.success())
 }
