@@ -7,7 +7,7 @@ use ipc::limits::{
 };
 use ipc::messages::attach::AttachSpec;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
-use ipc::messages::program::{LoadOptions, ProgramKind, Source};
+use ipc::messages::program::{LoadOptions, MAPS_MODE_BITS, ProgramKind, Source};
 use std::collections::BTreeMap;
 
 fn invalid(cause: impl Into<String>) -> Failure {
@@ -99,12 +99,10 @@ pub fn load(options: &LoadOptions) -> Result<(), Failure> {
         )?;
     }
     if let Some(mode) = options.maps_mode
-        && mode & !0o777 != 0
+        && mode & !MAPS_MODE_BITS != 0
     {
-        return Err(
-            invalid(format!("maps mode {mode:o} has more than permission bits"))
-                .remedy("use an octal mode from 0 to 777, for example 0640"),
-        );
+        return Err(invalid(format!("{mode:o} is no mode for map pins"))
+            .remedy("use a mode made of read and write bits, such as 0640"));
     }
     match &options.source {
         Source::File(source) => path("the source path", source),
@@ -268,7 +266,7 @@ mod tests {
             GLOBALS
         ];
         at.source = Source::File("p".repeat(PATH_BYTES));
-        at.maps_mode = Some(0o777);
+        at.maps_mode = Some(0o666);
         assert_eq!(load(&at), Ok(()));
 
         let past = |change: fn(&mut LoadOptions)| {
@@ -300,6 +298,7 @@ mod tests {
             past(|o| o.source = Source::File("p".repeat(PATH_BYTES + 1))).contains("source path")
         );
         assert!(past(|o| o.maps_mode = Some(0o1000)).contains("1000"));
+        assert!(past(|o| o.maps_mode = Some(0o700)).contains("700"));
     }
 
     #[test]

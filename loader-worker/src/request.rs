@@ -4,11 +4,8 @@
 use crate::valid_plan::{MapRole, ValidPlan};
 use ipc::limits::{GLOBALS, METADATA_BYTES, METADATA_ENTRIES, NAME_BYTES, PATH_BYTES};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
-use ipc::messages::program::{LoadOptions, Source};
+use ipc::messages::program::{LoadOptions, MAPS_MODE_BITS, Source};
 use std::collections::BTreeMap;
-
-/// Bits of a map pin's mode: reading and writing; a map is not executed, and set-id bits mean nothing to it.
-const MODE_BITS: u32 = 0o666;
 
 /// Checks a load request against itself and against its plan.
 pub fn check_load(options: &LoadOptions, valid: &ValidPlan) -> Result<(), Failure> {
@@ -27,12 +24,21 @@ pub fn check_load(options: &LoadOptions, valid: &ValidPlan) -> Result<(), Failur
         path.len(),
         PATH_BYTES,
     )?;
-    if let Some(mode) = options.maps_mode.filter(|mode| mode & !MODE_BITS != 0) {
+    if let Some(mode) = options.maps_mode.filter(|mode| mode & !MAPS_MODE_BITS != 0) {
         return Err(invalid(format!("{mode:o} is no mode for map pins"))
             .remedy("use a mode made of read and write bits, such as 0640"));
     }
     if options.maps_group == Some(u32::MAX) {
         return Err(invalid(format!("{} is no group id", u32::MAX)));
+    }
+    // They keep the mode and group that their owner was loaded with: other applications read them already.
+    if let Some(owner) = owner(options)
+        && (options.maps_mode.is_some() || options.maps_group.is_some())
+    {
+        return Err(invalid(format!(
+            "mode and group are those of new maps, and the maps of program {owner} are there already"
+        ))
+        .remedy("give --maps-mode and --maps-group when the owner is loaded, or leave out --map-owner-id"));
     }
     let asked = options
         .programs
@@ -211,10 +217,38 @@ mod tests {
         assert!(failure.cause.contains("\"counters\""));
         let owned = |owner| LoadOptions {
             map_owner: Some(owner),
+            maps_mode: None,
             ..options()
         };
         assert!(check_load(&owned(7), &valid).is_ok());
         assert!(check_load(&owned(0), &valid).is_err(), "0 stands for none");
+    }
+
+    #[test]
+    fn mode_and_group_are_for_new_maps() {
+        let refused = |change: fn(&mut LoadOptions)| check(change).unwrap_err();
+        for failure in [
+            refused(|options| options.map_owner = Some(7)),
+            refused(|options| {
+                (options.map_owner, options.maps_mode) = (Some(7), None);
+                options.maps_group = Some(42);
+            }),
+        ] {
+            assert_eq!(failure.code, FailureCode::InvalidArgument);
+            assert!(failure.cause.contains("program 7"), "{failure}");
+            assert!(
+                failure.remedy.contains("when the owner is loaded"),
+                "{failure}"
+            );
+        }
+        let neither = |options: &mut LoadOptions| {
+            (options.map_owner, options.maps_mode) = (Some(7), None);
+        };
+        assert!(check(neither).is_ok());
+        assert!(
+            check(|options| options.map_owner = Some(0)).is_ok(),
+            "0 stands for none"
+        );
     }
 
     #[test]

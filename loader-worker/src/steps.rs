@@ -8,7 +8,6 @@
 use crate::layout::Layout;
 use crate::valid_plan::{MapRole, ValidPlan};
 use bincode::{Decode, Encode};
-use ipc::messages::attach::{LinkDetails, LinkRecord};
 use ipc::messages::program::LoadOptions;
 use std::path::PathBuf;
 
@@ -203,6 +202,9 @@ pub fn keep(layout: &Layout, keep: Keep<'_>) -> Vec<Step> {
     steps
 }
 
+/// Mode of map pins that are given to a group without a mode: the group could not open them otherwise.
+const GROUP_READS: u32 = 0o640;
+
 fn keep_maps(layout: &Layout, keep: Keep<'_>, program: usize, id: u32, steps: &mut Vec<Step>) {
     let directory = layout.map_set(id);
     steps.push(Step::MakeDirectory {
@@ -230,7 +232,8 @@ fn keep_maps(layout: &Layout, keep: Keep<'_>, program: usize, id: u32, steps: &m
             gid,
         });
     }
-    if let Some(mode) = keep.options.maps_mode {
+    let readable = keep.options.maps_group.map(|_| GROUP_READS);
+    if let Some(mode) = keep.options.maps_mode.or(readable) {
         steps.push(Step::SetMode { paths, mode });
     }
 }
@@ -261,31 +264,6 @@ pub fn unload(pin: PathBuf, map_set: Option<PathBuf>, plan: Option<PathBuf>) -> 
     removals.extend(map_set.map(|path| Removal::RemoveMapSet { path }));
     removals.extend(plan.map(|path| Removal::ForgetPlan { path }));
     removals
-}
-
-/// Rank of a tcx link among bpfman's links on its hook: by priority, then in the order of attaching.
-pub fn position(link: &LinkRecord, all: &[LinkRecord]) -> Option<u32> {
-    let LinkDetails::Tcx {
-        ifindex,
-        direction,
-        nsid,
-        priority,
-        ..
-    } = &link.details
-    else {
-        return None;
-    };
-    let before = all.iter().filter(|other| match &other.details {
-        LinkDetails::Tcx {
-            ifindex: i,
-            direction: d,
-            nsid: n,
-            priority: p,
-            ..
-        } => (i, d, n) == (ifindex, direction, nsid) && (p, other.id) < (priority, link.id),
-        _ => false,
-    });
-    u32::try_from(before.count()).ok()
 }
 
 #[cfg(test)]

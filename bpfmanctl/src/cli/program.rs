@@ -86,7 +86,7 @@ pub(crate) struct LoadFileArgs {
     #[arg(long, value_name = "ID", value_parser = parse::program_id)]
     pub(crate) map_owner_id: Option<u32>,
 
-    /// Permission bits of the pinned maps, in octal [default: 0600]
+    /// Read and write bits of the pinned maps, in octal [default: 0600, with --maps-group 0640]
     #[arg(long, value_name = "MODE", value_parser = parse::mode)]
     pub(crate) maps_mode: Option<u32>,
 

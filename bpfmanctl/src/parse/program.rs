@@ -1,7 +1,7 @@
 //! Programs of a load request.
 
 use super::suggestion;
-use ipc::messages::program::{ProgramKind, ProgramRequest};
+use ipc::messages::program::{MAPS_MODE_BITS, ProgramKind, ProgramRequest};
 
 /// `TYPE:NAME[:ATTACH_FUNC]`; the type is exact here, unlike in filters.
 pub(crate) fn program_spec(text: &str) -> Result<ProgramRequest, String> {
@@ -66,16 +66,16 @@ fn unknown(what: &str, name: &str) -> String {
     )
 }
 
-/// Permission bits in octal, with or without a leading `0` or `0o`.
+/// Mode of map pins in octal, with or without a leading `0` or `0o`.
 pub(crate) fn mode(text: &str) -> Result<u32, String> {
     let digits = text.strip_prefix("0o").unwrap_or(text);
     let octal = !digits.is_empty() && digits.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
     octal
         .then(|| u32::from_str_radix(digits, 8).ok())
         .flatten()
-        .filter(|mode| *mode <= 0o777)
+        .filter(|mode| mode & !MAPS_MODE_BITS == 0)
         .ok_or_else(|| {
-            format!("invalid mode \"{text}\": must be permission bits in octal, like 0640")
+            format!("invalid mode \"{text}\": must be read and write bits in octal, like 0640")
         })
 }
 
@@ -152,24 +152,28 @@ mod tests {
     }
 
     #[test]
-    fn modes_are_octal_permission_bits() {
+    fn modes_are_read_and_write_bits_in_octal() {
         assert_eq!(mode("0640"), Ok(0o640));
         assert_eq!(mode("640"), Ok(0o640));
-        assert_eq!(mode("0o777"), Ok(0o777));
+        assert_eq!(mode("0o666"), Ok(0o666));
         assert_eq!(mode("0"), Ok(0));
         for bad in [
             "",
             "0o",
             "0888",
+            "0700",
+            "667",
             "1000",
-            "4755",
+            "4640",
             "-1",
             "+7",
             "rw",
             "99999999999999999999",
         ] {
             assert!(
-                mode(bad).unwrap_err().contains("permission bits in octal"),
+                mode(bad)
+                    .unwrap_err()
+                    .contains("read and write bits in octal"),
                 "{bad}"
             );
         }

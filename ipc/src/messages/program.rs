@@ -146,6 +146,9 @@ pub enum Source {
     File(String),
 }
 
+/// Bits of a map pin's mode: reading and writing. A map is not executed, and set-id bits mean nothing to it.
+pub const MAPS_MODE_BITS: u32 = 0o666;
+
 /// A load request: all of it is carried out, or nothing.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
 #[cfg_attr(test, derive(proptest_derive::Arbitrary))]
@@ -161,9 +164,9 @@ pub struct LoadOptions {
     pub globals: Vec<GlobalValue>,
     /// Use the maps of the program with this id instead of creating new ones.
     pub map_owner: Option<u32>,
-    /// Mode of the map pins (permission bits only); 0600 when absent.
+    /// Mode of the map pins, of [`MAPS_MODE_BITS`]; when absent 0600, and 0640 with a group. Only for new maps.
     pub maps_mode: Option<u32>,
-    /// Group of the map pins; the loader's own when absent.
+    /// Group of the map pins; the loader's own when absent. Only for new maps.
     pub maps_group: Option<u32>,
     /// For records and messages.
     pub source: Source,

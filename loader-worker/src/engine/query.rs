@@ -3,9 +3,9 @@
 use super::Engine;
 use crate::drift::Behind;
 use crate::kernel::{info, pin};
+use crate::kinds;
 use crate::observe;
 use crate::reconcile;
-use crate::steps;
 use crate::store::records::StoredProgram;
 use ipc::messages::attach::{Link, LinkDetails, LinkEntry, LinkRecord};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
@@ -128,7 +128,7 @@ impl Engine {
         let mut links = self.store.links()?;
         let positions: Vec<_> = links
             .iter()
-            .map(|link| steps::position(link, &links))
+            .map(|link| kinds::tcx::position(link, &links))
             .collect();
         for (link, rank) in links.iter_mut().zip(positions) {
             if let (LinkDetails::Tcx { position, .. }, Some(rank)) = (&mut link.details, rank) {

@@ -210,8 +210,8 @@ fn rank(siblings: &[Sibling], priority: i32) -> u32 {
     )
 }
 
-/// Rank of a link among bpfman's links on its hook, from 0; 0 for links of other kinds.
-pub fn position(link: &LinkRecord, links: &[LinkRecord]) -> u32 {
+/// Rank of a tcx link among bpfman's links on its hook, from 0: by priority, then in the order of attaching.
+pub fn position(link: &LinkRecord, links: &[LinkRecord]) -> Option<u32> {
     let LinkDetails::Tcx {
         ifindex,
         direction,
@@ -219,10 +219,11 @@ pub fn position(link: &LinkRecord, links: &[LinkRecord]) -> u32 {
         ..
     } = link.details
     else {
-        return 0;
+        return None;
     };
     let siblings = siblings(links, nsid, ifindex, direction);
-    count(siblings.iter().take_while(|sibling| sibling.id != link.id))
+    let before = siblings.iter().take_while(|sibling| sibling.id != link.id);
+    Some(count(before))
 }
 
 fn count<T>(items: impl Iterator<Item = T>) -> u32 {
@@ -301,6 +302,48 @@ mod tests {
         assert_eq!(rank(&siblings, 50), 2);
         assert_eq!(rank(&siblings, 0), 0);
         assert_eq!(rank(&siblings, i32::MAX), 3);
+    }
+
+    #[test]
+    fn positions_rank_by_priority_then_id_on_the_same_hook() {
+        let record = |id, details| LinkRecord {
+            id,
+            program_id: 1,
+            kernel_link_id: None,
+            kind: ProgramKind::Tcx,
+            pin_path: String::new(),
+            details,
+            created_at: 0,
+            metadata: Default::default(),
+        };
+        let tcx = |id, ifindex, direction, priority| {
+            let interface = "eth0".into();
+            let netns = String::new();
+            let details = LinkDetails::Tcx {
+                interface,
+                ifindex,
+                direction,
+                priority,
+                position: 0,
+                netns,
+                nsid: 1,
+            };
+            record(id, details)
+        };
+        let tracepoint = LinkDetails::Tracepoint {
+            group: "g".into(),
+            name: "n".into(),
+        };
+        let links = [
+            tcx(1, 2, Direction::Ingress, 50),
+            tcx(2, 2, Direction::Ingress, 10),
+            tcx(3, 2, Direction::Ingress, 50),
+            tcx(4, 2, Direction::Egress, 1),
+            tcx(5, 3, Direction::Ingress, 1),
+            record(6, tracepoint),
+        ];
+        let ranks: Vec<_> = links.iter().map(|link| position(link, &links)).collect();
+        assert_eq!(ranks, [Some(1), Some(0), Some(2), Some(0), Some(0), None]);
     }
 
     #[test]

@@ -1,8 +1,7 @@
 use super::*;
 use crate::undo;
 use crate::valid_plan::sample;
-use ipc::messages::attach::Direction;
-use ipc::messages::program::{ProgramKind, Source};
+use ipc::messages::program::Source;
 use ipc::plan::{LoadPlan, MapPlan};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -173,6 +172,37 @@ fn a_load_creates_maps_before_their_program_and_pins_them_before_it() {
 }
 
 #[test]
+fn a_group_without_a_mode_may_read() {
+    let valid = sample::valid(sample::plan()).unwrap();
+    // Also when the group is the one that pins have by themselves.
+    for (mode, group, expected) in [
+        (None, None, None),
+        (None, Some(42), Some(0o640)),
+        (None, Some(0), Some(0o640)),
+        (Some(0o660), Some(42), Some(0o660)),
+        (Some(0), Some(42), Some(0)),
+    ] {
+        let options = options(mode, group);
+        let steps = keep(
+            &layout(),
+            Keep {
+                valid: &valid,
+                ids: &[7, 9],
+                owner: None,
+                options: &options,
+                own_gid: 0,
+                plan_is_kept: true,
+            },
+        );
+        let set = steps.iter().find_map(|step| match step {
+            Step::SetMode { mode, .. } => Some(*mode),
+            _ => None,
+        });
+        assert_eq!(set, expected, "{mode:?} {group:?}");
+    }
+}
+
+#[test]
 fn an_owners_maps_are_taken_and_no_directory_is_made() {
     let valid = sample::valid(sample::plan()).unwrap();
     let owner = Owner {
@@ -189,7 +219,7 @@ fn an_owners_maps_are_taken_and_no_directory_is_made() {
         steps.contains(&Step::CreateMap(MapInstance { program: 0, map: 1 })),
         "own data section"
     );
-    let options = options(Some(0o666), None);
+    let options = options(None, None);
     let keep_plan = Keep {
         valid: &valid,
         ids: &[7, 9],
@@ -211,48 +241,6 @@ fn an_owners_maps_are_taken_and_no_directory_is_made() {
             },
         ]
     );
-}
-
-#[test]
-fn tcx_positions_rank_by_priority_then_id_on_the_same_hook() {
-    let record = |id, details| LinkRecord {
-        id,
-        program_id: 1,
-        kernel_link_id: None,
-        kind: ProgramKind::Tcx,
-        pin_path: String::new(),
-        details,
-        created_at: 0,
-        metadata: BTreeMap::new(),
-    };
-    let tcx = |id, ifindex, direction, priority| {
-        let interface = "eth0".into();
-        let netns = String::new();
-        let details = LinkDetails::Tcx {
-            interface,
-            ifindex,
-            direction,
-            priority,
-            position: 0,
-            netns,
-            nsid: 1,
-        };
-        record(id, details)
-    };
-    let tracepoint = LinkDetails::Tracepoint {
-        group: "g".into(),
-        name: "n".into(),
-    };
-    let links = [
-        tcx(1, 2, Direction::Ingress, 50),
-        tcx(2, 2, Direction::Ingress, 10),
-        tcx(3, 2, Direction::Ingress, 50),
-        tcx(4, 2, Direction::Egress, 1),
-        tcx(5, 3, Direction::Ingress, 1),
-        record(6, tracepoint),
-    ];
-    let ranks: Vec<_> = links.iter().map(|link| position(link, &links)).collect();
-    assert_eq!(ranks, [Some(1), Some(0), Some(2), Some(0), Some(0), None]);
 }
 
 proptest! {

@@ -2,6 +2,7 @@
 
 use bpfman_tests::fixture::{Objects, map_pin};
 use bpfman_tests::instance::Instance;
+use bpfman_tests::leftovers::Traces;
 use bpfman_tests::maps::{NOBODY, read_as};
 use std::os::unix::fs::MetadataExt;
 
@@ -70,12 +71,46 @@ fn maps_group_opens_the_maps_to_a_group() {
 }
 
 #[test]
+fn a_group_without_a_mode_may_read_and_not_write() {
+    let instance = Instance::start();
+    let objects = Objects::new();
+    let ids = instance.load(
+        &objects.object("counter"),
+        "tracepoint:tracepoint_count",
+        &["--maps-group", "1234"],
+    );
+    let metadata = map_pin(&instance, ids[0], "counters")
+        .metadata()
+        .expect("the pin");
+    assert_eq!((metadata.gid(), metadata.mode() & 0o7777), (1234, 0o640));
+}
+
+#[test]
+fn maps_of_another_program_keep_their_mode() {
+    let instance = Instance::start();
+    let objects = Objects::new();
+    let object = objects.order();
+    let program = "tcx:order_first";
+    let owner = instance.load(&object, program, &["--maps-group", "1234"])[0].to_string();
+    let before = Traces::of(&instance);
+    for flags in [["--maps-mode", "0644"], ["--maps-group", "5678"]] {
+        let path = object.to_string_lossy();
+        let load = ["program", "load", "file", &path, "--programs", program];
+        let error = instance
+            .ctl(&[&load[..], &["--map-owner-id", &owner], &flags].concat())
+            .refused();
+        assert!(error.contains("when the owner is loaded"), "{error}");
+        before.assert_unchanged(&instance, &flags.join(" "));
+    }
+}
+
+#[test]
 fn a_mode_that_is_none_is_refused() {
     let instance = Instance::start();
     let objects = Objects::new();
     let object = objects.object("counter");
     let path = object.to_string_lossy();
-    for mode in ["10000", "rw", "888", ""] {
+    for mode in ["10000", "rw", "888", "0755", "4640", ""] {
         let run = instance.ctl(&[
             "program",
             "load",
