@@ -103,18 +103,24 @@ fn load_uninterrupted(program: &sys::program::Load<'_>, log: &mut [u8]) -> Resul
     }
 }
 
-/// The log as text, its last [`VERIFIER_LOG_BYTES`] bytes: the cause stands at the end.
+/// The log as text. Of one that is longer than [`VERIFIER_LOG_BYTES`] the end is kept, where the cause stands, behind a line
+/// that says how much is missing.
 pub(super) fn log_text(log: &[u8]) -> Option<String> {
     let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
-    let start = end.saturating_sub(VERIFIER_LOG_BYTES);
-    let mut text = String::from_utf8_lossy(&log[start..end]).into_owned();
-    // A replaced byte takes three; whole characters are dropped from the head until it fits again.
-    if text.len() > VERIFIER_LOG_BYTES {
-        let cut =
-            (text.len() - VERIFIER_LOG_BYTES..=text.len()).find(|at| text.is_char_boundary(*at))?;
-        text.drain(..cut);
+    let text = String::from_utf8_lossy(&log[..end]);
+    if text.len() <= VERIFIER_LOG_BYTES {
+        return (!text.is_empty()).then(|| text.into_owned());
     }
-    (!text.is_empty()).then_some(text)
+    // A log that fills the buffer up to its NUL may have been longer.
+    let least = if end + 1 >= log.len() {
+        "at least "
+    } else {
+        ""
+    };
+    let line = |bytes| format!("({least}{bytes} bytes of the log before this are left out)\n");
+    let room = VERIFIER_LOG_BYTES - line(text.len()).len();
+    let cut = (text.len() - room..=text.len()).find(|at| text.is_char_boundary(*at))?;
+    Some(line(cut) + &text[cut..])
 }
 
 /// A copy of the instructions in which each slot carries the descriptor of its map.
@@ -254,9 +260,24 @@ mod tests {
         let mut log = vec![b'x'; VERIFIER_LOG_BYTES + 1];
         log.extend_from_slice(b"the cause\0after");
         let text = log_text(&log).unwrap();
-        assert_eq!(text.len(), VERIFIER_LOG_BYTES);
-        assert!(text.ends_with("the cause"));
+        assert!(text.ends_with("xthe cause"));
+        let (line, rest) = text.split_once('\n').unwrap();
+        let left_out = VERIFIER_LOG_BYTES + 10 - rest.len();
+        assert_eq!(
+            line,
+            format!("({left_out} bytes of the log before this are left out)")
+        );
+        assert!(text.len() <= VERIFIER_LOG_BYTES && text.len() > VERIFIER_LOG_BYTES - 8);
         assert_eq!(log_text(&[0; 8]), None);
+    }
+
+    #[test]
+    fn a_log_that_fits_is_whole_and_one_that_filled_its_buffer_says_so() {
+        let whole = vec![b'x'; VERIFIER_LOG_BYTES];
+        assert_eq!(log_text(&whole).unwrap().len(), VERIFIER_LOG_BYTES);
+        assert!(!log_text(&whole).unwrap().contains("left out"));
+        let full = vec![b'x'; VERIFIER_LOG_BYTES + 1];
+        assert!(log_text(&full).unwrap().starts_with("(at least "));
     }
 
     #[test]
