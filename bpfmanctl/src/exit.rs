@@ -51,8 +51,14 @@ impl From<Failure> for Error {
     }
 }
 
-/// Prints what there is to print and returns the exit code.
-pub(crate) fn report(name: &str, outcome: Result<(), Error>, console: &mut Console<'_>) -> u8 {
+/// Prints what there is to print and returns the exit code. `usage` is that of the command, for errors that clap did not
+/// make.
+pub(crate) fn report(
+    name: &str,
+    outcome: Result<(), Error>,
+    usage: impl FnOnce() -> String,
+    console: &mut Console<'_>,
+) -> u8 {
     let error = match outcome {
         Ok(()) => return SUCCESS,
         Err(Error::Parse(error)) if !error.use_stderr() => {
@@ -88,6 +94,12 @@ pub(crate) fn report(name: &str, outcome: Result<(), Error>, console: &mut Conso
                 "{name}: error: a command is missing\n\n{usage}\n\n{MORE}"
             )
         }
+        Error::Usage(text) => writeln!(
+            console.errors,
+            "{name}: error: {}\n\n{}\n\n{MORE}",
+            printable(text, true),
+            usage()
+        ),
         // clap's text begins with "error: " and ends with a short usage.
         Error::Parse(error) => write!(console.errors, "{name}: {}", error.render()),
         error => writeln!(
@@ -124,7 +136,8 @@ mod tests {
             errors: &mut errors,
             width: None,
         };
-        let code = report("bpfman", outcome, &mut console);
+        let usage = || "Usage: bpfman link".to_owned();
+        let code = report("bpfman", outcome, usage, &mut console);
         (
             code,
             String::from_utf8(output).unwrap(),
@@ -176,6 +189,10 @@ mod tests {
     #[test]
     fn usage_errors_have_their_own_code() {
         let (code, _, errors) = reported(Err(Error::Usage("no".to_owned())));
-        assert_eq!((code, errors.as_str()), (80, "bpfman: error: no\n"));
+        assert_eq!(code, 80);
+        assert_eq!(
+            errors,
+            "bpfman: error: no\n\nUsage: bpfman link\n\nFor more information, try '--help'.\n"
+        );
     }
 }

@@ -66,30 +66,39 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<
     let parsed = command
         .try_get_matches_from_mut(arguments)
         .and_then(|mut matches| cli::Cli::from_arg_matches_mut(&mut matches))
-        .map_err(|error| with_usage(error.format(&mut command), &mut command, &path));
+        .map_err(|error| {
+            let error = error.format(&mut command);
+            match command_at(&mut command, &path) {
+                Some(command) => with_usage(error, command),
+                None => error,
+            }
+        });
     let outcome = match parsed {
         Ok(cli) => commands::run(cli, console),
         Err(error) => Err(exit::Error::Parse(Box::new(error))),
     };
-    exit::report(&name, outcome, console)
+    let usage = || {
+        command_at(&mut command, &path)
+            .map(|command| command.render_usage().to_string())
+            .unwrap_or_default()
+    };
+    exit::report(&name, outcome, usage, console)
 }
 
 /// The error with a short usage of the command. clap leaves it out of errors about values, and elsewhere shows as
 /// required whatever was given, even what comes from the environment.
-fn with_usage(mut error: clap::Error, root: &mut clap::Command, path: &[String]) -> clap::Error {
-    let mut command = root;
-    for name in path {
-        // The path was found by walking the same tree.
-        match command.find_subcommand_mut(name) {
-            Some(found) => command = found,
-            None => return error,
-        }
-    }
+fn with_usage(mut error: clap::Error, command: &mut clap::Command) -> clap::Error {
     error.insert(
         ContextKind::Usage,
         ContextValue::StyledStr(command.render_usage()),
     );
     error
+}
+
+/// The command that a path of names leads to. Paths were found by walking the same tree.
+fn command_at<'a>(root: &'a mut clap::Command, path: &[String]) -> Option<&'a mut clap::Command> {
+    path.iter()
+        .try_fold(root, |command, name| command.find_subcommand_mut(name))
 }
 
 /// The name that the command was called by: `bpfman` is a symbolic link to `bpfmanctl` where scripts expect it.

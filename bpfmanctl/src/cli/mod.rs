@@ -51,7 +51,12 @@ pub(crate) struct Globals {
           default_value = "/run/bpfman", value_parser = parse::absolute_path, hide_short_help = true)]
     pub(crate) runtime_dir: PathBuf,
 
-    /// Configuration file; accepted for scripts, the service reads its own
+    /// Directory of the service's image cache; accepted for scripts, the service has its own flag
+    #[arg(long, global = true, value_name = "DIR", default_value = "/var/cache/bpfman",
+          value_parser = parse::absolute_path, hide_short_help = true)]
+    pub(crate) image_cache_dir: PathBuf,
+
+    /// Configuration file; must exist, and is otherwise for scripts: the service reads its own
     #[arg(
         long,
         global = true,

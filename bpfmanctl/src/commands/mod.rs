@@ -13,11 +13,13 @@ use crate::console::Console;
 use crate::exit::Error;
 use crate::json;
 use ipc::messages::attach::AttachSpec;
+use ipc::messages::failure::{Failure, FailureCode, Stage};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Runs a command that parsed.
 pub(crate) fn run(cli: Cli, console: &mut Console<'_>) -> Result<(), Error> {
+    check_config(cli.globals.config.as_deref())?;
     let service = Service(cli.globals.runtime_dir);
     match cli.command {
         Command::Program(command) => match command {
@@ -42,6 +44,21 @@ pub(crate) fn run(cli: Cli, console: &mut Console<'_>) -> Result<(), Error> {
         Command::Status(arguments) => service::status(arguments, &service, console),
         Command::Doctor(arguments) => service::doctor(arguments, &service, console),
         Command::Version => service::version(console),
+    }
+}
+
+/// A configuration file that is named must be there, as it must for the service. Nothing in it is meant for commands, and
+/// users need no right to read it.
+fn check_config(path: Option<&Path>) -> Result<(), Error> {
+    match path.map(|path| (path, path.try_exists())) {
+        Some((path, Ok(false))) => Err(Failure::new(
+            FailureCode::NotFound,
+            Stage::Request,
+            format!("the configuration file {} does not exist", path.display()),
+        )
+        .remedy("name one that exists, or leave out --config and BPFMAN_CONFIG")
+        .into()),
+        _ => Ok(()),
     }
 }
 

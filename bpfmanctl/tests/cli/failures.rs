@@ -190,16 +190,21 @@ fn the_verifier_log_is_shown() {
 fn files_that_cannot_be_loaded() {
     let service = Service::start(|_, _, _| ClientReply::Done);
     let load = |path: &str| service.run(&format!("program load file {path} --programs xdp:p"));
-    let missing = load("/nowhere/x.o");
-    assert_eq!(missing.code, 80);
-    assert_eq!(
-        missing.errors,
-        "bpfman: error: object: object file \"/nowhere/x.o\" does not exist; check the path\n"
-    );
-    assert_eq!(
-        load("/tmp").errors,
-        "bpfman: error: object: object file \"/tmp\" is a directory; name a file in it\n"
-    );
+    for (path, cause) in [
+        ("/nowhere/x.o", "does not exist; check the path"),
+        ("/tmp", "is a directory; name a file in it"),
+    ] {
+        let outcome = load(path);
+        assert_eq!(outcome.code, 80);
+        assert_eq!(
+            outcome.errors,
+            format!(
+                "bpfman: error: object: object file \"{path}\" {cause}\n\n\
+                 Usage: bpfman program load file [OPTIONS] --programs <SPEC> <PATH>\n\n\
+                 For more information, try '--help'.\n"
+            )
+        );
+    }
     let device = load("/dev/null");
     assert_eq!(device.code, 1);
     assert_eq!(

@@ -49,7 +49,11 @@ fn usage_errors_exit_with_80() {
         ("program load x.o --programs xdp:p -g x=123", "odd number"),
         (
             "program load x.o --programs xdp:p --maps-mode 888",
-            "permission bits in octal",
+            "read and write bits in octal",
+        ),
+        (
+            "program load x.o --programs xdp:p --maps-mode 0750",
+            "invalid mode \"0750\"",
         ),
         (
             "program load /etc/passwd --programs xdp:p --maps-group no-such-group",
@@ -82,6 +86,7 @@ fn usage_errors_exit_with_80() {
             "-3 is not in 0..",
         ),
         ("--runtime-dir run status", "not an absolute path"),
+        ("--image-cache-dir cache status", "not an absolute path"),
         ("--lock-timeout 30 status", "invalid duration \"30\""),
     ] {
         let outcome = run(&format!("{NOWHERE} {line}"));
@@ -117,6 +122,15 @@ fn usage_errors_show_a_short_usage() {
             "\n\nUsage: bpfman program load file [OPTIONS] --programs <SPEC> <PATH>\n",
         ),
         ("--log x", "\n\nUsage: bpfman [OPTIONS] <COMMAND>\n"),
+        // What only shows when the command is carried out.
+        (
+            "program load /etc/passwd --programs xdp:p --maps-group no-such-group",
+            "comes from elsewhere\n\nUsage: bpfman program load file [OPTIONS]",
+        ),
+        (
+            "link attach uprobe 5 libc",
+            "an --offset that is not 0\n\nUsage: bpfman link attach uprobe [OPTIONS] <",
+        ),
     ] {
         let outcome = run(line);
         assert_eq!(outcome.code, 80, "{line}");
@@ -258,7 +272,7 @@ fn global_flags_stand_before_and_after_the_command() {
         "program --runtime-dir /nowhere list",
         "program list --runtime-dir /nowhere",
         "program --runtime-dir=/nowhere",
-        "--config /x --log debug --lock-timeout 1m30s program --runtime-dir /nowhere",
+        "--config /etc/passwd --log debug --lock-timeout 1m30s --image-cache-dir /x program --runtime-dir /nowhere",
     ] {
         let outcome = run(line);
         assert_eq!(outcome.code, 1, "{line}: {outcome:?}");
@@ -266,6 +280,23 @@ fn global_flags_stand_before_and_after_the_command() {
             outcome.errors.contains("at /nowhere/bpfmanctl.sock;"),
             "{line}: {outcome:?}"
         );
+    }
+}
+
+#[test]
+fn a_configuration_file_that_is_named_must_exist() {
+    for line in [
+        "--config /nowhere/x.toml program list",
+        "version --config /nowhere/x.toml",
+    ] {
+        let outcome = run(&format!("{NOWHERE} {line}"));
+        assert_eq!(outcome.code, 1, "{line}: {outcome:?}");
+        assert_eq!(
+            outcome.errors,
+            "bpfman: error: request: the configuration file /nowhere/x.toml does not exist; name one that exists, or \
+             leave out --config and BPFMAN_CONFIG\n"
+        );
+        assert_eq!(outcome.output, "");
     }
 }
 
