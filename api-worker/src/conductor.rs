@@ -9,7 +9,7 @@ use crate::peers::{Directory, Peer, Peers};
 use crate::requests::Context;
 use crate::session;
 use ipc::call::Caller;
-use ipc::limits::{CLIENT_SESSIONS, WORKER_WINDOW};
+use ipc::limits::{CLIENT_REFUSALS, CLIENT_SESSIONS, WORKER_WINDOW};
 use ipc::link::{self, Envelope, LinkError, Receiver, Sender};
 use ipc::messages::Message;
 use ipc::messages::supervision::{Control, Status};
@@ -70,6 +70,8 @@ struct Clients {
     sessions: Arc<AtomicU64>,
     tickets: Arc<AtomicU64>,
     room: Arc<Semaphore>,
+    /// Places for clients that are told that there is no room.
+    anteroom: Arc<Semaphore>,
     stop: watch::Sender<bool>,
 }
 
@@ -98,6 +100,7 @@ impl Actor for Conductor {
             // A plan that was ordered by an earlier incarnation must not meet a load of this one.
             tickets: Arc::new(AtomicU64::new(u64::from(arguments.generation) << 32)),
             room: Arc::new(Semaphore::new(CLIENT_SESSIONS)),
+            anteroom: Arc::new(Semaphore::new(CLIENT_REFUSALS)),
             stop: watch::channel(false).0,
         };
         Ok(State {
@@ -127,11 +130,7 @@ impl Actor for Conductor {
                     warn!(%role, generation, fault, "peer broke the protocol");
                     state
                         .supervisor
-                        .tell(&Status::PeerFault {
-                            peer: role,
-                            generation,
-                            fault,
-                        })
+                        .tell(&Status::peer_fault(role, generation, &fault))
                         .await?;
                 }
             }
@@ -215,7 +214,7 @@ async fn connect<Out: Message, In: Message>(
     myself: &ActorRef<Event>,
 ) -> Result<Peer<Out, In>, LinkError> {
     let (sender, mut receiver, _) =
-        link::establish::<In, Out>(socket, Role::Api, local_generation, role).await?;
+        link::establish::<In, Out>(socket, Role::Api, local_generation, (role, generation)).await?;
     let caller = Caller::new(sender, WORKER_WINDOW);
     let (answers, myself) = (caller.clone(), myself.clone());
     tokio::spawn(async move {
@@ -280,7 +279,14 @@ async fn accept(listener: UnixListener, clients: Clients) {
 impl Clients {
     fn welcome(&self, socket: OwnedFd) {
         let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
-            tokio::spawn(session::refuse(socket, self.generation));
+            // Without a place even for that, the connection is closed at once.
+            if let Ok(place) = Arc::clone(&self.anteroom).try_acquire_owned() {
+                let generation = self.generation;
+                tokio::spawn(async move {
+                    session::refuse(socket, generation).await;
+                    drop(place);
+                });
+            }
             return;
         };
         // The duplicate is what the loader is shown; it names the same socket, hence the same peer.

@@ -12,6 +12,7 @@ pub mod conductor;
 pub mod limits;
 pub mod older_clients;
 pub mod peers;
+pub mod refusals;
 pub mod requests;
 pub mod session;
 pub mod validate;
@@ -37,7 +38,7 @@ async fn serve(started: Started) -> Result<(), Error> {
         started.control,
         Role::Api,
         generation,
-        Role::Supervisor,
+        (Role::Supervisor, generation),
     )
     .await?;
     sender.send(0, &Status::Ready(started.report), &[]).await?;

@@ -2,9 +2,10 @@
 //!
 //! Owns the link to the client. Receives its requests, at most a window of them at once; each is carried out by a task
 //! ([`requests::answer`]) that sends the answer itself. Ends with the connection or with the service; a client that
-//! breaks the protocol is dropped, nobody else notices.
+//! breaks the protocol is told so and dropped ([`refusals`]), nobody else notices.
 
 use crate::older_clients;
+use crate::refusals;
 use crate::requests::{self, Context};
 use ipc::limits::CLIENT_WINDOW;
 use ipc::link::{self, LinkError, Receiver, Sender};
@@ -25,12 +26,15 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let session = context.session;
-    let established =
-        link::establish::<ClientRequest, ClientReply>(socket, Role::Api, generation, Role::Client)
-            .await;
-    let (sender, receiver, hello) = match established {
-        Ok(established) => established,
-        Err(error) => return dropped(session, &error),
+    let adopted =
+        link::adopt::<ClientRequest, ClientReply>(socket, Role::Api, generation, Role::Client);
+    let (sender, mut receiver) = match adopted {
+        Ok(halves) => halves,
+        Err(error) => return warn!(session, %error, "a client's socket cannot be used"),
+    };
+    let hello = match link::exchange_greetings(&sender, &mut receiver).await {
+        Ok(hello) => hello,
+        Err(error) => return refusals::part(session, &sender, error).await,
     };
     let window = Arc::new(Semaphore::new(CLIENT_WINDOW));
     tokio::select! {
@@ -70,7 +74,7 @@ async fn read(
                 });
             }
             Ok(None) => return,
-            Err(error) => return dropped(context.session, &error),
+            Err(error) => return refusals::part(context.session, sender, error).await,
         }
     }
 }
@@ -100,21 +104,6 @@ pub async fn refuse(socket: OwnedFd, generation: u32) {
         link::establish::<ClientRequest, ClientReply>(socket, Role::Api, generation, Role::Client)
             .await;
     if let Ok((sender, _, _)) = established {
-        let failure = Failure::new(
-            FailureCode::Unavailable,
-            Stage::Connect,
-            "too many clients are connected",
-        )
-        .remedy("retry when some have left");
-        // A client that is gone does not miss the refusal.
-        let _ = sender.send(0, &ClientReply::Failed(failure), &[]).await;
-    }
-}
-
-fn dropped(session: u64, error: &LinkError) {
-    if error.is_fault() {
-        warn!(session, %error, "client dropped");
-    } else {
-        debug!(session, %error, "client left");
+        refusals::refuse(&sender, refusals::no_room()).await;
     }
 }

@@ -115,11 +115,7 @@ impl Actor for Conductor {
                 state.forget(peer, generation);
                 if let Some(fault) = fault {
                     warn!(%peer, generation, fault, "peer broke the protocol");
-                    let status = Status::PeerFault {
-                        peer,
-                        generation,
-                        fault,
-                    };
+                    let status = Status::peer_fault(peer, generation, &fault);
                     state.supervisor.send(0, &status, &[]).await?;
                 }
             }
@@ -181,7 +177,7 @@ impl State {
         // A peer may be slow to greet: the supervisor must be heard meanwhile.
         let task = tokio::spawn(async move {
             let ended = if peer == Role::Api {
-                hear_api(socket, own, compiler).await
+                hear_api(socket, own, generation, compiler).await
             } else {
                 hear_loader(socket, own, generation, loaders).await
             };
@@ -237,11 +233,12 @@ async fn hear_supervisor(mut receiver: Receiver<Control>, conductor: ActorRef<Ev
 /// Reads requests, each when the one before it is answered.
 async fn hear_api(
     socket: OwnedFd,
+    own: u32,
     generation: u32,
     compiler: ActorRef<Work>,
 ) -> Result<(), LinkError> {
     let (sender, mut receiver, _): (Sender<ImageReply>, Receiver<ImageRequest>, _) =
-        link::establish(socket, Role::Image, generation, Role::Api).await?;
+        link::establish(socket, Role::Image, own, (Role::Api, generation)).await?;
     while let Some(envelope) = receiver.receive().await? {
         let answered = compiler
             .call(|done| Work::Request(envelope, sender.clone(), done), None)
@@ -261,7 +258,7 @@ async fn hear_loader(
     loaders: watch::Sender<Option<Loader>>,
 ) -> Result<(), LinkError> {
     let (sender, mut receiver, _): (Sender<PlanDelivery>, Receiver<PlanReceipt>, _) =
-        link::establish(socket, Role::Image, own, Role::Loader).await?;
+        link::establish(socket, Role::Image, own, (Role::Loader, generation)).await?;
     loaders.send_replace(Some(Loader { generation, sender }));
     while receiver.receive().await?.is_some() {}
     Ok(())

@@ -37,7 +37,7 @@ async fn serve(started: Started) -> Result<(), Error> {
         started.control,
         Role::Image,
         generation,
-        Role::Supervisor,
+        (Role::Supervisor, generation),
     )
     .await?;
     sender.send(0, &Status::Ready(started.report), &[]).await?;

@@ -6,11 +6,14 @@
 )]
 
 use image_worker::conductor::{Arguments, Conductor};
+use ipc::build;
 use ipc::codec;
+use ipc::frame::Header;
 use ipc::limits::FRAME_DEADLINE;
 use ipc::link::{self, Receiver, Sender};
 use ipc::messages::Message;
 use ipc::messages::failure::{Failure, FailureCode};
+use ipc::messages::hello::Hello;
 use ipc::messages::image::{ImageReply, ImageRequest, PlanDelivery, PlanReceipt};
 use ipc::messages::program::{ProgramKind, ProgramRequest};
 use ipc::messages::supervision::{Control, Status};
@@ -39,8 +42,8 @@ struct Link<In, Out> {
 }
 
 impl<In: Message, Out: Message> Link<In, Out> {
-    async fn to_image(socket: OwnedFd, role: Role) -> Self {
-        let (sender, receiver, hello) = link::establish(socket, role, 1, Role::Image)
+    async fn to_image(socket: OwnedFd, role: Role, generation: u32) -> Self {
+        let (sender, receiver, hello) = link::establish(socket, role, generation, Role::Image)
             .await
             .expect("a link");
         assert_eq!((hello.role, hello.generation), (Role::Image, GENERATION));
@@ -81,7 +84,7 @@ async fn start() -> (Supervisor, JoinHandle<()>) {
         GENERATION,
         Role::Supervisor,
     ));
-    let mut supervisor = Supervisor::to_image(ours, Role::Supervisor).await;
+    let mut supervisor = Supervisor::to_image(ours, Role::Supervisor, GENERATION).await;
     let (sender, receiver, _) = worker.await.expect("no panic").expect("a link");
     let arguments = Arguments {
         generation: GENERATION,
@@ -106,7 +109,7 @@ async fn connect<In: Message, Out: Message>(
         .tell(&Control::PeerUp { peer, generation }, &[theirs.as_fd()])
         .await;
     drop(theirs);
-    Link::to_image(ours, peer).await
+    Link::to_image(ours, peer, generation).await
 }
 
 fn file_of(bytes: &[u8]) -> File {
@@ -250,26 +253,41 @@ async fn a_request_waits_for_a_loader_and_goes_to_the_living_one() {
 #[tokio::test]
 async fn a_peer_that_breaks_the_protocol_is_reported() {
     let (mut supervisor, _life) = start().await;
-    let (ours, theirs) = pair();
-    let up = Control::PeerUp {
-        peer: Role::Api,
-        generation: 7,
+    let greeting = |generation: u32, build_id: &str| {
+        let hello = Hello {
+            build_id: build_id.to_owned(),
+            ..Hello::new(Role::Api, generation)
+        };
+        let body = codec::encode(&ImageRequest::Hello(hello), 4096).expect("fits its row");
+        let mut header = Header::new(0, 0, generation);
+        header.length = u32::try_from(body.len()).expect("short");
+        [header.encode().to_vec(), body].concat()
     };
-    supervisor.tell(&up, &[theirs.as_fd()]).await;
-    let mut socket = UnixStream::from(ours);
-    socket.write_all(&[0xff; 64]).expect("written");
-    let (_, status, _) = supervisor.hear().await;
-    assert!(
-        matches!(
-            status,
+    for (bytes, what) in [
+        (vec![0xff; 64], "not a bpfman frame"),
+        (
+            greeting(6, build::BUILD_ID),
+            "generation 6 on a link with generation 7",
+        ),
+        (greeting(7, &"x".repeat(4070)), "build xxx"),
+    ] {
+        let (ours, theirs) = pair();
+        let up = Control::PeerUp {
+            peer: Role::Api,
+            generation: 7,
+        };
+        supervisor.tell(&up, &[theirs.as_fd()]).await;
+        let mut socket = UnixStream::from(ours);
+        socket.write_all(&bytes).expect("written");
+        match supervisor.hear().await.1 {
             Status::PeerFault {
                 peer: Role::Api,
                 generation: 7,
-                ..
-            }
-        ),
-        "{status:?}"
-    );
+                fault,
+            } => assert!(fault.contains(what), "{fault}"),
+            status => panic!("{what}: {status:?}"),
+        }
+    }
     // The worker itself goes on.
     let _loader: Loader = connect(&mut supervisor, Role::Loader, 1).await;
 }

@@ -3,6 +3,7 @@
 use crate::build;
 use crate::codec::{self, CodecError};
 use crate::frame::{HEADER_BYTES, Header, HeaderError};
+use crate::limits::BUILD_ID_CHARACTERS;
 use crate::messages::Message;
 use crate::messages::hello::Hello;
 use crate::permissions::{self, Permission, Phase};
@@ -66,15 +67,16 @@ pub enum Fault {
     /// The peer's greeting names another role.
     #[error("{0} on a link made for {1}")]
     WrongRole(Role, Role),
-    /// The peer's greeting names another build.
+    /// The peer's greeting names another build, of which this is the beginning.
     #[error("build {0} on a link between processes of build {build}", build = build::BUILD_ID)]
     WrongBuild(String),
-    /// The frame is of another incarnation than its sender greeted with.
+    /// The greeting is of another incarnation than the link was made for, or a frame of another than its sender greeted
+    /// with.
     #[error("frame of generation {got} on a link with generation {expected}")]
     Generation {
-        /// From the greeting.
+        /// From the supervisor, or from the greeting.
         expected: u32,
-        /// From the frame.
+        /// From the greeting, or from the frame.
         got: u32,
     },
     /// A frame was begun and not finished in time.
@@ -82,10 +84,37 @@ pub enum Fault {
     Stalled(std::time::Duration),
 }
 
+/// Whom a link was made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// Who must be at the other end.
+    pub role: Role,
+    /// In which incarnation, where that is known before it greets.
+    pub generation: Option<u32>,
+}
+
+impl From<Role> for Peer {
+    fn from(role: Role) -> Self {
+        Self {
+            role,
+            generation: None,
+        }
+    }
+}
+
+impl From<(Role, u32)> for Peer {
+    fn from((role, generation): (Role, u32)) -> Self {
+        Self {
+            role,
+            generation: Some(generation),
+        }
+    }
+}
+
 /// What a receiver knows of its link.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gate {
-    from: Role,
+    from: Peer,
     to: Role,
     /// Version and generation from the peer's greeting; `None` until it came.
     greeted: Option<(u16, u32)>,
@@ -93,12 +122,25 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// The gate of a fresh link from `from` to `to`.
-    pub(crate) fn new(from: Role, to: Role) -> Self {
+    pub(crate) fn new(from: impl Into<Peer>, to: Role) -> Self {
         Self {
-            from,
+            from: from.into(),
             to,
             greeted: None,
         }
+    }
+
+    /// Most descriptors that may come beside the next frame.
+    pub(crate) fn room(&self) -> usize {
+        let phase = match self.greeted {
+            None => Phase::Handshake,
+            Some(_) => Phase::Open,
+        };
+        let rows = permissions::rows(self.from.role, self.to).unwrap_or_default();
+        let now = rows.iter().filter(|row| row.phase == phase);
+        now.map(|row| usize::from(row.most_descriptors))
+            .max()
+            .unwrap_or(0)
     }
 
     /// Looks a header up in the table.
@@ -107,12 +149,13 @@ impl Gate {
         bytes: &[u8; HEADER_BYTES],
     ) -> Result<(Header, &'static Permission), Fault> {
         let header = Header::decode(bytes)?;
-        let row =
-            permissions::lookup(self.from, self.to, header.kind).ok_or(Fault::NotPermitted {
-                from: self.from,
+        let row = permissions::lookup(self.from.role, self.to, header.kind).ok_or(
+            Fault::NotPermitted {
+                from: self.from.role,
                 to: self.to,
                 kind: header.kind,
-            })?;
+            },
+        )?;
         match (self.greeted, row.phase) {
             (None, Phase::Handshake) => {}
             (Some((version, generation)), Phase::Open) => {
@@ -170,20 +213,29 @@ impl Gate {
 
     /// Checks the peer's greeting and opens the gate for everything else.
     pub(crate) fn greet(&mut self, hello: &Hello) -> Result<(), Fault> {
-        if hello.role != self.from {
-            return Err(Fault::WrongRole(hello.role, self.from));
+        if hello.role != self.from.role {
+            return Err(Fault::WrongRole(hello.role, self.from.role));
         }
-        if self.from == Role::Client || self.to == Role::Client {
+        if self.from.role == Role::Client || self.to == Role::Client {
             if !(build::OLDEST_CLIENT_VERSION..=build::PROTOCOL_VERSION).contains(&hello.version) {
                 return Err(Fault::Version(hello.version));
             }
         } else {
             if hello.build_id != build::BUILD_ID {
-                return Err(Fault::WrongBuild(hello.build_id.clone()));
+                let beginning = hello.build_id.chars().take(BUILD_ID_CHARACTERS);
+                return Err(Fault::WrongBuild(beginning.collect()));
             }
             if hello.version != build::PROTOCOL_VERSION {
                 return Err(Fault::Version(hello.version));
             }
+        }
+        if let Some(expected) = self.from.generation
+            && hello.generation != expected
+        {
+            return Err(Fault::Generation {
+                expected,
+                got: hello.generation,
+            });
         }
         self.greeted = Some((hello.version, hello.generation));
         Ok(())

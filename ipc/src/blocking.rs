@@ -1,8 +1,8 @@
 //! A link for processes without a runtime: `bpfmanctl`, the one-shot helper, tests.
 
-use crate::admission::{Fault, Gate};
+use crate::admission::{Fault, Gate, Peer};
 use crate::build;
-use crate::descriptors;
+use crate::descriptors::{self, Received};
 use crate::frame::HEADER_BYTES;
 use crate::limits::FRAME_DEADLINE;
 use crate::link::{Envelope, LinkError, frame};
@@ -11,7 +11,7 @@ use crate::messages::hello::Hello;
 use crate::role::Role;
 use std::io::{self, IoSlice};
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -36,15 +36,16 @@ impl<In: Message, Out: Message> Link<In, Out> {
         socket: UnixStream,
         local: Role,
         generation: u32,
-        peer: Role,
+        peer: impl Into<Peer>,
         deadline: Duration,
     ) -> Result<(Self, Hello), LinkError> {
+        let peer = peer.into();
         socket.set_write_timeout(Some(FRAME_DEADLINE))?;
         let mut link = Self {
             socket,
             gate: Gate::new(peer, local),
             local,
-            peer,
+            peer: peer.role,
             generation,
             direction: PhantomData,
         };
@@ -110,24 +111,16 @@ impl<In: Message, Out: Message> Link<In, Out> {
             deadline,
         };
         let mut header = [0; HEADER_BYTES];
-        let mut descriptors = Vec::new();
-        let mut filled = 0;
-        while filled < HEADER_BYTES {
-            match self.read(&wait, &mut header[filled..], Some(&mut descriptors))? {
-                0 if filled == 0 => return Ok(None),
-                0 => return Err(LinkError::Closed),
-                bytes => filled += bytes,
-            }
+        // Room for descriptors is offered here alone: a frame in many pieces cannot bring them with each.
+        let begun = self.read(&wait, &mut header, self.gate.room())?;
+        if begun.bytes == 0 {
+            return Ok(None);
         }
+        let descriptors = begun.descriptors;
+        self.fill(&wait, &mut header[begun.bytes..])?;
         let (header, row) = self.gate.admit(&header)?;
         let mut body = vec![0; header.length as usize];
-        let mut filled = 0;
-        while filled < body.len() {
-            match self.read(&wait, &mut body[filled..], None)? {
-                0 => return Err(LinkError::Closed),
-                bytes => filled += bytes,
-            }
-        }
+        self.fill(&wait, &mut body)?;
         let message = self.gate.accept(&header, row, &body, &descriptors)?;
         Ok(Some(Envelope {
             request_id: header.request_id,
@@ -136,26 +129,26 @@ impl<In: Message, Out: Message> Link<In, Out> {
         }))
     }
 
-    fn read(
-        &self,
-        wait: &Wait,
-        bytes: &mut [u8],
-        descriptors: Option<&mut Vec<OwnedFd>>,
-    ) -> Result<usize, LinkError> {
-        let mut descriptors = descriptors;
+    /// Reads on in a frame until the bytes are there.
+    fn fill(&self, wait: &Wait, bytes: &mut [u8]) -> Result<(), LinkError> {
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.read(wait, &mut bytes[filled..], 0)?.bytes {
+                0 => return Err(LinkError::Closed),
+                read => filled += read,
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, wait: &Wait, bytes: &mut [u8], room: usize) -> Result<Received, LinkError> {
         loop {
             self.socket.set_read_timeout(Some(wait.remaining()?))?;
-            let received = match descriptors.as_deref_mut() {
-                Some(descriptors) => {
-                    descriptors::receive_with_descriptors(self.socket.as_fd(), bytes, descriptors)
-                }
-                None => descriptors::receive(self.socket.as_fd(), bytes),
-            };
-            match received {
+            match descriptors::receive(self.socket.as_fd(), bytes, room) {
                 Ok(received) if received.surplus => return Err(Fault::SurplusDescriptors.into()),
-                Ok(received) => return Ok(received.bytes),
+                Ok(received) => return Ok(received),
                 Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-                Err(rustix::io::Errno::CONNRESET) => return Ok(0),
+                Err(rustix::io::Errno::CONNRESET) => return Ok(Received::default()),
                 Err(errno) => return Err(io::Error::from(errno).into()),
             }
         }

@@ -91,7 +91,7 @@ impl<Out: Message, In: Message> Caller<Out, In> {
     ///
     /// # Errors
     ///
-    /// [`CallError`]; only [`LinkError::Unsendable`] and [`LinkError::Fault`] from sending say that the peer did not act.
+    /// [`CallError`]; only [`LinkError::Unsendable`] and [`LinkError::Forbidden`] say that the peer did not act.
     pub async fn call(
         &self,
         message: &Out,

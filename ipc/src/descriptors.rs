@@ -1,7 +1,8 @@
 //! Bytes with descriptors beside them (SCM_RIGHTS, unix(7)).
 //!
-//! Descriptors ride on the first byte of a frame. The receiver offers room for them only while it reads a header; what
-//! arrives at any other time is surplus: the kernel closes it and sets MSG_CTRUNC, which is a fault of the sender.
+//! Descriptors ride on the first byte of a frame. The receiver offers room for them only in the first read of a frame, and
+//! only for as many as its direction allows. What arrives at any other time is surplus: the kernel closes it and sets
+//! MSG_CTRUNC, which is a fault of the sender. So no peer can make another hold more than one frame may carry.
 
 use crate::limits::FRAME_DESCRIPTORS;
 use rustix::io::Errno;
@@ -16,11 +17,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 const SPACE: usize = rustix::cmsg_space!(ScmRights(FRAME_DESCRIPTORS as usize));
 
 /// What one read brought.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Received {
     /// Bytes; 0 at the end of the stream.
     pub bytes: usize,
-    /// Whether there were descriptors for which no room was offered.
+    /// Descriptors beside them, close-on-exec.
+    pub descriptors: Vec<OwnedFd>,
+    /// Whether there were more descriptors than room was offered for.
     pub surplus: bool,
 }
 
@@ -42,50 +45,36 @@ pub fn send(
     sendmsg(socket, bytes, &mut control, SendFlags::NOSIGNAL)
 }
 
-/// Receives some bytes and the descriptors beside them, close-on-exec.
+/// Receives some bytes and at most `room` descriptors beside them ([`FRAME_DESCRIPTORS`] whatever is asked for).
 ///
 /// # Errors
 ///
 /// That of recvmsg(2).
-pub fn receive_with_descriptors(
-    socket: impl AsFd,
-    bytes: &mut [u8],
-    descriptors: &mut Vec<OwnedFd>,
-) -> Result<Received, Errno> {
+pub fn receive(socket: impl AsFd, bytes: &mut [u8], room: usize) -> Result<Received, Errno> {
+    let room = room.min(usize::from(FRAME_DESCRIPTORS));
     let mut space = [MaybeUninit::uninit(); SPACE];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let offered = match room {
+        0 => 0,
+        room => rustix::cmsg_space!(ScmRights(room)),
+    };
+    let mut control = RecvAncillaryBuffer::new(&mut space[..offered]);
     let message = recvmsg(
         socket,
         &mut [IoSliceMut::new(bytes)],
         &mut control,
         RecvFlags::CMSG_CLOEXEC,
     )?;
+    let mut descriptors = Vec::new();
     for part in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = part {
             descriptors.extend(rights);
         }
     }
+    // The kernel fills the space up to its alignment, which may be one or two more than was asked for.
+    let surplus = message.flags.contains(ReturnFlags::CTRUNC) || descriptors.len() > room;
     Ok(Received {
         bytes: message.bytes,
-        surplus: message.flags.contains(ReturnFlags::CTRUNC),
-    })
-}
-
-/// Receives some bytes; descriptors beside them are closed by the kernel and reported as surplus.
-///
-/// # Errors
-///
-/// That of recvmsg(2).
-pub fn receive(socket: impl AsFd, bytes: &mut [u8]) -> Result<Received, Errno> {
-    let mut control = RecvAncillaryBuffer::default();
-    let message = recvmsg(
-        socket,
-        &mut [IoSliceMut::new(bytes)],
-        &mut control,
-        RecvFlags::CMSG_CLOEXEC,
-    )?;
-    Ok(Received {
-        bytes: message.bytes,
-        surplus: message.flags.contains(ReturnFlags::CTRUNC),
+        descriptors,
+        surplus,
     })
 }

@@ -18,17 +18,29 @@ pub const SMALL_FRAME_BYTES: u32 = 4 * 1024;
 /// Largest body of a load request: metadata and global data are what can be long in it.
 pub const LOAD_FRAME_BYTES: u32 = 1024 * 1024;
 
+/// Largest body of an attach request or of a status report: paths and labels, a row per process.
+pub const ATTACH_FRAME_BYTES: u32 = 512 * 1024;
+
 /// Largest body of a failure or of a report about one object: a whole verifier log fits.
 pub const REPORT_FRAME_BYTES: u32 = 2 * 1024 * 1024;
 
 /// Most descriptors beside one frame. The loader passes the pins of one map set to the helper in one frame.
 pub const FRAME_DESCRIPTORS: u8 = 64;
 
+/// Characters of a foreign build id that are repeated in a report. Ours are shorter; the sender chooses how long its is.
+pub const BUILD_ID_CHARACTERS: usize = 64;
+
+/// Bytes of what a peer did, in a report to the supervisor: it quotes what the peer sent, and must fit its row.
+pub const FAULT_BYTES: usize = 1024;
+
 /// Requests that one client connection may have in flight; the next one waits in the socket.
 pub const CLIENT_WINDOW: usize = 16;
 
 /// Client connections open at once; the next one is told to retry. Each costs a descriptor in two processes.
 pub const CLIENT_SESSIONS: usize = 256;
+
+/// Clients beyond [`CLIENT_SESSIONS`] that are being told so; further ones are closed without a word.
+pub const CLIENT_REFUSALS: usize = 64;
 
 /// Requests in flight between two workers.
 pub const WORKER_WINDOW: usize = 64;

@@ -3,11 +3,11 @@
 //! [`establish`] takes one end of a stream socket, exchanges greetings and gives the two halves. Dropping both closes it.
 //! A link that has seen a fault is of no further use: its owner drops it and reports the peer.
 
-pub use crate::admission::Fault;
 use crate::admission::Gate;
+pub use crate::admission::{Fault, Peer};
 use crate::build;
 use crate::codec::{self, CodecError};
-use crate::descriptors;
+use crate::descriptors::{self, Received};
 use crate::frame::{HEADER_BYTES, Header};
 use crate::limits::FRAME_DEADLINE;
 use crate::messages::Message;
@@ -50,13 +50,17 @@ pub enum LinkError {
     /// The message cannot be sent: too large for its row. The link is unharmed.
     #[error("message not sent: {0}")]
     Unsendable(#[from] CodecError),
+    /// The message cannot be sent: the table does not have it, or not with so many descriptors. The sender's own mistake;
+    /// the link is unharmed and the peer did nothing.
+    #[error("message not sent: {0}")]
+    Forbidden(Fault),
     /// The peer does not read.
     #[error("peer does not take a frame within {0:?}")]
     Congested(std::time::Duration),
 }
 
 impl LinkError {
-    /// Whether the peer broke the protocol (otherwise it is gone).
+    /// Whether the peer broke the protocol (otherwise it is gone, or the mistake is our own).
     pub fn is_fault(&self) -> bool {
         matches!(self, LinkError::Fault(_))
     }
@@ -113,23 +117,39 @@ impl<In> std::fmt::Debug for Receiver<In> {
     }
 }
 
-/// Adopts a socket, exchanges greetings, checks the peer's. Must be called inside a runtime.
+/// [`adopt`] and [`exchange_greetings`].
 ///
 /// # Errors
 ///
-/// [`LinkError::Fault`] when the peer is not who the link was made for or does not greet within
-/// [`FRAME_DEADLINE`]; [`LinkError::Closed`] when it goes away first.
+/// As those.
 pub async fn establish<In: Message, Out: Message>(
     socket: OwnedFd,
     local: Role,
     generation: u32,
-    peer: Role,
+    peer: impl Into<Peer>,
 ) -> Result<(Sender<Out>, Receiver<In>, Hello), LinkError> {
+    let (sender, mut receiver) = adopt(socket, local, generation, peer)?;
+    let hello = exchange_greetings(&sender, &mut receiver).await?;
+    Ok((sender, receiver, hello))
+}
+
+/// Makes the two halves of a socket; nothing is said yet. Must be called inside a runtime.
+///
+/// # Errors
+///
+/// [`LinkError::Socket`] when it is no socket.
+pub fn adopt<In: Message, Out: Message>(
+    socket: OwnedFd,
+    local: Role,
+    generation: u32,
+    peer: impl Into<Peer>,
+) -> Result<(Sender<Out>, Receiver<In>), LinkError> {
+    let peer = peer.into();
     rustix::io::ioctl_fionbio(&socket, true).map_err(io::Error::from)?;
     let stream = Arc::new(Stream::try_from(socket)?);
     let shared = Shared {
         local,
-        peer,
+        peer: peer.role,
         generation,
         version: AtomicU16::new(build::PROTOCOL_VERSION),
         turn: Mutex::new(()),
@@ -140,27 +160,45 @@ pub async fn establish<In: Message, Out: Message>(
         shared: Arc::new(shared),
         direction: PhantomData,
     };
-    let mut receiver = Receiver {
+    let receiver = Receiver {
         stream,
         gate: Gate::new(peer, local),
         direction: PhantomData,
     };
+    Ok((sender, receiver))
+}
 
-    let hello = if peer == Role::Client {
-        // An older client refuses versions that it does not know, so it is answered in its own.
-        let hello = greeting(&mut receiver).await?;
-        let version = hello
-            .version
-            .clamp(build::OLDEST_CLIENT_VERSION, build::PROTOCOL_VERSION);
+/// Greets the peer and checks its greeting. A client is greeted whatever it did, if it is still there: it can then be told
+/// what was wrong.
+///
+/// # Errors
+///
+/// [`LinkError::Fault`] when the peer is not who the link was made for or does not greet within
+/// [`FRAME_DEADLINE`]; [`LinkError::Closed`] when it goes away first.
+pub async fn exchange_greetings<In: Message, Out: Message>(
+    sender: &Sender<Out>,
+    receiver: &mut Receiver<In>,
+) -> Result<Hello, LinkError> {
+    let heard = if sender.shared.peer == Role::Client {
+        let heard = greeting(receiver).await;
+        let version = match &heard {
+            // An older client refuses versions that it does not know, so it is answered in its own.
+            Ok(hello) => hello
+                .version
+                .clamp(build::OLDEST_CLIENT_VERSION, build::PROTOCOL_VERSION),
+            Err(LinkError::Fault(_)) => build::PROTOCOL_VERSION,
+            Err(_) => return heard,
+        };
         sender.shared.version.store(version, Ordering::Relaxed);
-        greet(&sender, version).await?;
-        hello
+        greet(sender, version).await?;
+        heard
     } else {
-        greet(&sender, build::PROTOCOL_VERSION).await?;
-        greeting(&mut receiver).await?
+        greet(sender, build::PROTOCOL_VERSION).await?;
+        greeting(receiver).await
     };
+    let hello = heard?;
     receiver.gate.greet(&hello)?;
-    Ok((sender, receiver, hello))
+    Ok(hello)
 }
 
 async fn greet<Out: Message>(sender: &Sender<Out>, version: u16) -> Result<(), LinkError> {
@@ -185,8 +223,8 @@ impl<Out: Message> Sender<Out> {
     ///
     /// # Errors
     ///
-    /// [`LinkError::Unsendable`] when the message is larger than its row allows (the link stays usable), otherwise the
-    /// link is lost.
+    /// [`LinkError::Unsendable`] when the message is larger than its row allows, [`LinkError::Forbidden`] when it has no
+    /// row or other descriptors than its row wants (the link stays usable in both cases), otherwise the link is lost.
     pub async fn send(
         &self,
         request_id: u64,
@@ -249,18 +287,18 @@ pub(crate) fn frame<M: Message>(
     descriptors: usize,
 ) -> Result<Vec<u8>, LinkError> {
     let kind = message.kind();
-    let row = permissions::lookup(from, to, kind).ok_or(Fault::NotPermitted { from, to, kind })?;
+    let row = permissions::lookup(from, to, kind)
+        .ok_or(LinkError::Forbidden(Fault::NotPermitted { from, to, kind }))?;
     let body = codec::encode(message, row.bytes as usize)?;
     let mut header = Header::new(kind, request_id, generation);
     header.version = version;
     header.length = u32::try_from(body.len()).unwrap_or(u32::MAX);
     header.descriptors = u8::try_from(descriptors).unwrap_or(u8::MAX);
     if !(row.least_descriptors..=row.most_descriptors).contains(&header.descriptors) {
-        return Err(Fault::Descriptors {
+        return Err(LinkError::Forbidden(Fault::Descriptors {
             name: row.name,
             got: descriptors,
-        }
-        .into());
+        }));
     }
     let mut frame = Vec::with_capacity(HEADER_BYTES + body.len());
     frame.extend_from_slice(&header.encode());
@@ -278,42 +316,30 @@ impl<In: Message> Receiver<In> {
     /// [`LinkError::Fault`] when the peer broke the protocol; otherwise it is gone.
     pub async fn receive(&mut self) -> Result<Option<Envelope<In>>, LinkError> {
         let mut header = [0; HEADER_BYTES];
-        let mut descriptors = Vec::new();
-        let begun = self.read_header(&mut header[..], &mut descriptors).await?;
-        if begun == 0 {
+        // Room for descriptors is offered here alone: a frame in many pieces cannot bring them with each.
+        let begun = self.read(&mut header[..], self.gate.room()).await?;
+        if begun.bytes == 0 {
             return Ok(None);
         }
-        timeout(FRAME_DEADLINE, self.finish(header, begun, descriptors))
-            .await
-            .map_err(|_| Fault::Stalled(FRAME_DEADLINE))?
-            .map(Some)
+        timeout(
+            FRAME_DEADLINE,
+            self.finish(header, begun.bytes, begun.descriptors),
+        )
+        .await
+        .map_err(|_| Fault::Stalled(FRAME_DEADLINE))?
+        .map(Some)
     }
 
     async fn finish(
         &mut self,
         mut header: [u8; HEADER_BYTES],
         begun: usize,
-        mut descriptors: Vec<OwnedFd>,
+        descriptors: Vec<OwnedFd>,
     ) -> Result<Envelope<In>, LinkError> {
-        let mut filled = begun;
-        while filled < HEADER_BYTES {
-            match self
-                .read_header(&mut header[filled..], &mut descriptors)
-                .await?
-            {
-                0 => return Err(LinkError::Closed),
-                bytes => filled += bytes,
-            }
-        }
+        self.fill(&mut header[begun..]).await?;
         let (header, row) = self.gate.admit(&header)?;
         let mut body = vec![0; header.length as usize];
-        let mut filled = 0;
-        while filled < body.len() {
-            match self.read_body(&mut body[filled..]).await? {
-                0 => return Err(LinkError::Closed),
-                bytes => filled += bytes,
-            }
-        }
+        self.fill(&mut body).await?;
         let message = self.gate.accept(&header, row, &body, &descriptors)?;
         Ok(Envelope {
             request_id: header.request_id,
@@ -322,38 +348,30 @@ impl<In: Message> Receiver<In> {
         })
     }
 
-    async fn read_header(
-        &self,
-        bytes: &mut [u8],
-        descriptors: &mut Vec<OwnedFd>,
-    ) -> Result<usize, LinkError> {
-        let socket = self.stream.inner();
-        let received = socket
-            .async_io(Interest::READABLE, || {
-                descriptors::receive_with_descriptors(socket.as_fd(), bytes, descriptors)
-                    .map_err(io::Error::from)
-            })
-            .await
-            .map_err(lost)?;
-        if received.surplus {
-            Err(Fault::SurplusDescriptors.into())
-        } else {
-            Ok(received.bytes)
+    /// Reads on in a frame until the bytes are there.
+    async fn fill(&self, bytes: &mut [u8]) -> Result<(), LinkError> {
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.read(&mut bytes[filled..], 0).await?.bytes {
+                0 => return Err(LinkError::Closed),
+                read => filled += read,
+            }
         }
+        Ok(())
     }
 
-    async fn read_body(&self, bytes: &mut [u8]) -> Result<usize, LinkError> {
+    async fn read(&self, bytes: &mut [u8], room: usize) -> Result<Received, LinkError> {
         let socket = self.stream.inner();
         let received = socket
             .async_io(Interest::READABLE, || {
-                descriptors::receive(socket.as_fd(), bytes).map_err(io::Error::from)
+                descriptors::receive(socket.as_fd(), bytes, room).map_err(io::Error::from)
             })
             .await
             .map_err(lost)?;
         if received.surplus {
             Err(Fault::SurplusDescriptors.into())
         } else {
-            Ok(received.bytes)
+            Ok(received)
         }
     }
 }

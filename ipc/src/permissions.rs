@@ -4,7 +4,9 @@
 //! the body is complete. A message that is not in the table does not exist. The test below walks every variant of every
 //! direction, so that a message cannot be added without a row.
 
-use crate::limits::{FRAME_BYTES, LOAD_FRAME_BYTES, REPORT_FRAME_BYTES, SMALL_FRAME_BYTES};
+use crate::limits::{
+    ATTACH_FRAME_BYTES, FRAME_BYTES, LOAD_FRAME_BYTES, REPORT_FRAME_BYTES, SMALL_FRAME_BYTES,
+};
 use crate::role::Role;
 
 /// How far a link is.
@@ -43,8 +45,7 @@ const SMALL: u32 = SMALL_FRAME_BYTES;
 const LOAD: u32 = LOAD_FRAME_BYTES;
 const REPORT: u32 = REPORT_FRAME_BYTES;
 const LIST: u32 = FRAME_BYTES;
-/// Room for paths and labels.
-const ATTACH: u32 = 512 * 1024;
+const ATTACH: u32 = ATTACH_FRAME_BYTES;
 const ONCE: bool = false;
 const REPEAT: bool = true;
 

@@ -54,7 +54,7 @@ pub async fn serve(started: Started) -> Result<(), Error> {
         control,
         Role::Loader,
         arguments.generation,
-        Role::Supervisor,
+        (Role::Supervisor, arguments.generation),
     )
     .await?;
     sender.send(0, &Status::Ready(report), &[]).await?;

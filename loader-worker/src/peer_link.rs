@@ -57,8 +57,13 @@ async fn read_api(
     generation: u32,
     gatekeeper: &ActorRef<Event>,
 ) -> Result<(), LinkError> {
-    let (sender, mut receiver, _) =
-        link::establish::<LoaderRequest, LoaderReply>(socket, Role::Loader, own, Role::Api).await?;
+    let (sender, mut receiver, _) = link::establish::<LoaderRequest, LoaderReply>(
+        socket,
+        Role::Loader,
+        own,
+        (Role::Api, generation),
+    )
+    .await?;
     let window = Arc::new(Semaphore::new(REQUESTS));
     while let Some(place) = place(&window).await {
         let Some(envelope) = receiver.receive().await? else {
@@ -90,9 +95,13 @@ async fn read_image(
     gatekeeper: &ActorRef<Event>,
 ) -> Result<(), LinkError> {
     // The sender is kept: both ends of the link are one socket.
-    let (_sender, mut receiver, _) =
-        link::establish::<PlanDelivery, PlanReceipt>(socket, Role::Loader, own, Role::Image)
-            .await?;
+    let (_sender, mut receiver, _) = link::establish::<PlanDelivery, PlanReceipt>(
+        socket,
+        Role::Loader,
+        own,
+        (Role::Image, generation),
+    )
+    .await?;
     let window = Arc::new(Semaphore::new(DELIVERIES));
     while let Some(place) = place(&window).await {
         let Some(envelope) = receiver.receive().await? else {

@@ -4,6 +4,7 @@ use crate::wait;
 use ipc::frame::{HEADER_BYTES, Header};
 use ipc::messages::Message;
 use ipc::messages::client::{ClientReply, ClientRequest};
+use ipc::messages::failure::{FailureCode, Stage};
 use ipc::messages::hello::Hello;
 use ipc::role::Role;
 use ipc::{codec, descriptors, limits};
@@ -55,12 +56,41 @@ impl Raw {
 
     /// The next answer, or `None` when the connection was closed.
     pub fn reply(&mut self) -> Option<ClientReply> {
+        self.answer().map(|(_, reply)| reply)
+    }
+
+    /// The next answer with the number of the request that it belongs to.
+    fn answer(&mut self) -> Option<(u64, ClientReply)> {
         let mut header = [0; HEADER_BYTES];
         self.0.read_exact(&mut header).ok()?;
         let header = Header::decode(&header).expect("a header from the service");
         let mut body = vec![0; header.length as usize];
         self.0.read_exact(&mut body).ok()?;
-        Some(codec::decode(&body).expect("an answer from the service"))
+        let reply = codec::decode(&body).expect("an answer from the service");
+        Some((header.request_id, reply))
+    }
+
+    /// The service says what the client did wrong, under the number of no request, and ends the connection.
+    #[track_caller]
+    pub fn assert_refused(mut self, after: &str, cause: &str) {
+        let mut last = None;
+        while let Some(answer) = self.answer() {
+            last = Some(answer);
+        }
+        self.assert_dropped(after);
+        let Some((0, ClientReply::Failed(failure))) = last else {
+            panic!("the last word after {after} was {last:?}");
+        };
+        assert_eq!(
+            (failure.code, failure.stage),
+            (FailureCode::InvalidArgument, Stage::Request),
+            "{after}: {failure}"
+        );
+        assert!(failure.cause.contains(cause), "{after}: {failure}");
+        assert!(
+            failure.remedy.contains("the connection is closed"),
+            "{after}: {failure}"
+        );
     }
 
     /// The connection is ended by the service within the frame deadline, whatever it says before.

@@ -3,6 +3,7 @@
 use super::edge;
 use super::hello::Hello;
 use super::helper::HelperKind;
+use crate::limits::FAULT_BYTES;
 use crate::role::Role;
 use bincode::{Decode, Encode};
 
@@ -76,6 +77,19 @@ pub enum Status {
 }
 
 edge!(Status: Hello, Ready, Serving, PeerFault, StartHelper, QueryStatus, Drained);
+
+impl Status {
+    /// A report about a peer. What it did quotes the peer, hence is cut to [`FAULT_BYTES`]: a report that is too long for
+    /// its row would not be sent.
+    pub fn peer_fault(peer: Role, generation: u32, fault: &str) -> Self {
+        let end = fault.floor_char_boundary(FAULT_BYTES);
+        Self::PeerFault {
+            peer,
+            generation,
+            fault: fault[..end].to_owned(),
+        }
+    }
+}
 
 /// What a process gave up, read back from /proc and the kernel after the sandbox was entered.
 #[derive(Clone, Debug, Default, Decode, Encode, Eq, PartialEq)]

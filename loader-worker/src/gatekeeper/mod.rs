@@ -236,11 +236,7 @@ impl State {
                 self.disconnect(peer, generation).await;
                 if let Some(fault) = fault {
                     tracing::warn!(%peer, generation, fault, "peer broke the protocol");
-                    let status = Status::PeerFault {
-                        peer,
-                        generation,
-                        fault,
-                    };
+                    let status = Status::peer_fault(peer, generation, &fault);
                     self.arguments.supervisor.send(0, &status, &[]).await?;
                 }
             }

@@ -128,7 +128,8 @@ impl World {
             control: theirs.into(),
         };
         let loader = tokio::spawn(control::serve(started));
-        let mut supervisor = Peer::<Control, Status>::greet(ours, Role::Supervisor, 0).await;
+        let mut supervisor =
+            Peer::<Control, Status>::greet(ours, Role::Supervisor, GENERATION).await;
         let Status::Ready(report) = supervisor.hear().await.message else {
             panic!("not ready first")
         };

@@ -3,6 +3,12 @@
 use super::{MINIMUM_LANDLOCK_ABI, WORKER_DESCRIPTORS};
 use crate::seccomp::Policy;
 use crate::{Network, Profile, ResourceLimits, WorkerArguments};
+use ipc::limits::{CLIENT_REFUSALS, CLIENT_SESSIONS, CLIENT_WINDOW};
+
+/// Per client its socket, the duplicate that the loader is shown, the descriptor of a frame that is being read, and that
+/// of every request in flight; clients that are refused; the worker's own links and runtime. So whatever clients do, a
+/// descriptor is left for what the supervisor sends.
+const OPEN_FILES: usize = CLIENT_SESSIONS * (3 + CLIENT_WINDOW) + 2 * CLIENT_REFUSALS + 64;
 
 pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
     Profile {
@@ -15,8 +21,7 @@ pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
         network: Network::None,
         seccomp: policy,
         limits: ResourceLimits {
-            // Every client session with a descriptor or two of its own.
-            open_files: 2048,
+            open_files: OPEN_FILES as u64,
             // Every session with its largest frame, twice.
             address_space: Some(4 << 30),
             // Landlock lets it make no file; descriptor 2 may be one of any length.

@@ -50,7 +50,7 @@ impl Client {
         let received = self
             .socket
             .async_io(Interest::READABLE, || {
-                Ok(ipc::descriptors::receive(&self.socket, &mut datagram)?)
+                Ok(ipc::descriptors::receive(&self.socket, &mut datagram, 0)?)
             })
             .await;
         let bytes = match received {

@@ -9,6 +9,9 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 
+/// Most descriptors beside a command: the control socket and the log pipe of a start.
+const MOST_DESCRIPTORS: usize = 2;
+
 /// A row of the table at work.
 struct Row {
     entry: Entry,
@@ -79,9 +82,8 @@ impl Service {
     fn command(&mut self) -> io::Result<bool> {
         // One byte more than a command has, so that a longer datagram shows.
         let mut datagram = [0; 2];
-        let mut beside = Vec::new();
         let received = rustix::io::retry_on_intr(|| {
-            ipc::descriptors::receive_with_descriptors(&self.socket, &mut datagram, &mut beside)
+            ipc::descriptors::receive(&self.socket, &mut datagram, MOST_DESCRIPTORS)
         });
         let received = match received {
             Ok(received) => received,
@@ -93,10 +95,11 @@ impl Service {
         }
         match (
             Command::decode(&datagram[..received.bytes]),
-            beside.as_slice(),
+            received.descriptors.as_slice(),
+            received.surplus,
         ) {
-            (Some(Command::Start(entry)), [control, log]) => self.start(entry, control, log),
-            (Some(Command::End(entry)), []) => self.end(entry),
+            (Some(Command::Start(entry)), [control, log], false) => self.start(entry, control, log),
+            (Some(Command::End(entry)), [], false) => self.end(entry),
             _ => Err(io::Error::other(
                 "what came from the supervisor is no command",
             )),

@@ -65,7 +65,7 @@ impl Spawner {
 
     fn reply(&self) -> Reply {
         let mut bytes = [0; REPLY_BYTES];
-        let received = ipc::descriptors::receive(&self.socket, &mut bytes).unwrap();
+        let received = ipc::descriptors::receive(&self.socket, &mut bytes, 0).unwrap();
         Reply::decode(&bytes[..received.bytes]).unwrap()
     }
 

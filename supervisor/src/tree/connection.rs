@@ -111,14 +111,13 @@ async fn serve(
     outgoing: mpsc::Receiver<Outgoing>,
     tree: &ActorRef<Message>,
 ) -> Result<(), Loss> {
-    let (sender, receiver, hello) =
-        link::establish::<Status, Control>(socket, Role::Supervisor, generation, role).await?;
-    if hello.generation != generation {
-        return Err(Loss::Fault(format!(
-            "greets as generation {}",
-            hello.generation
-        )));
-    }
+    let (sender, receiver, _) = link::establish::<Status, Control>(
+        socket,
+        Role::Supervisor,
+        generation,
+        (role, generation),
+    )
+    .await?;
     tokio::select! {
         outcome = read(receiver, role, generation, tree) => outcome,
         outcome = write(sender, outgoing) => outcome,
