@@ -38,6 +38,8 @@ pub struct Seen {
     pub programs: BTreeMap<u32, Behind<u32>>,
     /// By link of the store: the link behind its pin.
     pub links: BTreeMap<u64, Behind<KernelLink>>,
+    /// By pin of a program's maps: the kernel id behind it.
+    pub maps: BTreeMap<String, Behind<u32>>,
     /// Every pin in bpfman's subtree.
     pub pins: BTreeSet<PathBuf>,
     /// Every stored plan.
@@ -61,13 +63,25 @@ pub enum Drift {
     ProgramReplaced { id: u32, found: u32, pin: String },
     /// The maps of a program have lost pins.
     MapGone { program: u32, pin: String },
+    /// Another map is behind the pin of a program's map.
+    MapReplaced {
+        program: u32,
+        id: u32,
+        found: u32,
+        pin: String,
+    },
     /// The plan of a program is gone.
     PlanGone { program: u32, path: String },
     /// A link's pin is gone, and the link with it.
     LinkGone { id: u64, pin: String },
     /// Another link is behind a link's pin.
-    LinkReplaced { id: u64, found: u32, pin: String },
-    /// A link's interface is gone: it is there but has no effect.
+    LinkReplaced {
+        id: u64,
+        found: u32,
+        program: u32,
+        pin: String,
+    },
+    /// A link is at no interface any more: it is there but has no effect.
     LinkIdle { id: u64, interface: String },
     /// A link's program has no record.
     LinkAlone { id: u64, program: u32 },
@@ -102,6 +116,16 @@ impl fmt::Display for Drift {
                 "the map pin {pin} of program {program} is gone; applications cannot open the map, \
                  unload the program and load it again"
             ),
+            Drift::MapReplaced {
+                program,
+                id,
+                found,
+                pin,
+            } => write!(
+                out,
+                "{pin} holds map {found} instead of map {id}, which program {program} uses; applications read \
+                 another map, unload the program and load it again"
+            ),
             Drift::PlanGone { program, path } => write!(
                 out,
                 "the stored plan {path} of program {program} is gone; it cannot be brought back after a reboot, \
@@ -111,14 +135,21 @@ impl fmt::Display for Drift {
                 out,
                 "link {id} is gone from the kernel: there is no {pin}; detach it and attach again"
             ),
-            Drift::LinkReplaced { id, found, pin } => write!(
+            Drift::LinkReplaced {
+                id,
+                found,
+                program,
+                pin,
+            } => write!(
                 out,
-                "{pin} holds a link to program {found} instead of link {id}; detach {id} and attach again"
+                "{pin} holds another link (kernel id {found}, to program {program}) than link {id}; detach {id} \
+                 and attach again"
             ),
             Drift::LinkIdle { id, interface } => {
                 write!(
                     out,
-                    "link {id} has no effect: interface {interface} is gone; detach it"
+                    "link {id} has no effect: interface {interface} is gone, or somebody took the link off it; \
+                     detach it, and attach again if the interface is there"
                 )
             }
             Drift::LinkAlone { id, program } => {
@@ -190,6 +221,11 @@ pub fn compare(wanted: Wanted<'_>, seen: &Seen) -> Vec<Drift> {
     drift
 }
 
+/// Whether a link in the kernel is the one that a record is of.
+pub fn is_recorded(found: &KernelLink, record: &LinkRecord) -> bool {
+    record.kernel_link_id == Some(found.id) && found.program_id == record.program_id
+}
+
 /// Whether a link in the kernel holds the program, pinned or not.
 fn is_held(program_id: u32, links: &[LinkRecord], seen: &Seen) -> bool {
     links.iter().any(|link| {
@@ -231,11 +267,20 @@ fn compare_program(
         Behind::Found(_) => {}
     }
     for map in program.maps.iter().filter(|map| !map.pin_path.is_empty()) {
-        if !seen.pins.contains(Path::new(&map.pin_path)) && !seen.truncated {
-            drift.push(Drift::MapGone {
+        let pin = map.pin_path.clone();
+        match seen.maps.get(&pin).unwrap_or(&Behind::Nothing) {
+            Behind::Nothing => drift.push(Drift::MapGone { program: id, pin }),
+            Behind::Unknown(reason) => drift.push(Drift::Unreadable {
+                pin,
+                reason: reason.clone(),
+            }),
+            Behind::Found(found) if *found != map.id => drift.push(Drift::MapReplaced {
                 program: id,
-                pin: map.pin_path.clone(),
-            });
+                id: map.id,
+                found: *found,
+                pin,
+            }),
+            Behind::Found(_) => {}
         }
     }
     if !seen.plans.contains(Path::new(&record.plan_path)) {
@@ -254,10 +299,11 @@ fn compare_link(link: &LinkRecord, seen: &Seen, drift: &mut Vec<Drift>) {
             pin,
             reason: reason.clone(),
         }),
-        Behind::Found(found) if found.program_id != link.program_id => {
+        Behind::Found(found) if !is_recorded(found, link) => {
             drift.push(Drift::LinkReplaced {
                 id,
-                found: found.program_id,
+                found: found.id,
+                program: found.program_id,
                 pin,
             });
         }

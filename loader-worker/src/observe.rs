@@ -10,25 +10,35 @@ use ipc::messages::kernel::{KernelLink, KernelProgram, ProgramStats};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// The program behind a pin.
 pub fn program(path: &str) -> Behind<(KernelProgram, ProgramStats)> {
-    behind(path, info::program)
+    behind(pin::get(Path::new(path)), info::program)
 }
 
 /// The link behind a pin.
 pub fn link(path: &str) -> Behind<KernelLink> {
-    behind(path, info::link)
+    behind(pin::get(Path::new(path)), info::link)
 }
 
-fn behind<T>(path: &str, describe: impl FnOnce(BorrowedFd<'_>) -> Result<T, Error>) -> Behind<T> {
-    match pin::get(Path::new(path)).and_then(|descriptor| describe(descriptor.as_fd())) {
+fn behind<T>(
+    opened: Result<OwnedFd, Error>,
+    describe: impl FnOnce(BorrowedFd<'_>) -> Result<T, Error>,
+) -> Behind<T> {
+    match opened.and_then(|descriptor| describe(descriptor.as_fd())) {
         Ok(found) => Behind::Found(found),
         Err(error) if error.is_not_found() => Behind::Nothing,
         Err(error) => Behind::Unknown(error.to_string()),
     }
+}
+
+/// The kernel id of the map behind a pin.
+fn map(path: &str) -> Behind<u32> {
+    behind(pin::get_to_read(Path::new(path)), |map| {
+        Ok(info::map(map)?.id)
+    })
 }
 
 /// Everything that matters for comparing.
@@ -46,6 +56,12 @@ pub fn observe(
             Behind::Unknown(reason) => Behind::Unknown(reason),
         };
         seen.programs.insert(record.program_id, found);
+        for pin in program.maps.iter().map(|map| &map.pin_path) {
+            // Programs that share a map set name the same pins.
+            if !pin.is_empty() && !seen.maps.contains_key(pin) {
+                seen.maps.insert(pin.clone(), map(pin));
+            }
+        }
     }
     for record in links {
         seen.links.insert(record.id, link(&record.pin_path));

@@ -27,6 +27,7 @@ fn program(id: u32) -> StoredProgram {
         },
         maps: vec![
             KernelMap {
+                id: 1000 + id,
                 pin_path: format!("/r/fs/maps/{id}/counters"),
                 ..KernelMap::default()
             },
@@ -65,6 +66,12 @@ fn healthy(programs: &[StoredProgram], links: &[LinkRecord]) -> Seen {
         .iter()
         .flat_map(|program| &program.maps)
         .map(|map| &map.pin_path);
+    let maps = programs
+        .iter()
+        .flat_map(|program| &program.maps)
+        .filter(|map| !map.pin_path.is_empty())
+        .map(|map| (map.pin_path.clone(), Behind::Found(map.id)))
+        .collect();
     let pins = map_pins
         .filter(|path| !path.is_empty())
         .chain(programs.iter().map(|program| &program.record.pin_path))
@@ -72,6 +79,7 @@ fn healthy(programs: &[StoredProgram], links: &[LinkRecord]) -> Seen {
         .map(PathBuf::from)
         .collect();
     let kernel = |link: &LinkRecord| KernelLink {
+        id: 1,
         program_id: link.program_id,
         ifindex: 2,
         ..KernelLink::default()
@@ -90,6 +98,7 @@ fn healthy(programs: &[StoredProgram], links: &[LinkRecord]) -> Seen {
             .iter()
             .map(|link| (link.id, Behind::Found(kernel(link))))
             .collect(),
+        maps,
         pins,
         plans: programs
             .iter()
@@ -138,8 +147,22 @@ fn each_loss_is_one_finding() {
             ..
         }]
     ));
-    let map = drift(|seen| assert!(seen.pins.remove(Path::new("/r/fs/maps/7/counters"))));
+    let of_map =
+        |behind| drift(|seen| drop(seen.maps.insert("/r/fs/maps/7/counters".into(), behind)));
+    let map = of_map(Behind::Nothing);
     assert!(matches!(&map[..], [Drift::MapGone { program: 7, .. }]));
+    let map = of_map(Behind::Unknown("EACCES".into()));
+    assert!(matches!(&map[..], [Drift::Unreadable { .. }]));
+    let map = of_map(Behind::Found(1009));
+    assert!(matches!(
+        &map[..],
+        [Drift::MapReplaced {
+            program: 7,
+            id: 1007,
+            found: 1009,
+            ..
+        }]
+    ));
     let plan = drift(|seen| seen.plans.clear());
     assert!(matches!(
         &plan[..],
@@ -149,21 +172,27 @@ fn each_loss_is_one_finding() {
     assert!(matches!(&link[..], [Drift::LinkGone { id: 1, .. }]));
     let unknown = drift(|seen| drop(seen.links.insert(1, Behind::Unknown("EACCES".into()))));
     assert!(matches!(&unknown[..], [Drift::Unreadable { .. }]));
-    let other = KernelLink {
-        program_id: 9,
-        ifindex: 2,
-        ..KernelLink::default()
-    };
-    let replaced = drift(|seen| drop(seen.links.insert(1, Behind::Found(other))));
-    assert!(matches!(
-        &replaced[..],
-        [Drift::LinkReplaced {
-            id: 1,
-            found: 9,
-            ..
-        }]
-    ));
+    // One to another program, and another to the same.
+    for (found, program) in [(1, 9), (2, 7)] {
+        let other = KernelLink {
+            id: found,
+            program_id: program,
+            ifindex: 2,
+            ..KernelLink::default()
+        };
+        let replaced = drift(|seen| drop(seen.links.insert(1, Behind::Found(other))));
+        assert_eq!(
+            replaced,
+            [Drift::LinkReplaced {
+                id: 1,
+                found,
+                program,
+                pin: "/r/fs/tcx-ingress/link_1_2_7".into()
+            }]
+        );
+    }
     let idle = KernelLink {
+        id: 1,
         program_id: 7,
         ifindex: 0,
         ..KernelLink::default()

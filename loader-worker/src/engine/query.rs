@@ -1,7 +1,7 @@
 //! Looking things up: the record from the store, the state from the kernel through the pin.
 
 use super::Engine;
-use crate::drift::Behind;
+use crate::drift::{Behind, is_recorded};
 use crate::kernel::{info, pin};
 use crate::kinds;
 use crate::observe;
@@ -143,7 +143,7 @@ fn link(record: LinkRecord, program_name: &str) -> Link {
     let found = observe::link(&record.pin_path);
     let pin_present = found != Behind::Nothing;
     let kernel = match found {
-        Behind::Found(kernel) if kernel.program_id == record.program_id => Some(kernel),
+        Behind::Found(kernel) if is_recorded(&kernel, &record) => Some(kernel),
         _ => None,
     };
     Link {
@@ -159,7 +159,7 @@ fn map(stored: &KernelMap) -> KernelMap {
     if stored.pin_path.is_empty() {
         return stored.clone();
     }
-    match pin::get(Path::new(&stored.pin_path)).and_then(|map| info::map(map.as_fd())) {
+    match pin::get_to_read(Path::new(&stored.pin_path)).and_then(|map| info::map(map.as_fd())) {
         Ok(found) => KernelMap {
             pin_path: stored.pin_path.clone(),
             present: true,

@@ -23,7 +23,16 @@ pub fn pin(object: BorrowedFd<'_>, path: &Path) -> Result<(), Error> {
 
 /// The pinned object, open for reading and writing.
 pub fn get(path: &Path) -> Result<OwnedFd, Error> {
-    sys::object::get(&text(path)?).map_err(|errno| Error::new("BPF_OBJ_GET", errno))
+    open(path, 0)
+}
+
+/// The pinned map, open for reading: users may have asked for a mode without the right to write.
+pub fn get_to_read(path: &Path) -> Result<OwnedFd, Error> {
+    open(path, sys::object::READ_ONLY)
+}
+
+fn open(path: &Path, flags: u32) -> Result<OwnedFd, Error> {
+    sys::object::get(&text(path)?, flags).map_err(|errno| Error::new("BPF_OBJ_GET", errno))
 }
 
 /// Removes a pin. `false`: there was none.

@@ -11,6 +11,7 @@
 mod kernel_support;
 
 mod crashes;
+mod differences;
 mod failures;
 mod host;
 mod lives;

@@ -86,6 +86,28 @@ fn a_group_without_a_mode_may_read_and_not_write() {
 }
 
 #[test]
+fn maps_that_nobody_may_write_are_still_known() {
+    let instance = Instance::start();
+    let objects = Objects::new();
+    let id = instance.load(
+        &objects.object("counter"),
+        "tracepoint:tracepoint_count",
+        &["--maps-mode", "0444"],
+    )[0];
+    instance.assert_no_drift();
+    let program = instance
+        .ctl(&["program", "get", &id.to_string(), "-o", "json"])
+        .json();
+    let maps = program["status"]["maps"].as_array().expect("maps");
+    let pinned = maps.iter().filter(|map| map["pin_path"] != "");
+    assert!(pinned.clone().count() > 0, "{program}");
+    assert!(
+        pinned.clone().all(|map| map["present"] == true),
+        "{program}"
+    );
+}
+
+#[test]
 fn maps_of_another_program_keep_their_mode() {
     let instance = Instance::start();
     let objects = Objects::new();

@@ -23,11 +23,14 @@ pub(in crate::kernel) fn pin(object: BorrowedFd<'_>, path: &CStr) -> Result<(), 
     unsafe { bpf::call(Command::ObjPin, &mut attributes) }.map(drop)
 }
 
-pub(in crate::kernel) fn get(path: &CStr) -> Result<OwnedFd, Errno> {
+/// `BPF_F_RDONLY`.
+pub(in crate::kernel) const READ_ONLY: u32 = 1 << 3;
+
+pub(in crate::kernel) fn get(path: &CStr, file_flags: u32) -> Result<OwnedFd, Errno> {
     let mut attributes = Object {
         pathname: address(path.to_bytes_with_nul()),
         bpf_fd: 0,
-        file_flags: 0,
+        file_flags,
     };
     // SAFETY: the path is live and ends with a NUL; the command returns a descriptor.
     unsafe { bpf::open(Command::ObjGet, &mut attributes) }
