@@ -9,7 +9,7 @@ use ipc::call::{CallError, Caller};
 use ipc::limits::REQUEST_DEADLINE;
 use ipc::link::LinkError;
 use ipc::messages::Message;
-use ipc::messages::attach::AttachSpec;
+use ipc::messages::attach::{AttachSpec, Place};
 use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::image::{ImageReply, ImageRequest};
@@ -145,7 +145,7 @@ impl Context {
         validate::attach(&spec, descriptors.len())?;
         validate::metadata(&metadata)?;
         let target: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-        let file_offset = match &spec {
+        let places = match &spec {
             AttachSpec::Uprobe {
                 target: name,
                 function: Some(function),
@@ -157,16 +157,16 @@ impl Context {
                     function: function.clone(),
                     offset: *offset,
                 };
-                Some(self.resolve(&resolve, &target).await?)
+                vec![Place::at(self.resolve(&resolve, &target).await?)]
             }
-            AttachSpec::Uprobe { offset, .. } => Some(*offset),
-            _ => None,
+            AttachSpec::Uprobe { offset, .. } => vec![Place::at(*offset)],
+            _ => Vec::new(),
         };
         let attach = LoaderRequest::Attach {
             session: self.session,
             program_id,
             spec,
-            file_offset,
+            places,
             metadata,
         };
         self.ask_loader(&attach, &target).await

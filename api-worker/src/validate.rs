@@ -115,7 +115,10 @@ pub fn load(options: &LoadOptions) -> Result<(), Failure> {
 ///
 /// `InvalidArgument` naming what is wrong.
 pub fn attach(spec: &AttachSpec, descriptors: usize) -> Result<(), Failure> {
-    let wanted = usize::from(matches!(spec, AttachSpec::Uprobe { .. }));
+    let wanted = usize::from(matches!(
+        spec,
+        AttachSpec::Uprobe { .. } | AttachSpec::Cgroup { .. }
+    ));
     if descriptors != wanted {
         return Err(invalid(format!(
             "{descriptors} descriptors beside a {} attach, {wanted} needed",
@@ -175,6 +178,12 @@ pub fn attach(spec: &AttachSpec, descriptors: usize) -> Result<(), Failure> {
         | AttachSpec::TpBtf
         | AttachSpec::Iter
         | AttachSpec::SkLookup => Ok(()),
+        AttachSpec::Cgroup { kind, path: opened } => {
+            if !kind.is_cgroup() {
+                return Err(invalid(format!("{kind} programs run in no control group")));
+            }
+            path("the path of the control group", opened)
+        }
         AttachSpec::Uprobe {
             target,
             path: opened,
@@ -363,6 +372,16 @@ mod tests {
         assert!(cause(attach(&kprobe("a\0"), 0)).contains("NUL"));
         assert_eq!(attach(&AttachSpec::Lsm, 0), Ok(()));
         assert!(cause(attach(&AttachSpec::Fentry, 1)).contains("descriptors"));
+        let cgroup = |kind, path: &str| AttachSpec::Cgroup {
+            kind,
+            path: path.to_owned(),
+        };
+        let skb = ProgramKind::CgroupSkb;
+        assert_eq!(attach(&cgroup(skb, "/sys/fs/cgroup/a"), 1), Ok(()));
+        assert!(cause(attach(&cgroup(skb, "/a"), 0)).contains("descriptors"));
+        assert!(cause(attach(&cgroup(ProgramKind::Xdp, "/a"), 1)).contains("no control group"));
+        let long = "p".repeat(PATH_BYTES + 1);
+        assert!(cause(attach(&cgroup(skb, &long), 1)).contains("control group"));
         let uprobe = |pid, offset| AttachSpec::Uprobe {
             target: "t".to_owned(),
             path: "/t".to_owned(),

@@ -47,8 +47,13 @@ object! {
     FUNCTIONS, "functions"
 }
 
+object! {
+    /// One counter per hook of control groups (`cgroup.bpf.c`).
+    CGROUP, "cgroup"
+}
+
 /// Every object with its name.
-pub const ALL: [(&str, &[u8]); 7] = [
+pub const ALL: [(&str, &[u8]); 8] = [
     ("counter", COUNTER),
     ("order", ORDER),
     ("core", CORE),
@@ -56,6 +61,7 @@ pub const ALL: [(&str, &[u8]); 7] = [
     ("maps", MAPS),
     ("bare", BARE),
     ("functions", FUNCTIONS),
+    ("cgroup", CGROUP),
 ];
 
 /// Slots of the `counters` map of [`COUNTER`], in the order of `enum slot`.

@@ -1,4 +1,4 @@
-//! Files, opened with the user's rights.
+//! Files and directories, opened with the user's rights.
 
 use crate::exit::Error;
 use rustix::fs::{FileType, Mode, OFlags};
@@ -18,7 +18,9 @@ pub(crate) fn open(path: &Path) -> Result<OwnedFd, Error> {
         );
         match error {
             OpenError::Missing | OpenError::Directory => Error::Usage(text),
-            OpenError::Irregular | OpenError::Other(_) => Error::Failed(text),
+            OpenError::Irregular | OpenError::NotADirectory | OpenError::Other(_) => {
+                Error::Failed(text)
+            }
         }
     })
 }
@@ -33,6 +35,9 @@ pub(crate) enum OpenError {
     /// A device, pipe or socket.
     #[error("is not a regular file")]
     Irregular,
+    /// Anything, where a directory is wanted.
+    #[error("is not a directory")]
+    NotADirectory,
     #[error("cannot be opened: {}", io::Error::from(*.0))]
     Other(Errno),
 }
@@ -44,6 +49,7 @@ impl OpenError {
             OpenError::Missing => "check the path",
             OpenError::Directory => "name a file in it",
             OpenError::Irregular => "name a regular file",
+            OpenError::NotADirectory => "name a directory",
             OpenError::Other(_) => "check its owner and mode with `ls -l`",
         }
     }
@@ -63,6 +69,16 @@ pub(crate) fn open_regular(path: &Path) -> Result<OwnedFd, OpenError> {
         FileType::Directory => Err(OpenError::Directory),
         _ => Err(OpenError::Irregular),
     }
+}
+
+/// Opens a directory.
+pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd, OpenError> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECTORY;
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
+        Errno::NOENT => OpenError::Missing,
+        Errno::NOTDIR => OpenError::NotADirectory,
+        errno => OpenError::Other(errno),
+    })
 }
 
 /// The contents of a file of the system, up to a bound: what is beyond is not known.
@@ -111,6 +127,17 @@ mod tests {
             open_regular(Path::new("/dev/null")).unwrap_err(),
             OpenError::Irregular
         );
+    }
+
+    #[test]
+    fn only_directories_are_opened_as_such() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("file"), b"x").unwrap();
+        assert!(open_directory(directory.path()).is_ok());
+        let failure = |name| open_directory(&path(name)).unwrap_err();
+        assert_eq!(failure("missing"), OpenError::Missing);
+        assert_eq!(failure("file"), OpenError::NotADirectory);
     }
 
     #[test]

@@ -279,6 +279,14 @@ fn sk_lookup_link() -> Link {
     link(13, ProgramKind::SkLookup, 5, details)
 }
 
+fn cgroup_link() -> Link {
+    let details = LinkDetails::Cgroup {
+        path: "/sys/fs/cgroup/system.slice".to_owned(),
+        hook: "connect4".to_owned(),
+    };
+    link(14, ProgramKind::CgroupSockAddr, 3, details)
+}
+
 /// One of each kind.
 pub(crate) fn links() -> Vec<Link> {
     vec![
@@ -296,6 +304,7 @@ pub(crate) fn links() -> Vec<Link> {
         tp_btf_link(),
         iter_link(),
         sk_lookup_link(),
+        cgroup_link(),
     ]
 }
 

@@ -13,6 +13,7 @@ mod admission;
 pub mod blocking;
 pub mod build;
 pub mod call;
+pub mod cgroup_hooks;
 pub mod codec;
 pub mod descriptors;
 pub mod frame;

@@ -86,7 +86,7 @@ pub struct ProgramPlan {
     pub func_info: Option<InfoTable>,
     /// `line_info` records for the program, when there is BTF.
     pub line_info: Option<InfoTable>,
-    /// Function or hook named in the request (fentry, fexit, lsm), else from the section.
+    /// Function or hook named in the request, else from the section, for kinds that are loaded for one.
     pub attach_function: Option<String>,
     /// Target from the section name (`tracepoint/syscalls/sys_enter_openat` gives `syscalls/sys_enter_openat`), if any.
     pub section_target: Option<String>,

@@ -336,7 +336,7 @@ fn every_message_has_its_golden_frame() {
             session,
             program_id: 5,
             spec: tcx(),
-            file_offset: None,
+            places: vec![],
             metadata: labels(),
         },
         LoaderRequest::Detach {

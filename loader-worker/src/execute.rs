@@ -19,6 +19,7 @@ use ipc::messages::helper::{HelperJob, HelperKind};
 use ipc::messages::kernel::{KernelMap, KernelProgram};
 use ipc::plan::ProgramPlan;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -349,11 +350,9 @@ fn out_of_order(what: &str) -> Failure {
 /// A refused program. Where the kernel gives no reason, an empty program in its place tells if it would take any.
 fn load_failure(plan: &ProgramPlan, error: Error) -> Failure {
     let what = format!("program \"{}\"", plan.name);
-    if plan.attach_btf_id != 0
-        && error.is_refused()
-        && error.verifier_log.is_none()
-        && let Err(missing) = probe::trampoline(plan)
-    {
+    let without_reason = error.verifier_log.is_none()
+        && (error.errno == Errno::INVAL || plan.attach_btf_id != 0 && error.is_refused());
+    if without_reason && let Err(missing) = probe::takes(plan) {
         return Failure::new(
             FailureCode::Unsupported,
             Stage::Load,

@@ -3,6 +3,7 @@
 
 use crate::limits;
 use crate::plan_intake::EncodedPlan;
+use ipc::cgroup_hooks;
 use ipc::limits::{LOAD_PROGRAMS, NAME_BYTES};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::plan::{InfoTable, LoadPlan, MapPlan, MapSlot, PLAN_VERSION, ProgramPlan};
@@ -185,6 +186,12 @@ fn check_program(program: &ProgramPlan, plan: &LoadPlan) -> Result<(), Failure> 
             program.attach_btf_id, program.kind
         ));
     }
+    if program.kind.is_cgroup() && !is_for_its_hook(program) {
+        return refuse(format!(
+            "attach type {} is not that of the hook of a {} program",
+            program.expected_attach_type, program.kind
+        ));
+    }
     bound(
         "bytes of instructions",
         program.instructions.len(),
@@ -246,6 +253,15 @@ fn check_program(program: &ProgramPlan, plan: &LoadPlan) -> Result<(), Failure> 
         }
     }
     Ok(())
+}
+
+/// What the record will say of the hook is what the kernel is told.
+fn is_for_its_hook(program: &ProgramPlan) -> bool {
+    program
+        .attach_function
+        .as_deref()
+        .and_then(|name| cgroup_hooks::find(program.kind, name))
+        .is_some_and(|hook| hook.attach_type == program.expected_attach_type)
 }
 
 fn is_whole(table: &InfoTable) -> bool {

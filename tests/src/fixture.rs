@@ -107,6 +107,35 @@ impl Counter {
         Self::of(instance, ids[0], slot)
     }
 
+    /// Loads one program, `TYPE:NAME[:TARGET]`, of an object of the crate `bpf` that has a map `counters`.
+    ///
+    /// # Errors
+    ///
+    /// What bpfman says instead.
+    #[track_caller]
+    pub fn try_load(
+        instance: &Instance,
+        object: &str,
+        program: &str,
+        slot: usize,
+        more: &[&str],
+    ) -> Result<Self, String> {
+        let objects = Objects::new();
+        let path = objects.object(object);
+        let path = path.to_string_lossy();
+        let mut arguments = vec!["program", "load", "file", &path, "--programs", program];
+        arguments.extend(["--maps-mode", "0644", "-o", "json"]);
+        arguments.extend(more);
+        let output = instance.ctl(&arguments);
+        if output.code != 0 {
+            return Err(output.refused());
+        }
+        let loaded = output.json();
+        let id = loaded["programs"][0]["record"]["program_id"].as_u64();
+        let id = id.and_then(|id| u32::try_from(id).ok()).expect("an id");
+        Ok(Self::of(instance, id, slot))
+    }
+
     /// A program that is loaded.
     #[track_caller]
     pub fn of(instance: &Instance, program: u32, slot: usize) -> Self {

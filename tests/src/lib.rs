@@ -16,6 +16,7 @@
 )]
 
 pub mod binaries;
+pub mod cgroup;
 pub mod ctl;
 pub mod elf;
 pub mod fixture;

@@ -1,7 +1,10 @@
 //! The grammar of `link attach`.
 
+mod cgroup;
+
 use super::{Anything, OutputArgs};
 use crate::parse;
+pub(crate) use cgroup::CgroupCommand;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use ipc::messages::attach::Direction;
@@ -108,6 +111,9 @@ pub(crate) enum AttachCommand {
         after_help = "Examples:\n  bpfmanctl link attach sk_lookup 512"
     )]
     SkLookup(FixedArgs),
+
+    #[command(flatten)]
+    Cgroup(CgroupCommand),
 
     #[command(hide = true)]
     Tc(Anything),

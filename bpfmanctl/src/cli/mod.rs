@@ -5,8 +5,8 @@ mod link;
 mod program;
 
 pub(crate) use attach::{
-    AttachCommand, FixedArgs, KprobeArgs, LinkArgs, NamespaceArgs, RawTracepointArgs, TcxArgs,
-    TracepointArgs, UprobeArgs, XdpArgs,
+    AttachCommand, CgroupCommand, FixedArgs, KprobeArgs, LinkArgs, NamespaceArgs,
+    RawTracepointArgs, TcxArgs, TracepointArgs, UprobeArgs, XdpArgs,
 };
 pub(crate) use link::{LinkCommand, LinkDetachArgs, LinkGetArgs, LinkListArgs};
 pub(crate) use program::{

@@ -1,5 +1,7 @@
 //! `link attach`.
 
+mod cgroup;
+
 use super::{Service, print};
 use crate::cli::{
     FixedArgs, KprobeArgs, LinkArgs, NamespaceArgs, RawTracepointArgs, TcxArgs, TracepointArgs,
@@ -9,6 +11,7 @@ use crate::console::Console;
 use crate::exit::Error;
 use crate::target::open_target;
 use crate::{json, text};
+pub(super) use cgroup::cgroup;
 use ipc::messages::attach::AttachSpec;
 use std::os::fd::{AsFd, BorrowedFd};
 

@@ -84,6 +84,7 @@ fn attach(
         AttachCommand::RawTracepoint(arguments) => {
             return attach::raw_tracepoint(arguments, service, console);
         }
+        AttachCommand::Cgroup(command) => return attach::cgroup(command, service, console),
         AttachCommand::Tc(_) => {
             return Err(Error::unsupported(
                 "this build cannot attach tc programs yet",

@@ -115,6 +115,11 @@ enum Details {
         netns: String,
         nsid: u64,
     },
+    Cgroup {
+        path: String,
+        /// Name of the hook.
+        attach_type: String,
+    },
     Xdp {
         interface: String,
         ifindex: u32,
@@ -161,6 +166,10 @@ impl From<LinkDetails> for Details {
             }
             LinkDetails::Iter { target } => Details::Iter { target },
             LinkDetails::SkLookup { netns, nsid } => Details::SkLookup { netns, nsid },
+            LinkDetails::Cgroup { path, hook } => Details::Cgroup {
+                path,
+                attach_type: hook,
+            },
             LinkDetails::Uprobe {
                 target,
                 path: _,

@@ -28,7 +28,9 @@ pub(crate) fn program_spec(text: &str) -> Result<ProgramRequest, String> {
         }
         (true, Some(function)) => Some(function.to_owned()),
         // Of these the section may say it.
-        (false, function) => function.filter(|_| kind.is_fixed()).map(str::to_owned),
+        (false, function) => function
+            .filter(|_| kind.is_fixed() || kind.is_cgroup())
+            .map(str::to_owned),
     };
     Ok(ProgramRequest {
         name: name.to_owned(),
@@ -107,6 +109,10 @@ mod tests {
         assert_eq!(
             program_spec("tp_btf:watch:sys_enter"),
             request("watch", ProgramKind::TpBtf, Some("sys_enter"))
+        );
+        assert_eq!(
+            program_spec("cgroup_skb:watch:egress"),
+            request("watch", ProgramKind::CgroupSkb, Some("egress"))
         );
         assert_eq!(
             program_spec("iter:watch"),

@@ -84,6 +84,7 @@ pub(super) fn attachment(details: &LinkDetails) -> String {
         LinkDetails::RawTracepoint { name } | LinkDetails::TpBtf { name } => name.clone(),
         LinkDetails::Iter { target } => target.clone(),
         LinkDetails::SkLookup { netns, .. } => format!("sockets{}", at(netns)),
+        LinkDetails::Cgroup { path, hook } => format!("{path} {hook}"),
         LinkDetails::Uprobe {
             target,
             function,
@@ -185,6 +186,10 @@ fn details(spec: &mut Section, details: &LinkDetails) {
         }
         LinkDetails::Iter { target } => spec.row("Iterator", target),
         LinkDetails::SkLookup { netns, .. } => spec.row("Network Namespace", netns),
+        LinkDetails::Cgroup { path, hook } => {
+            spec.row("Attach Type", hook);
+            spec.row("Control Group", path);
+        }
         LinkDetails::Uprobe {
             target,
             path,

@@ -314,6 +314,12 @@ fn attach_requests_for_functions_of_the_kernel() {
         "tp_btf 5",
         "iter 5",
         "sk_lookup 5",
+        "cgroup_skb 5 /",
+        "cgroup_sock 5 /",
+        "cgroup_sock_addr 5 /etc/",
+        "cgroup_sockopt 5 /",
+        "cgroup_sysctl 5 /",
+        "cgroup_device 5 /",
     ] {
         let outcome = service.run(&format!("link attach {line}"));
         assert_eq!(outcome.code, 0, "{line}: {outcome:?}");
@@ -329,6 +335,10 @@ fn attach_requests_for_functions_of_the_kernel() {
     let kprobe = |offset| AttachSpec::Kprobe {
         function: "do_unlinkat".to_owned(),
         offset,
+    };
+    let cgroup = |kind, path: &str| AttachSpec::Cgroup {
+        kind,
+        path: path.to_owned(),
     };
     let raw_tracepoint = || AttachSpec::RawTracepoint {
         name: "sched_switch".to_owned(),
@@ -346,6 +356,12 @@ fn attach_requests_for_functions_of_the_kernel() {
             AttachSpec::TpBtf,
             AttachSpec::Iter,
             AttachSpec::SkLookup,
+            cgroup(ProgramKind::CgroupSkb, "/"),
+            cgroup(ProgramKind::CgroupSock, "/"),
+            cgroup(ProgramKind::CgroupSockAddr, "/etc/"),
+            cgroup(ProgramKind::CgroupSockopt, "/"),
+            cgroup(ProgramKind::CgroupSysctl, "/"),
+            cgroup(ProgramKind::CgroupDevice, "/"),
         ]
     );
     assert_eq!(service.run("link attach kprobe 5").code, 80);

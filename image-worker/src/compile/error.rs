@@ -133,6 +133,26 @@ pub enum CompileError {
         /// What may have been meant.
         suggestions: Vec<String>,
     },
+    /// Neither the request nor the section says at which hook of a control group.
+    #[error("{kind} program \"{program}\" names no hook")]
+    NoHook {
+        /// Declared kind.
+        kind: ProgramKind,
+        /// C function name.
+        program: String,
+        /// The hooks of the kind.
+        hooks: Vec<&'static str>,
+    },
+    /// Programs of the kind run at no such hook.
+    #[error("{kind} programs have no hook \"{name}\"")]
+    UnknownHook {
+        /// Declared kind.
+        kind: ProgramKind,
+        /// What is asked for.
+        name: String,
+        /// The hooks of the kind.
+        hooks: Vec<&'static str>,
+    },
     /// The ELF parser refuses the object.
     #[error("the object cannot be parsed: {0}")]
     Parser(String),
@@ -166,6 +186,15 @@ impl CompileError {
             Self::ProgramsNotFound { suggestions, .. }
             | Self::AttachTargetNotFound { suggestions, .. } => did_you_mean(suggestions),
             Self::NoAttachTarget { .. } => "give it as TYPE:NAME:FUNCTION".to_owned(),
+            Self::NoHook {
+                kind,
+                program,
+                hooks,
+            } => format!(
+                "give it as {kind}:{program}:HOOK; hooks are {}",
+                hooks.join(", ")
+            ),
+            Self::UnknownHook { hooks, .. } => format!("hooks are {}", hooks.join(", ")),
             Self::KindMismatch { implied, .. } => format!("load it as {implied}"),
             Self::GlobalNotFound { name, available } => did_you_mean(&super::select::similar(
                 name,

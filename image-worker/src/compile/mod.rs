@@ -16,6 +16,7 @@ mod btf;
 mod btf_ext;
 mod btf_rewrite;
 mod bytes;
+mod cgroup;
 pub mod check;
 mod core;
 mod elf;

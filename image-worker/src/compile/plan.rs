@@ -9,7 +9,7 @@ use super::functions::{Functions, Reach};
 use super::kernel_btf::KernelBtf;
 use super::maps::{self, Maps};
 use super::sections::SectionFacts;
-use super::{globals, normalise, relocate, sections, select};
+use super::{cgroup, globals, normalise, relocate, sections, select};
 use aya_obj::{Function, Object};
 use ipc::messages::program::ProgramRequest;
 use ipc::plan::{InfoTable, LoadPlan, PLAN_VERSION, ProgramPlan};
@@ -35,7 +35,7 @@ pub(super) fn plan(
         .zip(&selected)
         .map(|(program, index)| {
             let section = &elf.sections[functions.get(*index).section];
-            sections::facts(section.name, program.kind)
+            cgroup::with_hook(sections::facts(section.name, program.kind)?, program)
         })
         .collect::<Result<Vec<_>, _>>()?;
     let targets: Vec<Target<'_>> = request
@@ -134,7 +134,8 @@ fn program(
         .attach_function
         .clone()
         .or_else(|| facts.target.clone())
-        .filter(|_| request.kind.is_fixed());
+        .filter(|_| request.kind.is_fixed())
+        .or_else(|| facts.hook.map(str::to_owned));
     Ok(ProgramPlan {
         name: request.name.clone(),
         kind: request.kind,

@@ -1,5 +1,6 @@
 //! What a section name says about the programs in it: one table.
 
+use super::cgroup;
 use super::error::CompileError;
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use ipc::messages::program::ProgramKind;
@@ -50,6 +51,8 @@ pub(super) struct SectionFacts {
     pub(super) flags: u32,
     /// What stands behind the first slash.
     pub(super) target: Option<String>,
+    /// Name of the hook of control groups; found by [`super::cgroup`].
+    pub(super) hook: Option<&'static str>,
 }
 
 /// The kind that a section name implies; `None` for names that this table does not know.
@@ -57,6 +60,9 @@ pub(super) fn implied(section: &str) -> Option<ProgramKind> {
     let name = section.strip_prefix('?').unwrap_or(section);
     if OTHERS.iter().any(|other| name.starts_with(other)) {
         return None;
+    }
+    if let Some(kind) = cgroup::implied(name) {
+        return Some(kind);
     }
     KINDS
         .iter()
@@ -100,6 +106,7 @@ pub(super) fn facts(section: &str, declared: ProgramKind) -> Result<SectionFacts
         expected_attach_type: expected_attach_type(kind, target.as_deref(), declared),
         flags: if sleepable { SLEEPABLE } else { 0 } | if frags { HAS_FRAGS } else { 0 },
         target,
+        hook: None,
     })
 }
 
@@ -118,6 +125,12 @@ fn prog_type(kind: ProgramKind) -> bpf_prog_type {
         ProgramKind::Lsm => bpf_prog_type::BPF_PROG_TYPE_LSM,
         ProgramKind::SkLookup => bpf_prog_type::BPF_PROG_TYPE_SK_LOOKUP,
         ProgramKind::RawTracepoint => bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT,
+        ProgramKind::CgroupSkb => bpf_prog_type::BPF_PROG_TYPE_CGROUP_SKB,
+        ProgramKind::CgroupSock => bpf_prog_type::BPF_PROG_TYPE_CGROUP_SOCK,
+        ProgramKind::CgroupSockAddr => bpf_prog_type::BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
+        ProgramKind::CgroupSockopt => bpf_prog_type::BPF_PROG_TYPE_CGROUP_SOCKOPT,
+        ProgramKind::CgroupSysctl => bpf_prog_type::BPF_PROG_TYPE_CGROUP_SYSCTL,
+        ProgramKind::CgroupDevice => bpf_prog_type::BPF_PROG_TYPE_CGROUP_DEVICE,
     }
 }
 
@@ -188,7 +201,14 @@ mod tests {
             ("iter.s/task", Some(Iter)),
             ("sk_lookup", Some(SkLookup)),
             ("sockops", None),
-            ("cgroup_skb/ingress", None),
+            ("cgroup_skb/ingress", Some(CgroupSkb)),
+            ("cgroup/skb", Some(CgroupSkb)),
+            ("cgroup/sock", Some(CgroupSock)),
+            ("?cgroup/connect4", Some(CgroupSockAddr)),
+            ("cgroup/setsockopt", Some(CgroupSockopt)),
+            ("cgroup/sysctl", Some(CgroupSysctl)),
+            ("cgroup/dev", Some(CgroupDevice)),
+            ("cgroup/nothing", None),
             ("struct_ops/init", None),
             ("usdt/libc:memory", None),
             ("syscall", None),
@@ -204,7 +224,7 @@ mod tests {
             ("tcx/ingress", Tc),
             ("kprobe/x", Kretprobe),
             ("uretprobe", Uprobe),
-            ("cgroup_skb/ingress", Tcx),
+            ("sockops", Tcx),
         ] {
             assert!(facts(section, declared).is_ok(), "{section} as {declared}");
         }
@@ -215,6 +235,7 @@ mod tests {
         );
         assert_eq!(error.remedy(), "load it as xdp");
         assert!(facts("kprobe/x", Uprobe).is_err());
+        assert!(facts("cgroup_skb/ingress", Tcx).is_err());
         assert!(facts("fentry/x", Fexit).is_err());
     }
 

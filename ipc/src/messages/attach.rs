@@ -114,6 +114,14 @@ pub enum AttachSpec {
     Iter,
     /// The look-up of sockets in bpfman's network namespace. Since version 2.
     SkLookup,
+    /// A control group, at the hook that the program was loaded for. Its directory travels beside the message as a
+    /// descriptor that the client opened. Since version 2.
+    Cgroup {
+        /// Which programs fit: one of the kinds for control groups.
+        kind: ProgramKind,
+        /// The absolute path that was opened.
+        path: String,
+    },
 }
 
 impl AttachSpec {
@@ -132,6 +140,27 @@ impl AttachSpec {
             AttachSpec::TpBtf => "tp_btf",
             AttachSpec::Iter => "iter",
             AttachSpec::SkLookup => "sk_lookup",
+            AttachSpec::Cgroup { kind, .. } => kind.name(),
+        }
+    }
+}
+
+/// A place in a file at which a probe sits.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
+pub struct Place {
+    /// Offset in the file.
+    pub offset: u64,
+    /// Offset of a counter in the file that the kernel raises while the probe is there; 0 for none (USDT).
+    pub semaphore: u64,
+}
+
+impl Place {
+    /// Without a semaphore.
+    pub fn at(offset: u64) -> Self {
+        Self {
+            offset,
+            semaphore: 0,
         }
     }
 }
@@ -253,6 +282,13 @@ pub enum LinkDetails {
         /// Inode of the network namespace.
         nsid: u64,
     },
+    /// Kinds for control groups. Since version 2.
+    Cgroup {
+        /// The path that was opened.
+        path: String,
+        /// Name of the hook ([`crate::cgroup_hooks`]).
+        hook: String,
+    },
 }
 
 impl LinkDetails {
@@ -270,7 +306,8 @@ impl LinkDetails {
             | LinkDetails::RawTracepoint { .. }
             | LinkDetails::TpBtf { .. }
             | LinkDetails::Iter { .. }
-            | LinkDetails::SkLookup { .. } => 2,
+            | LinkDetails::SkLookup { .. }
+            | LinkDetails::Cgroup { .. } => 2,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! API worker ⇄ loader.
 
-use super::attach::{AttachSpec, Link, LinkEntry};
+use super::attach::{AttachSpec, Link, LinkEntry, Place};
 use super::edge;
 use super::failure::Failure;
 use super::hello::Hello;
@@ -71,8 +71,9 @@ pub enum LoaderRequest {
         program_id: u32,
         /// Where.
         spec: AttachSpec,
-        /// Offset in the target's file, resolved by the image worker (uprobes).
-        file_offset: Option<u64>,
+        /// Places in the target's file, resolved by the image worker (uprobes).
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
+        places: Vec<Place>,
         /// Labels of the link.
         #[cfg_attr(test, proptest(strategy = "crate::messages::few_labels()"))]
         metadata: BTreeMap<String, String>,

@@ -27,11 +27,17 @@ pub enum ProgramKind {
     TpBtf,
     Iter,
     SkLookup,
+    CgroupSkb,
+    CgroupSock,
+    CgroupSockAddr,
+    CgroupSockopt,
+    CgroupSysctl,
+    CgroupDevice,
 }
 
 impl ProgramKind {
     /// Every kind.
-    pub const ALL: [ProgramKind; 15] = [
+    pub const ALL: [ProgramKind; 21] = [
         ProgramKind::Xdp,
         ProgramKind::Tc,
         ProgramKind::Tcx,
@@ -47,6 +53,12 @@ impl ProgramKind {
         ProgramKind::TpBtf,
         ProgramKind::Iter,
         ProgramKind::SkLookup,
+        ProgramKind::CgroupSkb,
+        ProgramKind::CgroupSock,
+        ProgramKind::CgroupSockAddr,
+        ProgramKind::CgroupSockopt,
+        ProgramKind::CgroupSysctl,
+        ProgramKind::CgroupDevice,
     ];
 
     /// The name in the command line, in JSON and in image labels.
@@ -67,6 +79,12 @@ impl ProgramKind {
             ProgramKind::TpBtf => "tp_btf",
             ProgramKind::Iter => "iter",
             ProgramKind::SkLookup => "sk_lookup",
+            ProgramKind::CgroupSkb => "cgroup_skb",
+            ProgramKind::CgroupSock => "cgroup_sock",
+            ProgramKind::CgroupSockAddr => "cgroup_sock_addr",
+            ProgramKind::CgroupSockopt => "cgroup_sockopt",
+            ProgramKind::CgroupSysctl => "cgroup_sysctl",
+            ProgramKind::CgroupDevice => "cgroup_device",
         }
     }
 
@@ -82,14 +100,34 @@ impl ProgramKind {
         )
     }
 
+    /// Whether such a program runs at hooks of control groups ([`crate::cgroup_hooks`]).
+    pub fn is_cgroup(self) -> bool {
+        matches!(
+            self,
+            ProgramKind::CgroupSkb
+                | ProgramKind::CgroupSock
+                | ProgramKind::CgroupSockAddr
+                | ProgramKind::CgroupSockopt
+                | ProgramKind::CgroupSysctl
+                | ProgramKind::CgroupDevice
+        )
+    }
+
     /// First protocol version that knows this kind.
     pub fn since(self) -> u16 {
         match self {
-            ProgramKind::RawTracepoint
-            | ProgramKind::TpBtf
-            | ProgramKind::Iter
-            | ProgramKind::SkLookup => 2,
-            _ => 1,
+            ProgramKind::Xdp
+            | ProgramKind::Tc
+            | ProgramKind::Tcx
+            | ProgramKind::Tracepoint
+            | ProgramKind::Kprobe
+            | ProgramKind::Kretprobe
+            | ProgramKind::Uprobe
+            | ProgramKind::Uretprobe
+            | ProgramKind::Fentry
+            | ProgramKind::Fexit
+            | ProgramKind::Lsm => 1,
+            _ => 2,
         }
     }
 }
@@ -124,7 +162,7 @@ pub struct ProgramRequest {
     pub name: String,
     /// Declared kind; checked against the section before anything reaches the kernel.
     pub kind: ProgramKind,
-    /// Function or hook to attach to (fentry, fexit, lsm).
+    /// Function or hook to attach to (kinds that are loaded for one; before what the section says).
     pub attach_function: Option<String>,
 }
 
@@ -184,7 +222,7 @@ pub struct ProgramRecord {
     pub kind: ProgramKind,
     /// ELF section.
     pub section: String,
-    /// Function or hook (fentry, fexit, lsm).
+    /// Function or hook that the program was loaded for.
     pub attach_function: Option<String>,
     /// ELF licence.
     pub license: String,

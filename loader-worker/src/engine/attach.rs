@@ -9,7 +9,7 @@ use crate::limits::LINKS;
 use crate::request;
 use crate::steps;
 use crate::store::Change;
-use ipc::messages::attach::{AttachSpec, Link, LinkRecord};
+use ipc::messages::attach::{AttachSpec, Link, LinkRecord, Place};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -22,10 +22,10 @@ pub struct AttachCommand {
     pub program_id: u32,
     /// Where.
     pub spec: AttachSpec,
-    /// The open target of a uprobe.
+    /// What the client opened: the target of a uprobe, the directory of a control group.
     pub target: Option<OwnedFd>,
-    /// Offset in it.
-    pub file_offset: Option<u64>,
+    /// Places in the file.
+    pub places: Vec<Place>,
     /// Labels of the link.
     pub metadata: BTreeMap<String, String>,
 }
@@ -45,14 +45,13 @@ impl Engine {
         let links = self.store.links()?;
         request::check_room("links", links.len(), 1, LINKS)?;
         let program = open_program(&stored.record.pin_path, id)?;
-        let target = command.target.as_ref().zip(command.file_offset);
         let request = AttachRequest {
             program: program.as_fd(),
             record: &stored.record,
             spec: &command.spec,
-            target: target.map(|(file, file_offset)| Target {
+            target: command.target.as_ref().map(|file| Target {
                 file: file.as_fd(),
-                file_offset,
+                places: &command.places,
             }),
             links: &links,
         };

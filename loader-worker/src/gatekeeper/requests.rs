@@ -86,7 +86,7 @@ impl State {
                 session,
                 program_id,
                 spec,
-                file_offset,
+                places,
                 metadata,
             } => {
                 let target = descriptors.pop();
@@ -94,7 +94,7 @@ impl State {
                     program_id,
                     spec,
                     target,
-                    file_offset,
+                    places,
                     metadata,
                 };
                 (session, Action::Attach, Command::Attach(Box::new(command)))

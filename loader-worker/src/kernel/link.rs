@@ -85,7 +85,16 @@ pub fn create_sk_lookup(
     namespace: BorrowedFd<'_>,
 ) -> Result<OwnedFd, Error> {
     const SK_LOOKUP: u32 = 36;
-    sys::link::create_netns(program, namespace, SK_LOOKUP).map_err(created)
+    sys::link::create_on_descriptor(program, namespace, SK_LOOKUP).map_err(created)
+}
+
+/// Puts a program on a hook of a control group, after those that are there. `EBADF`: the directory is none of cgroup v2.
+pub fn create_cgroup(
+    program: BorrowedFd<'_>,
+    directory: BorrowedFd<'_>,
+    attach_type: u32,
+) -> Result<OwnedFd, Error> {
+    sys::link::create_on_descriptor(program, directory, attach_type).map_err(created)
 }
 
 /// Puts a program on a tracepoint that is named without its group.

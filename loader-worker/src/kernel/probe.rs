@@ -33,17 +33,23 @@ pub fn tcx() -> &'static Result<(), Missing> {
     })
 }
 
-/// Programs that the kernel calls from a trampoline: at this program's place, an empty one. Not remembered, because it is
-/// only asked when a program was refused, and one place may be special.
-pub fn trampoline(plan: &ProgramPlan) -> Result<(), Missing> {
+/// Whether the kernel takes programs such as this one at all: an empty one of the same type for the same place. Not
+/// remembered, because it is only asked when a program was refused, and one place may be special.
+pub fn takes(plan: &ProgramPlan) -> Result<(), Missing> {
     let program = sys::program::Load {
         expected_attach_type: plan.expected_attach_type,
         attach_btf_id: plan.attach_btf_id,
         ..empty(plan.prog_type)
     };
+    let place = plan
+        .attach_function
+        .as_deref()
+        .filter(|_| plan.kind.is_cgroup())
+        .map_or_else(String::new, |hook| format!(" at {hook}"));
     match program::load_with_log(&program) {
-        Err(error) if error.is_refused() && error.verifier_log.is_none() => Err(Missing(format!(
-            "this kernel takes no {} programs: an empty one is refused as well ({error})",
+        // What the verifier finds wrong with an empty program it would not find without knowing the type.
+        Err(error) if error.verifier_log.is_none() => Err(Missing(format!(
+            "this kernel takes no {} programs{place}: an empty one is refused as well ({error})",
             plan.kind
         ))),
         _ => Ok(()),

@@ -6,6 +6,7 @@
 //! changing the kernel, and says if the one-shot helper is needed; [`Kind::attach`] makes the link. Between the two the
 //! engine gets the helper's descriptor, if one was asked for.
 
+pub mod cgroup;
 pub mod detach;
 pub mod fentry;
 pub mod iter;
@@ -22,7 +23,7 @@ pub mod xdp;
 mod interface;
 
 use crate::kernel::{Error, info};
-use ipc::messages::attach::{AttachSpec, LinkDetails, LinkRecord};
+use ipc::messages::attach::{AttachSpec, LinkDetails, LinkRecord, Place};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::HelperJob;
 use ipc::messages::kernel::KernelLink;
@@ -41,19 +42,19 @@ pub struct AttachRequest<'a> {
     pub record: &'a ProgramRecord,
     /// Where.
     pub spec: &'a AttachSpec,
-    /// The open file of a uprobe, and where in it.
+    /// What the client opened: the file of a uprobe, the directory of a control group.
     pub target: Option<Target<'a>>,
     /// bpfman's links. Those on other hooks do not matter and may be in it.
     pub links: &'a [LinkRecord],
 }
 
-/// A place in an open file.
+/// An open file or directory.
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
-    /// The file, opened by whoever has the right to.
+    /// Opened by whoever has the right to.
     pub file: BorrowedFd<'a>,
-    /// Offset of the probe in it.
-    pub file_offset: u64,
+    /// Where the probes sit, if it is a file for them.
+    pub places: &'a [Place],
 }
 
 /// An attach that is ready but for, perhaps, a descriptor of the helper's.
@@ -155,6 +156,7 @@ pub fn of(spec: &AttachSpec) -> &'static dyn Kind {
         AttachSpec::TpBtf => &tp_btf::TpBtf,
         AttachSpec::Iter => &iter::Iter,
         AttachSpec::SkLookup => &sk_lookup::SkLookup,
+        AttachSpec::Cgroup { kind, .. } => cgroup::of(*kind),
     }
 }
 
@@ -291,6 +293,10 @@ mod tests {
             uprobe(path, "p", "f"),
             uprobe("t", path, "f"),
             uprobe("t", "p", name),
+            AttachSpec::Cgroup {
+                kind: ProgramKind::CgroupSkb,
+                path: path.into(),
+            },
         ]
     }
 

@@ -13,7 +13,7 @@ use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::HelperJob;
 use ipc::messages::program::ProgramKind;
 use rustix::io::Errno;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// See the module.
 pub struct Uprobe;
@@ -64,17 +64,16 @@ impl Kind for Uprobe {
                 return Err(invalid(Stage::Request, format!("{name} {pid} is negative")));
             }
         }
-        let file = open_target(request)?;
+        let (file, file_offset) = open_target(request)?;
         if probe::uprobe_multi().is_ok() {
             return Ok(Prepared::Ready(Hook::File));
         }
         let descriptor = file
-            .file
             .try_clone_to_owned()
             .map_err(|error| Error::from_io("dup", &error).into_failure(Stage::Attach, target))?;
         Ok(Prepared::NeedsHelper {
             job: HelperJob::OpenUprobe {
-                file_offset: file.file_offset,
+                file_offset,
                 retprobe: is_retprobe(request),
                 pid: one_process(*pid),
             },
@@ -100,13 +99,13 @@ impl Kind for Uprobe {
         else {
             return Err(mismatched(request.spec));
         };
-        let file = open_target(request)?;
+        let (file, file_offset) = open_target(request)?;
         let retprobe = is_retprobe(request);
         let link = match hook {
             Hook::File => link::create_uprobe_multi(
                 request.program,
-                file.file,
-                &[file.file_offset],
+                file,
+                &[file_offset],
                 one_process(*pid),
                 retprobe,
             ),
@@ -116,7 +115,7 @@ impl Kind for Uprobe {
             }
             Hook::Interface { .. } | Hook::Fixed => return Err(mismatched(request.spec)),
         };
-        let link = link.map_err(|error| explain(error, request, target, file.file_offset, *pid))?;
+        let link = link.map_err(|error| explain(error, request, target, file_offset, *pid))?;
         attached(
             link,
             request.record.kind,
@@ -125,7 +124,7 @@ impl Kind for Uprobe {
                 path: path.clone(),
                 function: function.clone().unwrap_or_default(),
                 offset: *offset,
-                file_offset: file.file_offset,
+                file_offset,
                 pid: pid.unwrap_or(0),
                 retprobe,
                 container_pid: container_pid.unwrap_or(0),
@@ -134,14 +133,18 @@ impl Kind for Uprobe {
     }
 }
 
-/// The target whose descriptor came beside the request.
-fn open_target<'a>(request: &AttachRequest<'a>) -> Result<Target<'a>, Failure> {
-    request.target.ok_or_else(|| {
-        invalid(
+/// The target whose descriptor came beside the request, and the place in it.
+fn open_target<'a>(request: &AttachRequest<'a>) -> Result<(BorrowedFd<'a>, u64), Failure> {
+    match request.target {
+        Some(Target {
+            file,
+            places: [place],
+        }) => Ok((file, place.offset)),
+        _ => Err(invalid(
             Stage::Request,
-            "the uprobe's target did not come as an open file",
-        )
-    })
+            "the uprobe's target did not come as an open file and one place in it",
+        )),
+    }
 }
 
 fn is_retprobe(request: &AttachRequest<'_>) -> bool {

@@ -159,3 +159,24 @@ fn programs_for_one_place_name_it_and_others_do_not() {
     assert!(fentry(Some("do_unlinkat")).is_ok());
     assert!(fentry(None).is_err());
 }
+
+#[test]
+fn programs_of_control_groups_are_for_the_hook_that_they_name() {
+    let program = |hook: Option<&str>, attach_type| {
+        let mut plan = plan();
+        plan.programs[0].kind = ProgramKind::CgroupSkb;
+        plan.programs[0].attach_function = hook.map(str::to_owned);
+        plan.programs[0].expected_attach_type = attach_type;
+        valid(plan)
+    };
+    assert!(program(Some("egress"), 1).is_ok());
+    for (hook, attach_type) in [
+        (None, 1),
+        (Some("egress"), 0),
+        (Some("ingress"), 1),
+        (Some("connect4"), 10),
+    ] {
+        let failure = program(hook, attach_type).unwrap_err();
+        assert!(failure.cause.contains("not that of the hook"), "{failure}");
+    }
+}

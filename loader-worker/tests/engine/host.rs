@@ -160,7 +160,7 @@ impl Host {
             program_id,
             spec,
             target: None,
-            file_offset: None,
+            places: vec![],
             metadata: BTreeMap::new(),
         };
         self.runtime.block_on(engine.attach(&command))

@@ -1,7 +1,7 @@
 //! Programs at functions of the kernel: kprobe, kretprobe, fentry, fexit, lsm. Where a kernel cannot run them, bpfman has
 //! to say why.
 
-use bpfman_tests::fixture::{Counter, Objects};
+use bpfman_tests::fixture::Counter;
 use bpfman_tests::instance::Instance;
 use bpfman_tests::leftovers::Traces;
 use bpfman_tests::{kernel, require, skip};
@@ -22,36 +22,13 @@ mod slot {
 
 /// Loads a program of the object that counts what this process does; or what bpfman says instead.
 pub(crate) fn load(instance: &Instance, program: &str, slot: usize) -> Result<Counter, String> {
-    let objects = Objects::new();
-    let object = objects.object("functions");
     let watched: String = std::process::id()
         .to_ne_bytes()
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
     let global = format!("watched={watched}");
-    let path = object.to_string_lossy();
-    let output = instance.ctl(&[
-        "program",
-        "load",
-        "file",
-        &path,
-        "--programs",
-        program,
-        "--maps-mode",
-        "0644",
-        "-g",
-        &global,
-        "-o",
-        "json",
-    ]);
-    if output.code != 0 {
-        return Err(output.refused());
-    }
-    let loaded = output.json();
-    let id = loaded["programs"][0]["record"]["program_id"].as_u64();
-    let id = id.and_then(|id| u32::try_from(id).ok()).expect("an id");
-    Ok(Counter::of(instance, id, slot))
+    Counter::try_load(instance, "functions", program, slot, &["-g", &global])
 }
 
 /// Calls the function, and with it the hook, so many times.

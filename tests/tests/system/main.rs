@@ -18,6 +18,7 @@ mod crash;
 mod forbidden;
 mod frames;
 mod global_data;
+mod kernel_cgroups;
 mod kernel_functions;
 mod kernel_tracepoints;
 mod main_job;

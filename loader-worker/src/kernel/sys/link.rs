@@ -116,14 +116,15 @@ pub(in crate::kernel) fn create_tracing(
     unsafe { bpf::open(Command::LinkCreate, &mut attributes) }
 }
 
-pub(in crate::kernel) fn create_netns(
+/// On what a descriptor stands for: a network namespace, a control group.
+pub(in crate::kernel) fn create_on_descriptor(
     program: BorrowedFd<'_>,
-    namespace: BorrowedFd<'_>,
+    target: BorrowedFd<'_>,
     attach_type: u32,
 ) -> Result<OwnedFd, Errno> {
     let mut attributes = Head {
         prog_fd: number(program),
-        target: number(namespace),
+        target: number(target),
         attach_type,
         flags: 0,
     };
