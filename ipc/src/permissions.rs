@@ -173,11 +173,16 @@ const DIRECTIONS: &[&[Permission]] = &[
         OpenUprobe SMALL 1..=1 REPEAT,
         ChangeGroup SMALL 1..=64 REPEAT,
         OpenKprobe SMALL 0..=0 REPEAT,
+        FindInterface SMALL 1..=1 REPEAT,
+        CreateXdpLink SMALL 2..=2 REPEAT,
+        CreateTcxLink SMALL 2..=2 REPEAT,
     ),
     rows!(Helper => Loader:
         Opened SMALL 1..=1 ONCE,
         Changed SMALL 0..=0 ONCE,
         Failed REPORT 0..=0 ONCE,
+        Interface SMALL 0..=0 ONCE,
+        XdpLink SMALL 1..=1 ONCE,
     ),
 ];
 

@@ -14,7 +14,7 @@ use ipc::messages::attach::{
 use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::hello::Hello;
-use ipc::messages::helper::{HelperJob, HelperKind, HelperResult};
+use ipc::messages::helper::{HelperJob, HelperKind, HelperResult, TcxMember};
 use ipc::messages::image::{ImageReply, ImageRequest, PlanDelivery, PlanReceipt};
 use ipc::messages::kernel::{KernelLink, KernelMap, KernelProgram, ProgramStats};
 use ipc::messages::loader::{DoctorReport, LoaderReply, LoaderRequest};
@@ -422,6 +422,29 @@ fn every_message_has_its_golden_frame() {
             offset: 4,
             retprobe: false,
         },
+        HelperJob::FindInterface {
+            name: "eth0".to_owned(),
+        },
+        HelperJob::CreateXdpLink {
+            ifindex: 2,
+            interface: "eth0".to_owned(),
+            program_id: 42,
+        },
+        HelperJob::CreateTcxLink {
+            ifindex: 2,
+            interface: "eth0".to_owned(),
+            direction: Direction::Egress,
+            member: TcxMember {
+                program_id: 42,
+                priority: 50,
+                link_id: 0,
+            },
+            siblings: vec![TcxMember {
+                program_id: 41,
+                priority: 10,
+                link_id: 7,
+            }],
+        },
     ];
     direction(&mut golden, Role::Loader, Role::Helper, &jobs);
     let results = [
@@ -429,6 +452,10 @@ fn every_message_has_its_golden_frame() {
         HelperResult::Opened,
         HelperResult::Changed,
         HelperResult::Failed(failure()),
+        HelperResult::Interface { ifindex: 2 },
+        HelperResult::XdpLink {
+            mode: XdpMode::Native,
+        },
     ];
     direction(&mut golden, Role::Helper, Role::Loader, &results);
 

@@ -288,11 +288,11 @@ impl<'a> Executor<'a> {
             return Err(out_of_order("a job for a helper"));
         };
         let (job, descriptors) = (job.clone(), std::mem::take(descriptors));
-        let mut opened = self
+        let mut done = self
             .helpers
             .run(HelperKind::PerfEvent, job, descriptors)
             .await?;
-        self.event = opened.pop();
+        self.event = done.descriptors.pop();
         Ok(())
     }
 

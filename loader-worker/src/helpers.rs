@@ -1,13 +1,22 @@
-//! One-shot helpers as the engine sees them: one job in, descriptors out.
+//! One-shot helpers as the engine sees them: one job in, one answer out.
 
 use ipc::messages::failure::Failure;
-use ipc::messages::helper::{HelperJob, HelperKind};
+use ipc::messages::helper::{HelperJob, HelperKind, HelperResult};
 use std::fmt::Debug;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 
+/// What came of a job.
+#[derive(Debug)]
+pub struct Done {
+    /// The answer. Never a failure: those are errors.
+    pub result: HelperResult,
+    /// What the helper opened.
+    pub descriptors: Vec<OwnedFd>,
+}
+
 /// The result of a job, in the future.
-pub type Outcome = Pin<Box<dyn Future<Output = Result<Vec<OwnedFd>, Failure>> + Send>>;
+pub type Outcome = Pin<Box<dyn Future<Output = Result<Done, Failure>> + Send>>;
 
 /// Whoever can have a job done by a process that has the capability for it.
 pub trait Helpers: Debug + Send + Sync {

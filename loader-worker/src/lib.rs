@@ -21,6 +21,7 @@ pub mod faults;
 pub mod gatekeeper;
 pub mod helper;
 pub mod helpers;
+pub mod hooks;
 pub mod join;
 pub mod kernel;
 pub mod kinds;

@@ -1,6 +1,6 @@
 //! Helpers by way of the supervisor: it has the spawner start one, its socket comes back, one job goes over it.
 
-use crate::helpers::{Helpers, Outcome};
+use crate::helpers::{Done, Helpers, Outcome};
 use ipc::call::{CallError, Caller};
 use ipc::limits::HELPER_DEADLINE;
 use ipc::link::{self, Envelope, LinkError};
@@ -54,7 +54,7 @@ impl SpawnedHelpers {
         kind: HelperKind,
         job: HelperJob,
         descriptors: Vec<OwnedFd>,
-    ) -> Result<Vec<OwnedFd>, Failure> {
+    ) -> Result<Done, Failure> {
         let socket = self.start(kind).await?;
         let answer = timeout(
             HELPER_DEADLINE,
@@ -65,9 +65,12 @@ impl SpawnedHelpers {
         .map_err(|error| unavailable(kind, &error.to_string()))?
         .ok_or_else(|| unavailable(kind, "it ended without an answer"))?;
         match answer.message {
-            HelperResult::Opened | HelperResult::Changed => Ok(answer.descriptors),
             HelperResult::Failed(failure) => Err(failure),
             HelperResult::Hello(_) => Err(unavailable(kind, "it greeted twice")),
+            result => Ok(Done {
+                result,
+                descriptors: answer.descriptors,
+            }),
         }
     }
 }
@@ -112,5 +115,6 @@ fn purpose(kind: HelperKind) -> &'static str {
     match kind {
         HelperKind::PerfEvent => "opening perf events",
         HelperKind::ChangeGroup => "changing the group of map pins",
+        HelperKind::NetworkNamespace => "other network namespaces",
     }
 }

@@ -12,11 +12,13 @@ mod kernel_support;
 
 use ipc::blocking::Link;
 use ipc::limits::HELPER_DEADLINE;
-use ipc::messages::failure::FailureCode;
-use ipc::messages::helper::{HelperJob, HelperKind, HelperResult};
+use ipc::messages::attach::{Direction, XdpMode};
+use ipc::messages::failure::{Failure, FailureCode};
+use ipc::messages::helper::{HelperJob, HelperKind, HelperResult, TcxMember};
+use ipc::messages::program::ProgramKind;
 use ipc::role::Role;
-use kernel_support::isolated;
-use loader_worker::kernel::{map, pin};
+use kernel_support::{elsewhere, inside, ip, isolated, load};
+use loader_worker::kernel::{info, map, pin, probe, query};
 use rustix::fs::{Mode, OFlags};
 use sandbox::{Identity, WorkerArguments};
 use std::fs::File;
@@ -123,10 +125,7 @@ fn it_opens_uprobes_of_the_file_it_is_given() {
 #[test]
 fn it_gives_pins_to_a_group() {
     isolated(|bpffs| {
-        let plan = kernel_support::plan(
-            bpf::COUNTER,
-            &[("xdp_count", ipc::messages::program::ProgramKind::Xdp)],
-        );
+        let plan = kernel_support::plan(bpf::COUNTER, &[("xdp_count", ProgramKind::Xdp)]);
         let pins: Vec<_> = (0..3)
             .map(|number| {
                 let path = bpffs.join(format!("maps/1/{number}"));
@@ -177,4 +176,126 @@ fn it_gives_nothing_but_pins_to_a_group() {
             assert_eq!(std::fs::metadata(&path).unwrap().gid(), before);
         }
     });
+}
+
+#[test]
+fn it_finds_interfaces_of_the_namespace_that_it_is_given() {
+    isolated(|_| {
+        let namespace = elsewhere(|| ip("link add elsewhere0 index 77 type veth peer name near"));
+        let find = |name: &str, file: &OwnedFd| {
+            let job = HelperJob::FindInterface { name: name.into() };
+            let (answer, _) = ask(HelperKind::NetworkNamespace, &job, &[copy(file)]);
+            answer
+        };
+        let found = HelperResult::Interface { ifindex: 77 };
+        assert_eq!(find("elsewhere0", &namespace), found);
+        let missing = failure(find("elsewhere1", &namespace));
+        assert_eq!(missing.code, FailureCode::InvalidArgument);
+        assert_eq!(missing.cause, "interface \"elsewhere1\" not found");
+        assert!(missing.remedy.contains("elsewhere0"), "{missing}");
+        for path in ["/proc/self/ns/mnt", "/proc/self/status"] {
+            let wrong = failure(find("lo", &File::open(path).unwrap().into()));
+            assert_eq!(wrong.code, FailureCode::InvalidArgument, "{path}: {wrong}");
+            assert!(wrong.cause.contains("not a network namespace"), "{wrong}");
+        }
+    });
+}
+
+#[test]
+fn it_makes_links_in_the_namespace_that_it_is_given() {
+    isolated(|_| {
+        let namespace = elsewhere(|| ip("link add elsewhere0 index 77 type veth peer name near"));
+        let loaded = load(bpf::COUNTER, &[("xdp_count", ProgramKind::Xdp)]);
+        let job = |ifindex| HelperJob::CreateXdpLink {
+            ifindex,
+            interface: "elsewhere0".into(),
+            program_id: loaded.record(0).program_id,
+        };
+        let attach = |ifindex| {
+            let beside = [copy(&namespace), copy(&loaded.programs[0])];
+            ask(HelperKind::NetworkNamespace, &job(ifindex), &beside)
+        };
+        let (answer, links) = attach(77);
+        assert_eq!(
+            answer,
+            HelperResult::XdpLink {
+                mode: XdpMode::Native
+            }
+        );
+        assert_eq!(info::link(links[0].as_fd()).unwrap().ifindex, 77);
+        let taken = failure(attach(77).0);
+        assert_eq!(taken.code, FailureCode::FailedPrecondition, "{taken}");
+        let gone = failure(attach(78).0);
+        assert_eq!(gone.code, FailureCode::NotFound, "{gone}");
+        assert!(gone.cause.contains("was taken away"), "{gone}");
+        drop(links);
+        assert_eq!(attach(77).1.len(), 1, "the first is gone with its link");
+    });
+}
+
+#[test]
+fn it_keeps_the_order_of_tcx_in_the_namespace_that_it_is_given() {
+    isolated(|_| {
+        if let Err(missing) = probe::tcx() {
+            return kernel_support::skipped(missing);
+        }
+        let namespace = elsewhere(|| ip("link add elsewhere0 index 77 type veth peer name near"));
+        let mut siblings: Vec<TcxMember> = Vec::new();
+        let mut held = Vec::new();
+        for (link_id, priority) in [(1, 50), (2, 10), (3, 30)] {
+            let loaded = load(bpf::COUNTER, &[("tcx_ingress_count", ProgramKind::Tcx)]);
+            let member = TcxMember {
+                program_id: loaded.record(0).program_id,
+                priority,
+                link_id,
+            };
+            let job = HelperJob::CreateTcxLink {
+                ifindex: 77,
+                interface: "elsewhere0".into(),
+                direction: Direction::Ingress,
+                member,
+                siblings: siblings.clone(),
+            };
+            let beside = || [copy(&namespace), copy(&loaded.programs[0])];
+            let (answer, links) = ask(HelperKind::NetworkNamespace, &job, &beside());
+            assert_eq!((answer, links.len()), (HelperResult::Opened, 1));
+            let twice = failure(ask(HelperKind::NetworkNamespace, &job, &beside()).0);
+            assert_eq!(twice.code, FailureCode::AlreadyExists, "{twice}");
+            siblings.push(member);
+            siblings.sort_by_key(|sibling| sibling.priority);
+            held.push((loaded, links));
+        }
+        let on_hook = std::sync::Mutex::new(Vec::new());
+        inside(&namespace, || {
+            *on_hook.lock().unwrap() = query::tcx(77, Direction::Ingress).unwrap().programs;
+        });
+        let wanted: Vec<u32> = siblings.iter().map(|member| member.program_id).collect();
+        assert_eq!(*on_hook.lock().unwrap(), wanted);
+    });
+}
+
+/// A job for another kind of helper is refused, and nothing is entered for it.
+#[test]
+fn it_does_no_other_jobs_in_a_namespace() {
+    isolated(|_| {
+        let namespace = elsewhere(|| {});
+        let job = HelperJob::OpenUprobe {
+            file_offset: 0,
+            retprobe: false,
+            pid: None,
+        };
+        let (answer, _) = ask(HelperKind::NetworkNamespace, &job, &[namespace]);
+        assert_eq!(failure(answer).code, FailureCode::Internal);
+    });
+}
+
+fn copy(descriptor: &OwnedFd) -> OwnedFd {
+    descriptor.try_clone().unwrap()
+}
+
+fn failure(answer: HelperResult) -> Failure {
+    match answer {
+        HelperResult::Failed(failure) => failure,
+        other => panic!("{other:?}"),
+    }
 }

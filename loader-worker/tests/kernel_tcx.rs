@@ -12,6 +12,7 @@ use ipc::messages::attach::Direction;
 use ipc::messages::failure::FailureCode;
 use ipc::messages::program::ProgramKind;
 use kernel_support::{isolated, link_record, load, position, send, tcx, veth};
+use loader_worker::hooks::tcx_order;
 use loader_worker::kernel::link::{Place, create_tcx};
 use loader_worker::kernel::{info, interfaces, pin, probe, query};
 use loader_worker::kinds::{self, Release};
@@ -98,7 +99,7 @@ fn lower_priorities_run_first_and_equal_ones_by_age() {
         }
         let ranks: Vec<u32> = links
             .iter()
-            .filter_map(|link| kinds::tcx::position(link, &links))
+            .filter_map(|link| tcx_order::position(link, &links))
             .collect();
         assert_eq!(ranks, [2, 1, 4, 3, 0]);
         assert!(

@@ -200,6 +200,7 @@ fn without_any_right_the_helper_is_asked_and_its_event_suffices() {
             },
             &[],
         );
+        let event = event.unwrap().descriptors.pop();
         // This thread alone becomes nobody, and loses every capability with it.
         rustix::thread::set_thread_uid(rustix::fs::Uid::from_raw(65534)).unwrap();
         let request = AttachRequest {
@@ -223,7 +224,7 @@ fn without_any_right_the_helper_is_asked_and_its_event_suffices() {
                     }
                 );
                 assert!(descriptors.is_empty());
-                let _attached = kinds::attach(&request, hook, event.unwrap()).unwrap();
+                let _attached = kinds::attach(&request, hook, event).unwrap();
                 fire(2);
                 assert_eq!(loaded.count("tracepoint_count"), 2);
             }

@@ -207,7 +207,8 @@ fn behind_a_perf_event_of_the_helper_it_counts_too() {
             pid: None,
         };
         let descriptor = file.as_fd().try_clone_to_owned().unwrap();
-        let event = helper::perform(HelperKind::PerfEvent, &job, &[descriptor]).unwrap();
+        let mut done = helper::perform(HelperKind::PerfEvent, &job, &[descriptor]).unwrap();
+        let event = done.descriptors.pop();
         let mut record = loaded.record(0);
         record.kind = ProgramKind::Uprobe;
         let spec = uprobe(None);

@@ -295,14 +295,19 @@ fn helper_name(kind: HelperKind) -> &'static str {
     match kind {
         HelperKind::PerfEvent => "perf-event",
         HelperKind::ChangeGroup => "change-group",
+        HelperKind::NetworkNamespace => "network-namespace",
     }
 }
 
 fn helper(name: &str) -> Result<HelperKind, ArgumentError> {
-    [HelperKind::PerfEvent, HelperKind::ChangeGroup]
-        .into_iter()
-        .find(|&kind| helper_name(kind) == name)
-        .ok_or_else(|| invalid("helper", "perf-event or change-group"))
+    [
+        HelperKind::PerfEvent,
+        HelperKind::ChangeGroup,
+        HelperKind::NetworkNamespace,
+    ]
+    .into_iter()
+    .find(|&kind| helper_name(kind) == name)
+    .ok_or_else(|| invalid("helper", "perf-event or change-group"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Loader ⇄ one-shot helper: one job, one answer, exit.
 
+use super::attach::{Direction, XdpMode};
 use super::edge;
 use super::failure::Failure;
 use super::hello::Hello;
@@ -14,6 +15,21 @@ pub enum HelperKind {
     PerfEvent,
     /// Changes the group of map pins (CAP_CHOWN).
     ChangeGroup,
+    /// Enters a network namespace (CAP_SYS_ADMIN, which it gives up then) and does one act at a hook there
+    /// (CAP_NET_ADMIN). Since version 2.
+    NetworkNamespace,
+}
+
+/// A program that bpfman has on a tcx hook, or wants there.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
+pub struct TcxMember {
+    /// Kernel id of the program.
+    pub program_id: u32,
+    /// Lower runs first.
+    pub priority: i32,
+    /// bpfman's id of the link; 0 for one that is to be made.
+    pub link_id: u64,
 }
 
 /// Loader to helper.
@@ -52,9 +68,38 @@ pub enum HelperJob {
         /// At return.
         retprobe: bool,
     },
+    /// Find an interface of the network namespace beside the message. Since version 2.
+    FindInterface {
+        /// Its name.
+        name: String,
+    },
+    /// Put a program on an interface; the network namespace and the program are beside the message. Since version 2.
+    CreateXdpLink {
+        /// Index of the interface.
+        ifindex: u32,
+        /// Its name, for messages.
+        interface: String,
+        /// Kernel id of the program, for messages.
+        program_id: u32,
+    },
+    /// Put a program on a tcx hook in its place; the network namespace and the program are beside the message. Since
+    /// version 2.
+    CreateTcxLink {
+        /// Index of the interface.
+        ifindex: u32,
+        /// Its name, for messages.
+        interface: String,
+        /// Direction.
+        direction: Direction,
+        /// What is to be put there.
+        member: TcxMember,
+        /// bpfman's programs there, in running order.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
+        siblings: Vec<TcxMember>,
+    },
 }
 
-edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe);
+edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateTcxLink);
 
 /// Helper to loader.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
@@ -68,6 +113,16 @@ pub enum HelperResult {
     Changed,
     /// It could not be done.
     Failed(Failure),
+    /// The interface is there. Since version 2.
+    Interface {
+        /// Its index.
+        ifindex: u32,
+    },
+    /// The link is beside the message. Since version 2.
+    XdpLink {
+        /// How the kernel runs the program.
+        mode: XdpMode,
+    },
 }
 
-edge!(HelperResult: Hello, Opened, Changed, Failed);
+edge!(HelperResult: Hello, Opened, Changed, Failed, Interface, XdpLink);

@@ -2,8 +2,8 @@
 
 use super::Engine;
 use crate::drift::{Behind, is_recorded};
+use crate::hooks::tcx_order;
 use crate::kernel::{info, pin};
-use crate::kinds;
 use crate::observe;
 use crate::reconcile;
 use crate::store::records::StoredProgram;
@@ -128,7 +128,7 @@ impl Engine {
         let mut links = self.store.links()?;
         let positions: Vec<_> = links
             .iter()
-            .map(|link| kinds::tcx::position(link, &links))
+            .map(|link| tcx_order::position(link, &links))
             .collect();
         for (link, rank) in links.iter_mut().zip(positions) {
             if let (LinkDetails::Tcx { position, .. }, Some(rank)) = (&mut link.details, rank) {

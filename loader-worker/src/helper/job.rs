@@ -1,24 +1,44 @@
 //! The jobs themselves.
 
+use super::namespace;
+use crate::helpers::Done;
+use crate::hooks::{self, Site};
 use crate::kernel::{Error, perf};
 use crate::kinds::{kprobe, tracepoint, uprobe};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
-use ipc::messages::helper::{HelperJob, HelperKind};
+use ipc::messages::helper::{HelperJob, HelperKind, HelperResult};
 use rustix::fs::{AtFlags, FileType, FsWord, Gid, chownat, fstat, fstatfs};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// `BPF_FS_MAGIC` of `include/uapi/linux/magic.h`.
 const BPF_FS_MAGIC: FsWord = 0xcafe_4a11;
 
-/// Does a job of the kind that this helper was started for: a descriptor, or nothing to hand over.
+/// Does a job of the kind that this helper was started for. A job in a network namespace leaves the thread there, without
+/// CAP_SYS_ADMIN.
 pub fn perform(
     kind: HelperKind,
     job: &HelperJob,
     descriptors: &[OwnedFd],
-) -> Result<Option<OwnedFd>, Failure> {
-    match (kind, job) {
-        (HelperKind::PerfEvent, HelperJob::OpenTracepoint { group, name }) => {
-            tracepoint::open(group, name)?.map(Some).ok_or_else(|| {
+) -> Result<Done, Failure> {
+    match kind {
+        HelperKind::PerfEvent => open_event(job, descriptors).map(opened),
+        HelperKind::ChangeGroup => change_group(job, descriptors),
+        HelperKind::NetworkNamespace => {
+            let (namespace, others) = descriptors.split_first().ok_or_else(|| unfit(job))?;
+            // What does not belong here is refused before anything is entered.
+            if !is_for_namespaces(job) {
+                return Err(unfit(job));
+            }
+            namespace::enter(namespace.as_fd())?;
+            act_inside(job, others)
+        }
+    }
+}
+
+fn open_event(job: &HelperJob, descriptors: &[OwnedFd]) -> Result<OwnedFd, Failure> {
+    match (job, descriptors) {
+        (HelperJob::OpenTracepoint { group, name }, []) => {
+            tracepoint::open(group, name)?.ok_or_else(|| {
                 Failure::new(
                     FailureCode::Internal,
                     Stage::Attach,
@@ -27,31 +47,112 @@ pub fn perform(
                 .remedy("see kernel lockdown, and whether tracefs is readable for root")
             })
         }
-        (HelperKind::PerfEvent, HelperJob::OpenUprobe { file_offset, retprobe, pid }) => {
-            let [target] = descriptors else { return Err(unfit(job)) };
-            perf::open_uprobe(target.as_fd(), *file_offset, *retprobe, *pid)
-                .map(Some)
-                .map_err(|error| uprobe::explain_open(error, "the target", *file_offset, *pid))
+        (
+            HelperJob::OpenUprobe {
+                file_offset,
+                retprobe,
+                pid,
+            },
+            [target],
+        ) => perf::open_uprobe(target.as_fd(), *file_offset, *retprobe, *pid)
+            .map_err(|error| uprobe::explain_open(error, "the target", *file_offset, *pid)),
+        (
+            HelperJob::OpenKprobe {
+                function,
+                offset,
+                retprobe,
+            },
+            [],
+        ) => kprobe::open(function, *offset, *retprobe),
+        _ => Err(unfit(job)),
+    }
+}
+
+fn change_group(job: &HelperJob, pins: &[OwnedFd]) -> Result<Done, Failure> {
+    // -1 means "leave the group as it is".
+    let HelperJob::ChangeGroup { gid } = job else {
+        return Err(unfit(job));
+    };
+    if *gid == u32::MAX {
+        return Err(unfit(job));
+    }
+    let group = Gid::from_raw(*gid);
+    // All before any: a refused job has changed nothing.
+    pins.iter().try_for_each(require_pin)?;
+    for pin in pins {
+        chownat(pin, c"", None, Some(group), AtFlags::EMPTY_PATH).map_err(|errno| {
+            Error::new("fchownat", errno)
+                .into_failure(Stage::Pin, format!("giving a map pin to group {gid}"))
+        })?;
+    }
+    Ok(Done {
+        result: HelperResult::Changed,
+        descriptors: Vec::new(),
+    })
+}
+
+fn is_for_namespaces(job: &HelperJob) -> bool {
+    matches!(
+        job,
+        HelperJob::FindInterface { .. }
+            | HelperJob::CreateXdpLink { .. }
+            | HelperJob::CreateTcxLink { .. }
+    )
+}
+
+/// One act in the namespace that was entered; the program is beside the job, where there is one.
+fn act_inside(job: &HelperJob, descriptors: &[OwnedFd]) -> Result<Done, Failure> {
+    match job {
+        HelperJob::FindInterface { name } => Ok(Done {
+            result: HelperResult::Interface {
+                ifindex: hooks::interface::find(name)?,
+            },
+            descriptors: Vec::new(),
+        }),
+        HelperJob::CreateXdpLink {
+            ifindex,
+            interface,
+            program_id,
+        } => {
+            let site = Site {
+                ifindex: *ifindex,
+                interface,
+                program_id: *program_id,
+            };
+            let (link, mode) = hooks::xdp::create(program(job, descriptors)?, site)?;
+            Ok(Done {
+                result: HelperResult::XdpLink { mode },
+                descriptors: vec![link],
+            })
         }
-        (HelperKind::PerfEvent, HelperJob::OpenKprobe { function, offset, retprobe }) => {
-            kprobe::open(function, *offset, *retprobe).map(Some)
-        }
-        (HelperKind::ChangeGroup, HelperJob::ChangeGroup { gid }) => {
-            // -1 means "leave the group as it is".
-            if *gid == u32::MAX {
-                return Err(unfit(job));
-            }
-            let group = Gid::from_raw(*gid);
-            // All before any: a refused job has changed nothing.
-            descriptors.iter().try_for_each(require_pin)?;
-            for pin in descriptors {
-                chownat(pin, c"", None, Some(group), AtFlags::EMPTY_PATH).map_err(|errno| {
-                    Error::new("fchownat", errno).into_failure(Stage::Pin, format!("giving a map pin to group {gid}"))
-                })?;
-            }
-            Ok(None)
+        HelperJob::CreateTcxLink {
+            ifindex,
+            interface,
+            direction,
+            member,
+            siblings,
+        } => {
+            let site = Site {
+                ifindex: *ifindex,
+                interface,
+                program_id: member.program_id,
+            };
+            let program = program(job, descriptors)?;
+            hooks::tcx::create(program, site, *direction, member.priority, siblings).map(opened)
         }
         _ => Err(unfit(job)),
+    }
+}
+
+fn program<'a>(job: &HelperJob, descriptors: &'a [OwnedFd]) -> Result<BorrowedFd<'a>, Failure> {
+    let program = descriptors.first().ok_or_else(|| unfit(job))?;
+    Ok(program.as_fd())
+}
+
+fn opened(descriptor: OwnedFd) -> Done {
+    Done {
+        result: HelperResult::Opened,
+        descriptors: vec![descriptor],
     }
 }
 

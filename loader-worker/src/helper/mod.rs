@@ -6,6 +6,7 @@
 //! What is deliberately absent: a runtime, threads, a second job.
 
 mod job;
+mod namespace;
 mod socket;
 
 use ipc::blocking::Link;
@@ -15,7 +16,7 @@ use ipc::role::Role;
 use sandbox::profiles;
 use sandbox::seccomp::Policy;
 use sandbox::{WorkerArguments, enter};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ pub use job::perform;
 
 const PERF_EVENT_POLICY: &str = include_str!("../../sandbox/helper-perf.json");
 const CHANGE_GROUP_POLICY: &str = include_str!("../../sandbox/helper-group.json");
+const NETWORK_NAMESPACE_POLICY: &str = include_str!("../../sandbox/helper-netns.json");
 
 /// Why a helper ended without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +60,7 @@ fn enter_and_serve(arguments: &WorkerArguments) -> Result<(), HelperError> {
     let policy = Policy::parse(match kind {
         HelperKind::PerfEvent => PERF_EVENT_POLICY,
         HelperKind::ChangeGroup => CHANGE_GROUP_POLICY,
+        HelperKind::NetworkNamespace => NETWORK_NAMESPACE_POLICY,
     })?;
     enter(&profiles::profile(arguments, policy), arguments.mode)?;
     serve(socket::inherited(), arguments.generation, kind)
@@ -75,12 +78,10 @@ pub fn serve(socket: UnixStream, generation: u32, kind: HelperKind) -> Result<()
     let Some(envelope) = link.receive(HELPER_DEADLINE)? else {
         return Ok(());
     };
-    let (answer, opened): (HelperResult, Option<OwnedFd>) =
-        match perform(kind, &envelope.message, &envelope.descriptors) {
-            Ok(Some(opened)) => (HelperResult::Opened, Some(opened)),
-            Ok(None) => (HelperResult::Changed, None),
-            Err(failure) => (HelperResult::Failed(failure), None),
-        };
+    let (answer, opened) = match perform(kind, &envelope.message, &envelope.descriptors) {
+        Ok(done) => (done.result, done.descriptors),
+        Err(failure) => (HelperResult::Failed(failure), Vec::new()),
+    };
     let beside: Vec<_> = opened.iter().map(AsFd::as_fd).collect();
     link.send(envelope.request_id, &answer, &beside)?;
     Ok(())

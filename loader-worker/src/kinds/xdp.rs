@@ -4,14 +4,12 @@
 
 use super::{
     AttachRequest, Attached, Hook, Kind, Prepared, attached, interface, invalid, mismatched,
-    refused,
 };
-use crate::kernel::link;
+use crate::hooks::{self, Site};
 use crate::request::{bound, check_name};
-use ipc::messages::attach::{AttachSpec, LinkDetails, XdpMode};
-use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::attach::{AttachSpec, LinkDetails};
+use ipc::messages::failure::{Failure, Stage};
 use ipc::messages::program::ProgramKind;
-use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 
 /// See the module.
@@ -74,7 +72,12 @@ impl Kind for Xdp {
             return Err(mismatched(request.spec));
         };
         let proceed_on = recorded_verdicts(proceed_on)?;
-        let (link, mode) = attach_alone(request, interface, ifindex)?;
+        let site = Site {
+            ifindex,
+            interface,
+            program_id: request.record.program_id,
+        };
+        let (link, mode) = hooks::xdp::create(request.program, site)?;
         attached(
             link,
             ProgramKind::Xdp,
@@ -91,36 +94,6 @@ impl Kind for Xdp {
                 mode,
             },
         )
-    }
-}
-
-/// By the driver; if that refuses for a reason of its own, by the generic code.
-fn attach_alone(
-    request: &AttachRequest<'_>,
-    interface: &str,
-    ifindex: u32,
-) -> Result<(OwnedFd, XdpMode), Failure> {
-    let mut outcome = None;
-    for mode in [XdpMode::Native, XdpMode::Generic] {
-        match link::create_xdp(request.program, ifindex, mode) {
-            Ok(link) => return Ok((link, mode)),
-            // A program in the same mode, or in the other.
-            Err(error) if matches!(error.errno, Errno::BUSY | Errno::EXIST) => {
-                return Err(Failure::new(
-                    FailureCode::FailedPrecondition,
-                    Stage::Attach,
-                    "interface already has an XDP program attached",
-                )
-                .remedy(format!(
-                    "detach the one on {interface} first (ip link show dev {interface})"
-                )));
-            }
-            Err(error) => outcome = Some(error),
-        }
-    }
-    match outcome {
-        Some(error) => Err(refused(error, request, interface)),
-        None => Err(mismatched(request.spec)),
     }
 }
 
@@ -148,6 +121,7 @@ fn recorded_verdicts(proceed_on: &[i32]) -> Result<Vec<i32>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ipc::messages::failure::FailureCode;
 
     #[test]
     fn verdicts_are_checked_and_sorted() {

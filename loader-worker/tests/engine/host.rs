@@ -277,8 +277,6 @@ struct InProcess;
 
 impl Helpers for InProcess {
     fn run(&self, kind: HelperKind, job: HelperJob, descriptors: Vec<OwnedFd>) -> Outcome {
-        Box::pin(async move {
-            helper::perform(kind, &job, &descriptors).map(|opened| opened.into_iter().collect())
-        })
+        Box::pin(async move { helper::perform(kind, &job, &descriptors) })
     }
 }

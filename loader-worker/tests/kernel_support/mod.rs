@@ -16,6 +16,7 @@ use ipc::plan::LoadPlan;
 use loader_worker::kernel::{btf, info, map, pin, program};
 use loader_worker::kinds::{self, AttachRequest, Attached, Target};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::UdpSocket;
@@ -71,6 +72,32 @@ pub(crate) fn isolated(test: impl FnOnce(&Path) + Send + 'static) {
 pub(crate) fn skipped(reason: impl std::fmt::Display) {
     let name = std::thread::current().name().unwrap_or_default().to_owned();
     let _ = writeln!(std::io::stderr(), "skipped: {name}: {reason}");
+}
+
+/// Makes another network namespace and does something in it, on a thread that ends with it; the namespace lasts as long
+/// as the descriptor.
+pub(crate) fn elsewhere(work: impl FnOnce() + Send) -> OwnedFd {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            // SAFETY: only this thread is moved.
+            let answer = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+            assert_eq!(answer, 0, "unshare: {}", std::io::Error::last_os_error());
+            work();
+            OwnedFd::from(std::fs::File::open("/proc/thread-self/ns/net").unwrap())
+        });
+        thread.join().unwrap()
+    })
+}
+
+/// Does something in another network namespace.
+pub(crate) fn inside(namespace: &OwnedFd, work: impl FnOnce() + Send) {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            work();
+        });
+        thread.join().unwrap();
+    });
 }
 
 /// Runs ip(8) in the thread's network namespace.

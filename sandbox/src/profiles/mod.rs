@@ -5,6 +5,7 @@
 
 mod api;
 mod helper_group;
+mod helper_netns;
 mod helper_perf;
 mod image;
 mod loader;
@@ -37,6 +38,9 @@ pub fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
         (Role::Supervisor, _) => supervisor::profile(arguments, policy),
         (Role::Helper, Some(HelperKind::PerfEvent)) => helper_perf::profile(arguments, policy),
         (Role::Helper, Some(HelperKind::ChangeGroup)) => helper_group::profile(arguments, policy),
+        (Role::Helper, Some(HelperKind::NetworkNamespace)) => {
+            helper_netns::profile(arguments, policy)
+        }
         (Role::Api | Role::Client | Role::Helper, _) => api::profile(arguments, policy),
     };
     // Trust roots and resolver files of an installation; the administrator names them to bpfmand.

@@ -27,7 +27,7 @@ fn of(role: Role, helper: Option<HelperKind>) -> Profile {
     profile(&arguments(role, helper), Policy::default())
 }
 
-fn all() -> [Profile; 6] {
+fn all() -> [Profile; 7] {
     [
         of(Role::Supervisor, None),
         of(Role::Loader, None),
@@ -35,6 +35,7 @@ fn all() -> [Profile; 6] {
         of(Role::Api, None),
         of(Role::Helper, Some(HelperKind::PerfEvent)),
         of(Role::Helper, Some(HelperKind::ChangeGroup)),
+        of(Role::Helper, Some(HelperKind::NetworkNamespace)),
     ]
 }
 
@@ -52,6 +53,7 @@ fn capabilities_are_exactly_these() {
         ("api", vec![]),
         ("helper-perf", vec![CAP_SYS_ADMIN]),
         ("helper-group", vec![CAP_CHOWN]),
+        ("helper-netns", vec![CAP_SYS_ADMIN, CAP_NET_ADMIN]),
     ];
     assert_eq!(found, expected);
 }
@@ -66,13 +68,14 @@ fn what_may_be_written_is_exactly_this() {
             .map(|rule| rule.path.display().to_string())
             .collect()
     };
-    let [supervisor, loader, image, api, perf, group] = all();
+    let [supervisor, loader, image, api, perf, group, netns] = all();
     assert!(written(&supervisor).is_empty());
     assert_eq!(written(&loader), ["/run/bpfman/fs", "/var/lib/bpfman"]);
     assert_eq!(written(&image), ["/var/cache/bpfman"]);
     assert!(api.paths.is_empty());
     assert!(written(&perf).is_empty());
     assert!(group.paths.is_empty());
+    assert!(netns.paths.is_empty());
 }
 
 #[test]

@@ -6,9 +6,10 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 use std::collections::BTreeMap;
 
 mod form;
+mod namespaces;
 mod values;
 
-const POLICIES: [(&str, &str); 6] = [
+const POLICIES: [(&str, &str); 7] = [
     (
         "loader",
         include_str!("../../../loader-worker/sandbox/seccomp.json"),
@@ -20,6 +21,10 @@ const POLICIES: [(&str, &str); 6] = [
     (
         "helper-group",
         include_str!("../../../loader-worker/sandbox/helper-group.json"),
+    ),
+    (
+        "helper-netns",
+        include_str!("../../../loader-worker/sandbox/helper-netns.json"),
     ),
     (
         "image",
@@ -232,7 +237,7 @@ fn no_policy_allows_what_none_may_do() {
 }
 
 #[test]
-fn only_the_loader_uses_bpf_and_only_these_commands() {
+fn only_these_commands_of_bpf_are_used() {
     // MAP_CREATE, MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_GET_NEXT_KEY, PROG_LOAD, OBJ_PIN, OBJ_GET, OBJ_GET_INFO_BY_FD,
     // PROG_QUERY, RAW_TRACEPOINT_OPEN, BTF_LOAD, MAP_FREEZE, LINK_CREATE, LINK_UPDATE, LINK_DETACH.
     let commands = [0, 1, 2, 4, 5, 6, 7, 15, 16, 17, 18, 22, 28, 29, 34];
@@ -240,10 +245,11 @@ fn only_the_loader_uses_bpf_and_only_these_commands() {
         let policy = product(name);
         for architecture in Architecture::ALL {
             for command in 0..40 {
-                let expected = if name == "loader" && commands.contains(&command) {
-                    Verdict::Allowed
-                } else {
-                    Verdict::Killed
+                let expected = match name {
+                    "loader" if commands.contains(&command) => Verdict::Allowed,
+                    // PROG_QUERY, LINK_CREATE.
+                    "helper-netns" if [16, 28].contains(&command) => Verdict::Allowed,
+                    _ => Verdict::Killed,
                 };
                 assert_eq!(
                     verdict(&policy, Mode::Enforce, architecture, "bpf", &[command]),
@@ -299,7 +305,10 @@ fn the_loader_speaks_netlink_route_and_no_other() {
         ),
         Verdict::Killed
     );
-    for (name, _) in POLICIES.iter().filter(|(name, _)| *name != "loader") {
+    for (name, _) in POLICIES
+        .iter()
+        .filter(|(name, _)| !["loader", "helper-netns"].contains(name))
+    {
         let found = verdict(
             &product(name),
             Mode::Enforce,

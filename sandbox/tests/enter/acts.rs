@@ -63,6 +63,10 @@ pub fn perform(act: &str, argument: &str) -> io::Result<()> {
         "group" => raw::change_group(3, argument.parse().map_err(io::Error::other)?),
         "owner" => raw::change_owner(3, argument.parse().map_err(io::Error::other)?),
         "interface" => interface(argument),
+        "network-namespace" => raw::enter_namespace(3, libc::CLONE_NEWNET),
+        "mount-namespace" => raw::enter_namespace(3, libc::CLONE_NEWNS),
+        "any-namespace" => raw::enter_namespace(3, 0),
+        "give-up" => give_up_sys_admin(),
         "memfd" => sealed_memfd(),
         // Libraries.
         "page-size" => (rustix::param::page_size() >= 4096)
@@ -112,6 +116,19 @@ fn interface(name: &str) -> io::Result<()> {
     let unix = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
     netdevice::name_to_index(&unix, name)?;
     raw::socket(libc::AF_NETLINK, libc::SOCK_RAW)
+}
+
+/// As the helper does once it is inside. Entering again fails then.
+fn give_up_sys_admin() -> io::Result<()> {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    let mut sets = capabilities(None)?;
+    sets.effective.remove(CapabilitySet::SYS_ADMIN);
+    sets.permitted.remove(CapabilitySet::SYS_ADMIN);
+    set_capabilities(None, sets)?;
+    match raw::enter_namespace(3, libc::CLONE_NEWNET) {
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(()),
+        other => Err(io::Error::other(format!("{other:?}"))),
+    }
 }
 
 fn sealed_memfd() -> io::Result<()> {

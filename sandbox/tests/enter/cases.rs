@@ -1,8 +1,8 @@
 //! The tests.
 
-use crate::harness::{Place, Probe, UID};
+use crate::harness::{Place, Probe};
+use crate::helper_cases;
 use crate::probe::Setup;
-use ipc::messages::helper::HelperKind;
 use ipc::role::Role;
 use sandbox::{Expectation, Mode, WorkerArguments};
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 pub type Case = fn(&Place);
 
-pub const ALL: [(&str, Case); 21] = [
+pub const ALL: [(&str, Case); 22] = [
     (
         "outside_view_is_what_the_profile_says",
         outside_view_is_what_the_profile_says,
@@ -36,10 +36,17 @@ pub const ALL: [(&str, Case); 21] = [
         "supervisor_sees_processes_and_no_more",
         supervisor_sees_processes_and_no_more,
     ),
-    ("perf_helper_opens_a_uprobe", perf_helper_opens_a_uprobe),
+    (
+        "perf_helper_opens_a_uprobe",
+        helper_cases::perf_helper_opens_a_uprobe,
+    ),
     (
         "group_helper_changes_a_group_and_no_owner",
-        group_helper_changes_a_group_and_no_owner,
+        helper_cases::group_helper_changes_a_group_and_no_owner,
+    ),
+    (
+        "netns_helper_enters_network_namespaces_alone",
+        helper_cases::netns_helper_enters_network_namespaces_alone,
     ),
     (
         "a_panic_still_prints_its_message",
@@ -73,7 +80,7 @@ fn describe(arguments: &WorkerArguments) -> String {
 }
 
 /// The act ends the probe by the signal of a forbidden system call.
-fn dies_of(mut probe: Probe, who: &str, act: &str) {
+pub fn dies_of(mut probe: Probe, who: &str, act: &str) {
     assert_eq!(probe.act(act), "", "{who}: {act}");
     let end = probe.end();
     assert_eq!(end.signal, Some(libc::SIGSYS), "{who}: {act}: {end:?}");
@@ -305,39 +312,6 @@ fn supervisor_sees_processes_and_no_more(place: &Place) {
         "EACCES"
     );
     assert_eq!(probe.end().code, Some(0));
-}
-
-fn perf_helper_opens_a_uprobe(place: &Place) {
-    let arguments = place.arguments(Role::Helper, Some(HelperKind::PerfEvent));
-    let mut probe = place.enter(&arguments);
-    let own = std::env::current_exe().unwrap();
-    assert_eq!(probe.act(&format!("uprobe {}", own.display())), "ok");
-    assert_eq!(probe.act("blocking"), "ok");
-    assert_eq!(probe.end().code, Some(0));
-    // A thread is not part of its job.
-    dies_of(place.enter(&arguments), "perf helper", "thread");
-}
-
-fn group_helper_changes_a_group_and_no_owner(place: &Place) {
-    let arguments = place.arguments(Role::Helper, Some(HelperKind::ChangeGroup));
-    let path = place.path("run/pin");
-    std::fs::write(&path, "x").unwrap();
-    let setup = || Setup {
-        descriptor: Some(path.to_str().unwrap().to_owned()),
-        ..Setup::default()
-    };
-    let mut probe = place.start(&arguments, &setup());
-    // Not a group of the helper's: without CAP_CHOWN the kernel refuses.
-    assert_eq!(probe.act(&format!("group {}", UID + 7)), "ok");
-    assert_eq!(std::fs::metadata(&path).unwrap().gid(), UID + 7);
-    probe.end();
-    assert_eq!(place.enter(&arguments).act("blocking"), "ok");
-    dies_of(
-        place.start(&arguments, &setup()),
-        "group helper",
-        &format!("owner {UID}"),
-    );
-    assert_eq!(std::fs::metadata(&path).unwrap().uid(), 0);
 }
 
 fn a_panic_still_prints_its_message(place: &Place) {

@@ -125,6 +125,7 @@ impl Place {
             self.arguments(Role::Api, None),
             self.arguments(Role::Helper, Some(HelperKind::PerfEvent)),
             self.arguments(Role::Helper, Some(HelperKind::ChangeGroup)),
+            self.arguments(Role::Helper, Some(HelperKind::NetworkNamespace)),
         ]
     }
 

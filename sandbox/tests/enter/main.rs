@@ -14,6 +14,7 @@
 mod acts;
 mod cases;
 mod harness;
+mod helper_cases;
 mod probe;
 mod raw;
 

@@ -21,6 +21,8 @@ pub struct Setup {
     pub without_socket: bool,
     /// Make descriptor 3 this file, opened with O_PATH.
     pub descriptor: Option<String>,
+    /// Make descriptor 3 a network namespace that nobody is in.
+    pub namespace: bool,
     /// Make descriptor 2 this file, to append to.
     pub log: Option<String>,
     /// Demand an ABI that no kernel has.
@@ -32,25 +34,27 @@ pub struct Setup {
 impl Setup {
     pub fn to_arguments(&self) -> [String; 1] {
         [format!(
-            "{},{},{},{},{},{}",
+            "{},{},{},{},{},{},{}",
             self.thread,
             self.without_socket,
             self.newest_landlock,
             self.parent,
+            self.namespace,
             self.log.as_deref().unwrap_or_default(),
             self.descriptor.as_deref().unwrap_or_default()
         )]
     }
 
     fn parse(text: &str) -> Self {
-        let parts: Vec<&str> = text.splitn(6, ',').collect();
+        let parts: Vec<&str> = text.splitn(7, ',').collect();
         Self {
             thread: parts[0] == "true",
             without_socket: parts[1] == "true",
             newest_landlock: parts[2] == "true",
             parent: parts[3] == "true",
-            log: Some(parts[4].to_owned()).filter(|path| !path.is_empty()),
-            descriptor: Some(parts[5].to_owned()).filter(|path| !path.is_empty()),
+            namespace: parts[4] == "true",
+            log: Some(parts[5].to_owned()).filter(|path| !path.is_empty()),
+            descriptor: Some(parts[6].to_owned()).filter(|path| !path.is_empty()),
         }
     }
 }
@@ -101,6 +105,8 @@ fn prepare(setup: &Setup) {
         raw::close_from(3);
     } else if let Some(path) = &setup.descriptor {
         raw::open_path_as(path, 3);
+    } else if setup.namespace {
+        raw::open_network_namespace_as(3);
     } else {
         raw::open_socket_as(3);
     }
@@ -126,6 +132,9 @@ fn profile(arguments: &WorkerArguments, setup: &Setup) -> Profile {
         }
         (_, Some(HelperKind::ChangeGroup)) => {
             include_str!("../../../loader-worker/sandbox/helper-group.json")
+        }
+        (_, Some(HelperKind::NetworkNamespace)) => {
+            include_str!("../../../loader-worker/sandbox/helper-netns.json")
         }
         _ => include_str!("../../../api-worker/sandbox/seccomp.json"),
     };

@@ -40,6 +40,29 @@ pub fn open_path_as(file: &str, descriptor: i32) {
     }
 }
 
+/// A network namespace that lasts as long as this descriptor.
+pub fn open_network_namespace_as(descriptor: i32) {
+    let open = || {
+        // SAFETY: no memory is passed; only the thread, which ends here, is moved.
+        result(unsafe { libc::unshare(libc::CLONE_NEWNET) }.into()).expect("a namespace");
+        std::fs::File::open("/proc/thread-self/ns/net").expect("its file")
+    };
+    let namespace = std::thread::spawn(open).join().expect("the thread");
+    if namespace.as_raw_fd() == descriptor {
+        // It stays open.
+        let _descriptor = namespace.into_raw_fd();
+    } else {
+        // SAFETY: the descriptor that is replaced belongs to nobody in this process.
+        let replaced = unsafe { libc::dup2(namespace.as_raw_fd(), descriptor) };
+        assert_eq!(replaced, descriptor);
+    }
+}
+
+pub fn enter_namespace(descriptor: i32, kind: i32) -> io::Result<()> {
+    // SAFETY: no memory is passed.
+    result(unsafe { libc::setns(descriptor, kind) }.into()).map(drop)
+}
+
 /// Makes descriptor 2 a file to append to.
 pub fn open_log(file: &str) {
     let log = std::fs::File::options()

@@ -34,6 +34,11 @@ impl Settings {
                 // Root without root's capabilities: tracefs lets only its owner in.
                 Entry::HelperPerf => (Role::Helper, Some(HelperKind::PerfEvent), &ROOT),
                 Entry::HelperGroup => (Role::Helper, Some(HelperKind::ChangeGroup), &users.loader),
+                Entry::HelperNetns => (
+                    Role::Helper,
+                    Some(HelperKind::NetworkNamespace),
+                    &users.loader,
+                ),
             };
             WorkerArguments {
                 role,

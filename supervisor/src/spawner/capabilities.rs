@@ -15,11 +15,11 @@ const PERMITTED: [(Capability, &str); 9] = [
     ),
     (
         Capability::CAP_NET_ADMIN,
-        "loader: loading XDP and TC programs, netlink filters",
+        "loader: loading XDP and TC programs, netlink filters; one-shot helper: the same in another network namespace",
     ),
     (
         Capability::CAP_SYS_ADMIN,
-        "one-shot helper: perf events that no smaller capability opens",
+        "one-shot helpers: perf events that no smaller capability opens, entering a network namespace",
     ),
     (
         Capability::CAP_CHOWN,

@@ -212,7 +212,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn replies_survive_the_journey(row in 0u8..5, generation: u32, pid: u32, detail: i32) {
+        fn replies_survive_the_journey(row in 0..Entry::ALL.len() as u8, generation: u32, pid: u32, detail: i32) {
             let entry = Entry::from_byte(row).unwrap();
             for reply in [
                 Reply::Started { entry, generation, pid },

@@ -195,7 +195,7 @@ fn whoever_sends_what_is_no_command_is_no_supervisor() {
     let start = Command::Start(Entry::Api).encode();
     let end = Command::End(Entry::Api).encode();
     for (bytes, descriptors) in [
-        (&[5][..], &three[..2]),
+        (&[Entry::ALL.len() as u8][..], &three[..2]),
         (&[0x7f], &three[..0]),
         (&[start, start], &three[..2]),
         (&[start], &three[..1]),

@@ -16,16 +16,19 @@ pub enum Entry {
     HelperPerf,
     /// `bpfman-loader` as the one-shot helper that changes the group of pins.
     HelperGroup,
+    /// `bpfman-loader` as the one-shot helper that acts in another network namespace.
+    HelperNetns,
 }
 
 impl Entry {
     /// Every row.
-    pub const ALL: [Entry; 5] = [
+    pub const ALL: [Entry; 6] = [
         Entry::Loader,
         Entry::Image,
         Entry::Api,
         Entry::HelperPerf,
         Entry::HelperGroup,
+        Entry::HelperNetns,
     ];
 
     /// The row with this number.
@@ -53,6 +56,7 @@ impl Entry {
         match kind {
             HelperKind::PerfEvent => Entry::HelperPerf,
             HelperKind::ChangeGroup => Entry::HelperGroup,
+            HelperKind::NetworkNamespace => Entry::HelperNetns,
         }
     }
 
@@ -62,7 +66,7 @@ impl Entry {
             Entry::Loader => Some(Role::Loader),
             Entry::Image => Some(Role::Image),
             Entry::Api => Some(Role::Api),
-            Entry::HelperPerf | Entry::HelperGroup => None,
+            Entry::HelperPerf | Entry::HelperGroup | Entry::HelperNetns => None,
         }
     }
 
@@ -74,13 +78,16 @@ impl Entry {
             Entry::Api => "api",
             Entry::HelperPerf => "helper-perf",
             Entry::HelperGroup => "helper-group",
+            Entry::HelperNetns => "helper-netns",
         }
     }
 
     /// The file name of the binary in the worker directory.
     pub fn binary(self) -> &'static str {
         match self {
-            Entry::Loader | Entry::HelperPerf | Entry::HelperGroup => "bpfman-loader",
+            Entry::Loader | Entry::HelperPerf | Entry::HelperGroup | Entry::HelperNetns => {
+                "bpfman-loader"
+            }
             Entry::Image => "bpfman-image",
             Entry::Api => "bpfman-api",
         }

@@ -53,7 +53,7 @@ enum Serving {
 /// All kinds.
 #[derive(Debug)]
 pub struct Helpers {
-    desks: [Desk; 2],
+    desks: [Desk; 3],
 }
 
 impl Default for Helpers {
@@ -64,7 +64,11 @@ impl Default for Helpers {
             serving: Serving::Nobody,
         };
         Self {
-            desks: [desk(HelperKind::PerfEvent), desk(HelperKind::ChangeGroup)],
+            desks: [
+                desk(HelperKind::PerfEvent),
+                desk(HelperKind::ChangeGroup),
+                desk(HelperKind::NetworkNamespace),
+            ],
         }
     }
 }

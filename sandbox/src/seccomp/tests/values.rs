@@ -34,6 +34,7 @@ fn known(name: &str) -> Option<u64> {
                 | libc::CLONE_PARENT_SETTID
                 | libc::CLONE_CHILD_CLEARTID) as u64
         }
+        "CLONE_NEWNET" => libc::CLONE_NEWNET as u64,
         "F_GETFD" => libc::F_GETFD as u64,
         "F_SETFD" => libc::F_SETFD as u64,
         "F_GETFL" => libc::F_GETFL as u64,

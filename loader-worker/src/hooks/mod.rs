@@ -1,0 +1,44 @@
+//! Acts at the hooks of network interfaces, in the network namespace that the calling thread is in.
+//!
+//! The loader calls them for its own namespace; for any other the one-shot helper does, after it has entered. What is to be
+//! done is decided before and comes as arguments; what depends on the moment ([`tcx_order`]) is decided by pure functions.
+
+pub mod interface;
+pub mod tcx;
+pub mod tcx_order;
+pub mod xdp;
+
+use crate::kernel::{Error, interfaces};
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+
+/// An interface and a program for it, with the names that messages call them by.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'a> {
+    /// Index of the interface.
+    pub ifindex: u32,
+    /// Its name.
+    pub interface: &'a str,
+    /// Kernel id of the program.
+    pub program_id: u32,
+}
+
+impl Site<'_> {
+    /// A refusal in words. An interface that has vanished since it was found is named as that: the kernel calls it an
+    /// invalid argument (XDP) or no device (tcx).
+    fn refused(self, error: Error, hook: &str) -> Failure {
+        let Self {
+            ifindex,
+            interface,
+            program_id,
+        } = self;
+        if matches!(interfaces::name(ifindex), Ok(None)) {
+            let cause = format!("interface \"{interface}\" was taken away while attaching to it");
+            return Failure::new(FailureCode::NotFound, Stage::Attach, cause)
+                .remedy("see `ip link` for the interfaces");
+        }
+        error.into_failure(
+            Stage::Attach,
+            format!("attaching program {program_id} to {hook}"),
+        )
+    }
+}

@@ -1,0 +1,174 @@
+//! The order of programs on a tcx hook. Pure.
+//!
+//! Lower priorities run first; of equal ones the older. Programs of others on the hook are left where they are.
+
+use crate::kernel::link::Place;
+use ipc::messages::attach::{Direction, LinkDetails, LinkRecord};
+use ipc::messages::helper::TcxMember;
+
+/// bpfman's links on one hook, in running order.
+pub fn siblings(
+    links: &[LinkRecord],
+    on_nsid: u64,
+    on_ifindex: u32,
+    on_direction: Direction,
+) -> Vec<TcxMember> {
+    let mut siblings: Vec<TcxMember> = links
+        .iter()
+        .filter_map(|link| match link.details {
+            LinkDetails::Tcx {
+                ifindex,
+                direction,
+                priority,
+                nsid,
+                ..
+            } if (nsid, ifindex, direction) == (on_nsid, on_ifindex, on_direction) => {
+                Some(TcxMember {
+                    program_id: link.program_id,
+                    priority,
+                    link_id: link.id,
+                })
+            }
+            _ => None,
+        })
+        .collect();
+    siblings.sort_by_key(|sibling| (sibling.priority, sibling.link_id));
+    siblings
+}
+
+/// Where a new program goes. `programs` are those that are on the hook; siblings that are gone from it are no anchors.
+pub fn place(siblings: &[TcxMember], programs: &[u32], priority: i32) -> Place {
+    let mut present = siblings
+        .iter()
+        .filter(|sibling| programs.contains(&sibling.program_id));
+    match present.clone().find(|sibling| sibling.priority > priority) {
+        Some(next) => Place::Before(next.program_id),
+        None => present
+            .next_back()
+            .map_or(Place::Head, |last| Place::After(last.program_id)),
+    }
+}
+
+/// Rank of a new program among the siblings: after those of the same priority.
+pub fn rank(siblings: &[TcxMember], priority: i32) -> u32 {
+    count(
+        siblings
+            .iter()
+            .filter(|sibling| sibling.priority <= priority),
+    )
+}
+
+/// Rank of a tcx link among bpfman's links on its hook, from 0: by priority, then in the order of attaching.
+pub fn position(link: &LinkRecord, links: &[LinkRecord]) -> Option<u32> {
+    let LinkDetails::Tcx {
+        ifindex,
+        direction,
+        nsid,
+        ..
+    } = link.details
+    else {
+        return None;
+    };
+    let siblings = siblings(links, nsid, ifindex, direction);
+    let before = siblings
+        .iter()
+        .take_while(|sibling| sibling.link_id != link.id);
+    Some(count(before))
+}
+
+fn count<T>(items: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(items.count()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ipc::messages::program::ProgramKind;
+
+    fn sibling(link_id: u64, priority: i32) -> TcxMember {
+        TcxMember {
+            program_id: 100 + link_id as u32,
+            priority,
+            link_id,
+        }
+    }
+
+    #[test]
+    fn the_first_goes_to_the_head() {
+        assert_eq!(place(&[], &[], 50), Place::Head);
+        assert_eq!(place(&[], &[7, 8], 50), Place::Head);
+    }
+
+    #[test]
+    fn before_the_first_that_is_greater_after_its_equals() {
+        let siblings = [
+            sibling(1, 10),
+            sibling(2, 50),
+            sibling(3, 50),
+            sibling(4, 90),
+        ];
+        let programs = [101, 102, 103, 104];
+        assert_eq!(place(&siblings, &programs, 5), Place::Before(101));
+        assert_eq!(place(&siblings, &programs, 10), Place::Before(102));
+        assert_eq!(place(&siblings, &programs, 50), Place::Before(104));
+        assert_eq!(place(&siblings, &programs, 90), Place::After(104));
+    }
+
+    #[test]
+    fn anchors_that_are_gone_are_dropped() {
+        let siblings = [sibling(1, 10), sibling(2, 50), sibling(3, 90)];
+        assert_eq!(place(&siblings, &[103], 20), Place::Before(103));
+        assert_eq!(place(&siblings, &[101], 20), Place::After(101));
+        assert_eq!(place(&siblings, &[7], 20), Place::Head);
+    }
+
+    #[test]
+    fn ranks_follow_priority_then_age() {
+        let siblings = [sibling(1, 10), sibling(2, 50), sibling(3, 90)];
+        assert_eq!(rank(&siblings, 50), 2);
+        assert_eq!(rank(&siblings, 0), 0);
+        assert_eq!(rank(&siblings, i32::MAX), 3);
+    }
+
+    #[test]
+    fn positions_rank_by_priority_then_id_on_the_same_hook() {
+        let record = |id, details| LinkRecord {
+            id,
+            program_id: 1,
+            kernel_link_id: None,
+            kind: ProgramKind::Tcx,
+            pin_path: String::new(),
+            details,
+            created_at: 0,
+            metadata: Default::default(),
+        };
+        let tcx = |id, ifindex, direction, priority| {
+            let interface = "eth0".into();
+            let netns = String::new();
+            let details = LinkDetails::Tcx {
+                interface,
+                ifindex,
+                direction,
+                priority,
+                position: 0,
+                netns,
+                nsid: 1,
+            };
+            record(id, details)
+        };
+        let tracepoint = LinkDetails::Tracepoint {
+            group: "g".into(),
+            name: "n".into(),
+        };
+        let links = [
+            tcx(1, 2, Direction::Ingress, 50),
+            tcx(2, 2, Direction::Ingress, 10),
+            tcx(3, 2, Direction::Ingress, 50),
+            tcx(4, 2, Direction::Egress, 1),
+            tcx(5, 3, Direction::Ingress, 1),
+            record(6, tracepoint),
+        ];
+        let ranks: Vec<_> = links.iter().map(|link| position(link, &links)).collect();
+        assert_eq!(ranks, [Some(1), Some(0), Some(2), Some(0), Some(0), None]);
+    }
+}

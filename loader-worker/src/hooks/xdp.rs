@@ -1,0 +1,39 @@
+//! Putting a program on an interface as its only XDP program.
+
+use super::Site;
+use crate::kernel::link;
+use ipc::messages::attach::XdpMode;
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use rustix::io::Errno;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// By the driver; if that refuses for a reason of its own, by the kernel's generic code.
+pub fn create(program: BorrowedFd<'_>, site: Site<'_>) -> Result<(OwnedFd, XdpMode), Failure> {
+    match link::create_xdp(program, site.ifindex, XdpMode::Native) {
+        Ok(link) => return Ok((link, XdpMode::Native)),
+        // A program in the same mode, or in the other.
+        Err(error) if is_taken(error.errno) => return Err(taken(site)),
+        Err(_) => {}
+    }
+    match link::create_xdp(program, site.ifindex, XdpMode::Generic) {
+        Ok(link) => Ok((link, XdpMode::Generic)),
+        Err(error) if is_taken(error.errno) => Err(taken(site)),
+        Err(error) => Err(site.refused(error, site.interface)),
+    }
+}
+
+fn is_taken(errno: Errno) -> bool {
+    matches!(errno, Errno::BUSY | Errno::EXIST)
+}
+
+fn taken(site: Site<'_>) -> Failure {
+    let interface = site.interface;
+    Failure::new(
+        FailureCode::FailedPrecondition,
+        Stage::Attach,
+        "interface already has an XDP program attached",
+    )
+    .remedy(format!(
+        "detach the one on {interface} first (ip link show dev {interface})"
+    ))
+}

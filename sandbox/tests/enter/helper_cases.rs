@@ -1,0 +1,78 @@
+//! The tests of the one-shot helpers.
+
+use crate::cases::dies_of;
+use crate::harness::{Place, UID};
+use crate::probe::Setup;
+use ipc::messages::helper::HelperKind;
+use ipc::role::Role;
+use std::os::unix::fs::MetadataExt;
+
+pub fn perf_helper_opens_a_uprobe(place: &Place) {
+    let arguments = place.arguments(Role::Helper, Some(HelperKind::PerfEvent));
+    let mut probe = place.enter(&arguments);
+    let own = std::env::current_exe().unwrap();
+    assert_eq!(probe.act(&format!("uprobe {}", own.display())), "ok");
+    assert_eq!(probe.act("blocking"), "ok");
+    assert_eq!(probe.end().code, Some(0));
+    // A thread is not part of its job.
+    dies_of(place.enter(&arguments), "perf helper", "thread");
+}
+
+pub fn group_helper_changes_a_group_and_no_owner(place: &Place) {
+    let arguments = place.arguments(Role::Helper, Some(HelperKind::ChangeGroup));
+    let path = place.path("run/pin");
+    std::fs::write(&path, "x").unwrap();
+    let setup = || Setup {
+        descriptor: Some(path.to_str().unwrap().to_owned()),
+        ..Setup::default()
+    };
+    let mut probe = place.start(&arguments, &setup());
+    // Not a group of the helper's: without CAP_CHOWN the kernel refuses.
+    assert_eq!(probe.act(&format!("group {}", UID + 7)), "ok");
+    assert_eq!(std::fs::metadata(&path).unwrap().gid(), UID + 7);
+    probe.end();
+    assert_eq!(place.enter(&arguments).act("blocking"), "ok");
+    dies_of(
+        place.start(&arguments, &setup()),
+        "group helper",
+        &format!("owner {UID}"),
+    );
+    assert_eq!(std::fs::metadata(&path).unwrap().uid(), 0);
+}
+
+pub fn netns_helper_enters_network_namespaces_alone(place: &Place) {
+    let arguments = place.arguments(Role::Helper, Some(HelperKind::NetworkNamespace));
+    let setup = || Setup {
+        namespace: true,
+        ..Setup::default()
+    };
+    let mut probe = place.start(&arguments, &setup());
+    for act in [
+        "network-namespace",
+        "interface lo",
+        "give-up",
+        "interface lo",
+    ] {
+        assert_eq!(probe.act(act), "ok", "{act}");
+    }
+    assert_eq!(probe.end().code, Some(0));
+    assert_eq!(place.enter(&arguments).act("blocking"), "ok");
+    for act in [
+        "mount-namespace",
+        "any-namespace",
+        "thread",
+        // PROG_LOAD, OBJ_PIN, OBJ_GET, PROG_GET_FD_BY_ID, LINK_UPDATE, LINK_DETACH.
+        "bpf 5",
+        "bpf 6",
+        "bpf 7",
+        "bpf 13",
+        "bpf 29",
+        "bpf 34",
+    ] {
+        dies_of(place.start(&arguments, &setup()), "netns helper", act);
+    }
+    for act in ["network-namespace", "mount-namespace"] {
+        let perf = place.arguments(Role::Helper, Some(HelperKind::PerfEvent));
+        dies_of(place.start(&perf, &setup()), "perf helper", act);
+    }
+}
