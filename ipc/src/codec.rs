@@ -8,6 +8,8 @@
 )]
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+use bincode::enc::EncoderImpl;
+use bincode::enc::write::SizeWriter;
 use bincode::{Decode, Encode};
 
 /// What a container may claim while decoding, whatever the frame's own bound: the largest plan.
@@ -55,6 +57,17 @@ pub fn encode<T: Encode>(value: &T, limit: usize) -> Result<Vec<u8>, CodecError>
     Ok(bytes)
 }
 
+/// Bytes that a value takes when encoded.
+///
+/// # Errors
+///
+/// [`CodecError::Encode`] when it cannot be.
+pub fn size<T: Encode + ?Sized>(value: &T) -> Result<usize, CodecError> {
+    let mut counter = EncoderImpl::new(SizeWriter::default(), configuration());
+    value.encode(&mut counter)?;
+    Ok(counter.into_writer().bytes_written)
+}
+
 /// Decodes a value that fills the bytes exactly.
 ///
 /// # Errors
@@ -72,6 +85,13 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_size_is_that_of_the_encoded_value() {
+        let value = (vec![String::from("abc")], Some(7_u64), 3_u8);
+        let bytes = encode(&value, 100).unwrap();
+        assert_eq!(size(&value).unwrap(), bytes.len());
+    }
 
     #[test]
     fn trailing_bytes_are_an_error() {

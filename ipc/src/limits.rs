@@ -9,7 +9,8 @@ pub const OBJECT_BYTES: u64 = 16 * 1024 * 1024;
 /// Largest encoded [`crate::plan::LoadPlan`]: an object of the largest size whose every section is kept, plus tables.
 pub const PLAN_BYTES: usize = 24 * 1024 * 1024;
 
-/// Largest body of any frame. A list of two thousand programs with metadata fits; larger lists are refused, not cut.
+/// Largest body of any frame. A list of two thousand programs with metadata fits. Lists are not cut: a load or an
+/// attachment that would make one larger is refused.
 pub const FRAME_BYTES: u32 = 4 * 1024 * 1024;
 
 /// Largest body of a request that carries only names and numbers.

@@ -37,6 +37,7 @@ pub mod reconcile;
 pub mod remove;
 pub mod reply;
 pub mod request;
+pub mod room;
 pub mod session;
 pub mod share;
 pub mod spawned_helpers;

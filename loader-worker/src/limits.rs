@@ -40,8 +40,14 @@ pub const INFO_RECORD_BYTES: u32 = 252;
 /// Bytes of a map's name where it becomes a file name in bpffs (`NAME_MAX`).
 pub const PIN_NAME_BYTES: usize = 255;
 
-/// Managed programs. Their list must fit one frame.
+/// Managed programs. That their list fits one frame is checked beside, by [`crate::room`].
 pub const PROGRAMS: usize = 2048;
+
+/// Encoded bytes of what the kernel tells about a program: 64 map ids (`MAX_USED_MAPS`), a name, numbers.
+pub const KERNEL_PROGRAM_BYTES: usize = 512;
+
+/// Encoded bytes of what the kernel tells about a link.
+pub const KERNEL_LINK_BYTES: usize = 64;
 
 /// Managed links: a dispatcher-sized handful for each program.
 pub const LINKS: usize = 16384;

@@ -7,6 +7,7 @@ use crate::kernel::pin;
 use crate::kinds::{self, AttachRequest, Prepared, Target};
 use crate::limits::LINKS;
 use crate::request;
+use crate::room;
 use crate::steps;
 use crate::store::Change;
 use ipc::messages::attach::{AttachSpec, Link, LinkRecord, Place};
@@ -78,6 +79,8 @@ impl Engine {
             created_at: now(),
             metadata: command.metadata.clone(),
         };
+        let with_it = links.iter().chain([&record]);
+        room::check_links(with_it, &self.store.programs()?, &stored)?;
         let change = Change {
             links: vec![record.clone()],
             ..Change::default()

@@ -6,6 +6,7 @@ use crate::execute::{Executor, Loaded, Subject};
 use crate::layout::Layout;
 use crate::limits::PROGRAMS;
 use crate::request;
+use crate::room;
 use crate::steps::{self, Keep, Owner};
 use crate::store::intents::Row;
 use crate::store::records::StoredProgram;
@@ -75,6 +76,11 @@ impl Engine {
         let answer: Vec<Program> = answer
             .map(|(stored, loaded)| answer_of(stored, loaded, &known))
             .collect();
+        room::check_answer(&answer)?;
+        let others = known
+            .iter()
+            .filter(|program| !ids.contains(&program.record.program_id));
+        room::check_programs(others.chain(&change.programs))?;
         keep(
             &mut self.store,
             &mut executor,

@@ -156,12 +156,22 @@ impl Host {
         program_id: u32,
         spec: AttachSpec,
     ) -> Result<ipc::messages::attach::Link, Failure> {
+        self.attach_with(engine, program_id, spec, BTreeMap::new())
+    }
+
+    pub(crate) fn attach_with(
+        &self,
+        engine: &mut Engine,
+        program_id: u32,
+        spec: AttachSpec,
+        metadata: BTreeMap<String, String>,
+    ) -> Result<ipc::messages::attach::Link, Failure> {
         let command = AttachCommand {
             program_id,
             spec,
             target: None,
             places: vec![],
-            metadata: BTreeMap::new(),
+            metadata,
         };
         self.runtime.block_on(engine.attach(&command))
     }

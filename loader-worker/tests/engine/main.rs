@@ -13,6 +13,7 @@ mod kernel_support;
 mod crashes;
 mod differences;
 mod failures;
+mod full;
 mod host;
 mod lives;
 mod objects;
