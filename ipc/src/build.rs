@@ -9,5 +9,6 @@ pub const PROTOCOL_VERSION: u16 = 2;
 /// Oldest client protocol version that the API worker still answers.
 pub const OLDEST_CLIENT_VERSION: u16 = 1;
 
-/// Identifies the build: workers that differ from their supervisor in it are refused at `Hello`.
-pub const BUILD_ID: &str = concat!(env!("CARGO_PKG_VERSION"), "-2");
+/// Identifies the build: version, and a digest of this crate's sources (`build.rs`). Processes that differ in it are refused
+/// at `Hello`, so that a binary left over from another build is not taken for one of this.
+pub const BUILD_ID: &str = env!("BPFMAN_BUILD_ID");
