@@ -1,8 +1,10 @@
 //! Frames as they stand on the wire: a change of a message that changes its bytes shows up in review.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p ipc --test golden` writes the file anew.
+//! `UPDATE_GOLDEN=1 cargo test -p ipc` writes the file anew.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
+
+mod golden_file;
 
 use ipc::codec;
 use ipc::frame::Header;
@@ -26,8 +28,6 @@ use ipc::messages::supervision::{Control, ProcessState, ProcessStatus, SandboxRe
 use ipc::role::Role;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/frames.txt");
 
 fn labels() -> BTreeMap<String, String> {
     [("owner".to_owned(), "acme".to_owned())].into()
@@ -459,16 +459,5 @@ fn every_message_has_its_golden_frame() {
     ];
     direction(&mut golden, Role::Helper, Role::Loader, &results);
 
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(GOLDEN, &golden).unwrap();
-    }
-    let expected = std::fs::read_to_string(GOLDEN)
-        .expect("tests/golden/frames.txt; write it with UPDATE_GOLDEN=1");
-    for (got, expected) in golden.lines().zip(expected.lines()) {
-        assert_eq!(
-            got, expected,
-            "the bytes of a message changed: raise PROTOCOL_VERSION or undo"
-        );
-    }
-    assert_eq!(golden.lines().count(), expected.lines().count());
+    golden_file::assert_lines("frames.txt", &golden);
 }
