@@ -19,6 +19,7 @@ pub mod binaries;
 pub mod cgroup;
 pub mod ctl;
 pub mod elf;
+pub mod every_edge;
 pub mod fixture;
 pub mod instance;
 pub mod kernel;
