@@ -1,5 +1,5 @@
 //! sd_notify(3). The socket is connected before the sandbox is entered, so that the supervisor needs no right to connect
-//! to anything.
+//! to anything: libraries for this connect at each message, which would have to be allowed then.
 
 use std::ffi::OsStr;
 use std::io;
