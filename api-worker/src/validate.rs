@@ -5,7 +5,7 @@
 use ipc::limits::{
     GLOBALS, LOAD_PROGRAMS, METADATA_BYTES, METADATA_ENTRIES, NAME_BYTES, OBJECT_BYTES, PATH_BYTES,
 };
-use ipc::messages::attach::AttachSpec;
+use ipc::messages::attach::{AttachSpec, Sampling};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::program::{LoadOptions, MAPS_MODE_BITS, ProgramKind, Source};
 use std::collections::BTreeMap;
@@ -178,6 +178,22 @@ pub fn attach(spec: &AttachSpec, descriptors: usize) -> Result<(), Failure> {
         | AttachSpec::TpBtf
         | AttachSpec::Iter
         | AttachSpec::SkLookup => Ok(()),
+        AttachSpec::PerfEvent {
+            event,
+            sampling,
+            pid,
+            cpu,
+        } => {
+            name("the event name", event)?;
+            if matches!(sampling, Sampling::Period(0) | Sampling::Frequency(0)) {
+                return Err(invalid("a sampling of 0 takes no samples").remedy("give 1 or more"));
+            }
+            if pid.is_none() && cpu.is_none() {
+                return Err(invalid("neither a process nor a CPU is given")
+                    .remedy("give --pid or --cpu; attach once for each CPU"));
+            }
+            positive("pid", *pid)
+        }
         AttachSpec::Cgroup { kind, path: opened } => {
             if !kind.is_cgroup() {
                 return Err(invalid(format!("{kind} programs run in no control group")));
@@ -207,16 +223,16 @@ pub fn attach(spec: &AttachSpec, descriptors: usize) -> Result<(), Failure> {
                 }
                 None => {}
             }
-            for (what, value) in [("pid", pid), ("container pid", container_pid)] {
-                if value.is_some_and(|value| value <= 0) {
-                    return Err(invalid(format!(
-                        "{what} {} is not positive",
-                        value.unwrap_or_default()
-                    )));
-                }
-            }
-            Ok(())
+            positive("pid", *pid)?;
+            positive("container pid", *container_pid)
         }
+    }
+}
+
+fn positive(what: &str, value: Option<i32>) -> Result<(), Failure> {
+    match value {
+        Some(value) if value <= 0 => Err(invalid(format!("{what} {value} is not positive"))),
+        _ => Ok(()),
     }
 }
 
@@ -380,6 +396,18 @@ mod tests {
         assert_eq!(attach(&cgroup(skb, "/sys/fs/cgroup/a"), 1), Ok(()));
         assert!(cause(attach(&cgroup(skb, "/a"), 0)).contains("descriptors"));
         assert!(cause(attach(&cgroup(ProgramKind::Xdp, "/a"), 1)).contains("no control group"));
+        let event = |sampling, pid, cpu| AttachSpec::PerfEvent {
+            event: "cpu-clock".to_owned(),
+            sampling,
+            pid,
+            cpu,
+        };
+        let often = Sampling::Frequency(1);
+        assert_eq!(attach(&event(often, Some(1), None), 0), Ok(()));
+        assert_eq!(attach(&event(often, None, Some(0)), 0), Ok(()));
+        assert!(cause(attach(&event(often, None, None), 0)).contains("neither"));
+        assert!(cause(attach(&event(often, Some(0), None), 0)).contains("pid 0"));
+        assert!(cause(attach(&event(Sampling::Period(0), Some(1), None), 0)).contains("of 0"));
         let long = "p".repeat(PATH_BYTES + 1);
         assert!(cause(attach(&cgroup(skb, &long), 1)).contains("control group"));
         let uprobe = |pid, offset| AttachSpec::Uprobe {

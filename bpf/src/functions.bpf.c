@@ -14,6 +14,7 @@ enum slot {
 	SLOT_TP_BTF,
 	SLOT_ITER,
 	SLOT_SK_LOOKUP,
+	SLOT_PERF_EVENT,
 	SLOTS,
 };
 
@@ -99,6 +100,14 @@ int sk_lookup_count(struct bpf_sk_lookup *lookup)
 {
 	count_always(SLOT_SK_LOOKUP);
 	return SK_PASS;
+}
+
+/* Attached to one process or one CPU, whoever runs there. */
+SEC("perf_event")
+int perf_event_count(void *sample)
+{
+	count_always(SLOT_PERF_EVENT);
+	return 0;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,6 +1,8 @@
 //! Replies for tests of rendering and filtering, after the examples that the JSON contract gives.
 
-use ipc::messages::attach::{Direction, Link, LinkDetails, LinkEntry, LinkRecord, XdpMode};
+use ipc::messages::attach::{
+    Direction, Link, LinkDetails, LinkEntry, LinkRecord, Sampling, XdpMode,
+};
 use ipc::messages::kernel::{KernelLink, KernelMap, KernelProgram, ProgramStats};
 use ipc::messages::program::{
     GlobalValue, Program, ProgramEntry, ProgramKind, ProgramRecord, Source,
@@ -287,6 +289,16 @@ fn cgroup_link() -> Link {
     link(14, ProgramKind::CgroupSockAddr, 3, details)
 }
 
+fn perf_event_link() -> Link {
+    let details = LinkDetails::PerfEvent {
+        event: "cpu-clock".to_owned(),
+        sampling: Sampling::Frequency(99),
+        pid: None,
+        cpu: Some(0),
+    };
+    link(15, ProgramKind::PerfEvent, 7, details)
+}
+
 /// One of each kind.
 pub(crate) fn links() -> Vec<Link> {
     vec![
@@ -305,6 +317,7 @@ pub(crate) fn links() -> Vec<Link> {
         iter_link(),
         sk_lookup_link(),
         cgroup_link(),
+        perf_event_link(),
     ]
 }
 

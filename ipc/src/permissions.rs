@@ -176,6 +176,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         FindInterface SMALL 1..=1 REPEAT,
         CreateXdpLink SMALL 2..=2 REPEAT,
         CreateTcxLink SMALL 2..=2 REPEAT,
+        OpenSampled SMALL 0..=0 REPEAT,
     ),
     rows!(Helper => Loader:
         Opened SMALL 1..=1 ONCE,

@@ -11,7 +11,7 @@ use ipc::frame::Header;
 use ipc::limits::PLAN_BYTES;
 use ipc::messages::Message;
 use ipc::messages::attach::{
-    AttachSpec, Direction, Link, LinkDetails, LinkEntry, LinkRecord, XdpMode,
+    AttachSpec, Direction, Link, LinkDetails, LinkEntry, LinkRecord, Sampling, XdpMode,
 };
 use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
@@ -444,6 +444,12 @@ fn every_message_has_its_golden_frame() {
                 priority: 10,
                 link_id: 7,
             }],
+        },
+        HelperJob::OpenSampled {
+            event: "cpu-clock".to_owned(),
+            sampling: Sampling::Period(1000),
+            pid: None,
+            cpu: Some(1),
         },
     ];
     direction(&mut golden, Role::Loader, Role::Helper, &jobs);

@@ -9,7 +9,7 @@ mod golden_file;
 
 use bincode::Encode;
 use ipc::codec;
-use ipc::messages::attach::{AttachSpec, Direction, LinkDetails, XdpMode};
+use ipc::messages::attach::{AttachSpec, Direction, LinkDetails, Sampling, XdpMode};
 use ipc::messages::failure::{FailureCode, Stage};
 use ipc::messages::helper::HelperKind;
 use ipc::messages::program::{ProgramKind, Source};
@@ -59,10 +59,12 @@ fn every_variant_has_its_golden_bytes() {
         lines,
         ProgramKind: Xdp, Tc, Tcx, Tracepoint, Kprobe, Kretprobe, Uprobe, Uretprobe, Fentry, Fexit, Lsm, RawTracepoint,
         TpBtf, Iter, SkLookup, CgroupSkb, CgroupSock, CgroupSockAddr, CgroupSockopt, CgroupSysctl, CgroupDevice,
+        PerfEvent,
     );
     variants!(lines, Source: File(text("a.o")));
     variants!(lines, Direction: Ingress, Egress);
     variants!(lines, XdpMode: Native, Generic);
+    variants!(lines, Sampling: Period(1000), Frequency(99));
     variants!(
         lines,
         AttachSpec:
@@ -82,6 +84,7 @@ fn every_variant_has_its_golden_bytes() {
         Iter,
         SkLookup,
         Cgroup { kind: ProgramKind::CgroupSkb, path: text("/sys/fs/cgroup/a") },
+        PerfEvent { event: text("cpu-clock"), sampling: Sampling::Period(1000), pid: Some(1), cpu: None },
     );
     variants!(
         lines,
@@ -107,7 +110,8 @@ fn every_variant_has_its_golden_bytes() {
         TpBtf { name: text("sched_switch") },
         Iter { target: text("task") },
         SkLookup { netns: text("/run/netns/a"), nsid: 4_026_531_840 },
-        Cgroup { path: text("/sys/fs/cgroup/a"), hook: text("cgroup_inet_ingress") },
+        Cgroup { path: text("/sys/fs/cgroup/a"), hook: text("ingress") },
+        PerfEvent { event: text("cpu-clock"), sampling: Sampling::Frequency(99), pid: None, cpu: Some(1) },
     );
 
     golden_file::assert_lines("variants.txt", &golden);

@@ -1,6 +1,7 @@
 //! The grammar of `link attach`.
 
 mod cgroup;
+mod perf_event;
 
 use super::{Anything, OutputArgs};
 use crate::parse;
@@ -8,6 +9,7 @@ pub(crate) use cgroup::CgroupCommand;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use ipc::messages::attach::Direction;
+pub(crate) use perf_event::PerfEventArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AttachCommand {
@@ -114,6 +116,16 @@ pub(crate) enum AttachCommand {
 
     #[command(flatten)]
     Cgroup(CgroupCommand),
+
+    /// To samples of a perf event, of one process or of all on one CPU
+    #[command(
+        name = "perf_event",
+        long_about = "To samples of a perf event, of one process or of all on one CPU.\n\n\
+            To sample all processes on all CPUs, attach once for each CPU.",
+        after_help = "Examples:\n  bpfmanctl link attach perf_event 512 cpu-clock --frequency 99 --cpu 0\n  \
+            bpfmanctl link attach perf_event 512 page-faults --period 1 --pid 4711"
+    )]
+    PerfEvent(PerfEventArgs),
 
     #[command(hide = true)]
     Tc(Anything),

@@ -5,7 +5,7 @@ mod link;
 mod program;
 
 pub(crate) use attach::{
-    AttachCommand, CgroupCommand, FixedArgs, KprobeArgs, LinkArgs, NamespaceArgs,
+    AttachCommand, CgroupCommand, FixedArgs, KprobeArgs, LinkArgs, NamespaceArgs, PerfEventArgs,
     RawTracepointArgs, TcxArgs, TracepointArgs, UprobeArgs, XdpArgs,
 };
 pub(crate) use link::{LinkCommand, LinkDetachArgs, LinkGetArgs, LinkListArgs};

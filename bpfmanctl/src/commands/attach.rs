@@ -4,8 +4,8 @@ mod cgroup;
 
 use super::{Service, print};
 use crate::cli::{
-    FixedArgs, KprobeArgs, LinkArgs, NamespaceArgs, RawTracepointArgs, TcxArgs, TracepointArgs,
-    UprobeArgs, XdpArgs,
+    FixedArgs, KprobeArgs, LinkArgs, NamespaceArgs, PerfEventArgs, RawTracepointArgs, TcxArgs,
+    TracepointArgs, UprobeArgs, XdpArgs,
 };
 use crate::console::Console;
 use crate::exit::Error;
@@ -147,6 +147,27 @@ pub(super) fn raw_tracepoint(
     } = arguments;
     let spec = AttachSpec::RawTracepoint { name };
     attach(program_id, spec, None, link, service, console)
+}
+
+pub(super) fn perf_event(
+    arguments: PerfEventArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let spec = AttachSpec::PerfEvent {
+        sampling: arguments.sampling(),
+        event: arguments.event,
+        pid: arguments.scope.pid,
+        cpu: arguments.scope.cpu,
+    };
+    attach(
+        arguments.program_id,
+        spec,
+        None,
+        arguments.link,
+        service,
+        console,
+    )
 }
 
 /// Kinds that attach to one place only.

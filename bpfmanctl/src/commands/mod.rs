@@ -84,6 +84,9 @@ fn attach(
         AttachCommand::RawTracepoint(arguments) => {
             return attach::raw_tracepoint(arguments, service, console);
         }
+        AttachCommand::PerfEvent(arguments) => {
+            return attach::perf_event(arguments, service, console);
+        }
         AttachCommand::Cgroup(command) => return attach::cgroup(command, service, console),
         AttachCommand::Tc(_) => {
             return Err(Error::unsupported(

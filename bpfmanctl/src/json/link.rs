@@ -2,7 +2,7 @@
 
 use super::kernel::KernelLink;
 use crate::time::rfc3339;
-use ipc::messages::attach::{self, LinkDetails};
+use ipc::messages::attach::{self, LinkDetails, Sampling};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -120,6 +120,14 @@ enum Details {
         /// Name of the hook.
         attach_type: String,
     },
+    /// Either the period or the frequency is given; pid 0 is every process, no CPU every one.
+    PerfEvent {
+        event: String,
+        period: Option<u64>,
+        frequency: Option<u64>,
+        pid: i32,
+        cpu: Option<u32>,
+    },
     Xdp {
         interface: String,
         ifindex: u32,
@@ -166,6 +174,24 @@ impl From<LinkDetails> for Details {
             }
             LinkDetails::Iter { target } => Details::Iter { target },
             LinkDetails::SkLookup { netns, nsid } => Details::SkLookup { netns, nsid },
+            LinkDetails::PerfEvent {
+                event,
+                sampling,
+                pid,
+                cpu,
+            } => {
+                let (period, frequency) = match sampling {
+                    Sampling::Period(period) => (Some(period), None),
+                    Sampling::Frequency(frequency) => (None, Some(frequency)),
+                };
+                Details::PerfEvent {
+                    event,
+                    period,
+                    frequency,
+                    pid: pid.unwrap_or(0),
+                    cpu,
+                }
+            }
             LinkDetails::Cgroup { path, hook } => Details::Cgroup {
                 path,
                 attach_type: hook,

@@ -5,7 +5,7 @@ use super::{or_none, table};
 use crate::parse::XDP_ACTIONS;
 use crate::select::application;
 use crate::time::rfc3339;
-use ipc::messages::attach::{Link, LinkDetails, LinkEntry};
+use ipc::messages::attach::{Link, LinkDetails, LinkEntry, Sampling};
 
 /// The table of `link list`.
 pub(crate) fn links(entries: &[LinkEntry], width: Option<u16>) -> String {
@@ -85,6 +85,13 @@ pub(super) fn attachment(details: &LinkDetails) -> String {
         LinkDetails::Iter { target } => target.clone(),
         LinkDetails::SkLookup { netns, .. } => format!("sockets{}", at(netns)),
         LinkDetails::Cgroup { path, hook } => format!("{path} {hook}"),
+        LinkDetails::PerfEvent {
+            event, pid, cpu, ..
+        } => {
+            let pid = pid.map_or_else(String::new, |pid| format!(" pid={pid}"));
+            let cpu = cpu.map_or_else(String::new, |cpu| format!(" cpu={cpu}"));
+            format!("{event}{pid}{cpu}")
+        }
         LinkDetails::Uprobe {
             target,
             function,
@@ -186,6 +193,24 @@ fn details(spec: &mut Section, details: &LinkDetails) {
         }
         LinkDetails::Iter { target } => spec.row("Iterator", target),
         LinkDetails::SkLookup { netns, .. } => spec.row("Network Namespace", netns),
+        LinkDetails::PerfEvent {
+            event,
+            sampling,
+            pid,
+            cpu,
+        } => {
+            if let Some(cpu) = cpu {
+                spec.row("CPU", cpu);
+            }
+            spec.row("Event", event);
+            match sampling {
+                Sampling::Period(period) => spec.row("Period", period),
+                Sampling::Frequency(frequency) => spec.row("Frequency", frequency),
+            }
+            if let Some(pid) = pid {
+                spec.row("PID", pid);
+            }
+        }
         LinkDetails::Cgroup { path, hook } => {
             spec.row("Attach Type", hook);
             spec.row("Control Group", path);

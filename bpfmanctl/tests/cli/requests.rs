@@ -2,7 +2,7 @@
 
 use crate::samples;
 use crate::service::Service;
-use ipc::messages::attach::{AttachSpec, Direction};
+use ipc::messages::attach::{AttachSpec, Direction, Sampling};
 use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::loader::DoctorReport;
 use ipc::messages::program::{GlobalValue, LoadOptions, ProgramKind, ProgramRequest, Source};
@@ -320,6 +320,8 @@ fn attach_requests_for_functions_of_the_kernel() {
         "cgroup_sockopt 5 /",
         "cgroup_sysctl 5 /",
         "cgroup_device 5 /",
+        "perf_event 5 cpu-clock --frequency 99 --cpu 0",
+        "perf_event 5 page-faults --period 1 --pid 7",
     ] {
         let outcome = service.run(&format!("link attach {line}"));
         assert_eq!(outcome.code, 0, "{line}: {outcome:?}");
@@ -362,9 +364,30 @@ fn attach_requests_for_functions_of_the_kernel() {
             cgroup(ProgramKind::CgroupSockopt, "/"),
             cgroup(ProgramKind::CgroupSysctl, "/"),
             cgroup(ProgramKind::CgroupDevice, "/"),
+            AttachSpec::PerfEvent {
+                event: "cpu-clock".to_owned(),
+                sampling: Sampling::Frequency(99),
+                pid: None,
+                cpu: Some(0),
+            },
+            AttachSpec::PerfEvent {
+                event: "page-faults".to_owned(),
+                sampling: Sampling::Period(1),
+                pid: Some(7),
+                cpu: None,
+            },
         ]
     );
     assert_eq!(service.run("link attach kprobe 5").code, 80);
+    for line in [
+        "--period 1",
+        "--cpu 0",
+        "--cpu 0 --period 0",
+        "--pid 1 --period 1 --frequency 1",
+    ] {
+        let line = format!("link attach perf_event 5 cpu-clock {line}");
+        assert_eq!(service.run(&line).code, 80, "{line}");
+    }
     assert_eq!(service.run("link attach fentry 5 do_unlinkat").code, 80);
 }
 

@@ -11,7 +11,7 @@ const SLEEPABLE: u32 = 1 << 4;
 const HAS_FRAGS: u32 = 1 << 5;
 
 /// Prefixes in the order in which they are tried: the longer of two that match comes first.
-const KINDS: [(&str, ProgramKind); 22] = [
+const KINDS: [(&str, ProgramKind); 23] = [
     ("kretprobe", ProgramKind::Kretprobe),
     ("kretsyscall", ProgramKind::Kretprobe),
     ("kprobe", ProgramKind::Kprobe),
@@ -23,6 +23,7 @@ const KINDS: [(&str, ProgramKind); 22] = [
     ("tp_btf", ProgramKind::TpBtf),
     ("iter", ProgramKind::Iter),
     ("sk_lookup", ProgramKind::SkLookup),
+    ("perf_event", ProgramKind::PerfEvent),
     ("tracepoint", ProgramKind::Tracepoint),
     ("tp/", ProgramKind::Tracepoint),
     ("fentry", ProgramKind::Fentry),
@@ -125,6 +126,7 @@ fn prog_type(kind: ProgramKind) -> bpf_prog_type {
         ProgramKind::Lsm => bpf_prog_type::BPF_PROG_TYPE_LSM,
         ProgramKind::SkLookup => bpf_prog_type::BPF_PROG_TYPE_SK_LOOKUP,
         ProgramKind::RawTracepoint => bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT,
+        ProgramKind::PerfEvent => bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT,
         ProgramKind::CgroupSkb => bpf_prog_type::BPF_PROG_TYPE_CGROUP_SKB,
         ProgramKind::CgroupSock => bpf_prog_type::BPF_PROG_TYPE_CGROUP_SOCK,
         ProgramKind::CgroupSockAddr => bpf_prog_type::BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
@@ -200,6 +202,7 @@ mod tests {
             ("iter/task", Some(Iter)),
             ("iter.s/task", Some(Iter)),
             ("sk_lookup", Some(SkLookup)),
+            ("perf_event", Some(PerfEvent)),
             ("sockops", None),
             ("cgroup_skb/ingress", Some(CgroupSkb)),
             ("cgroup/skb", Some(CgroupSkb)),
@@ -293,6 +296,7 @@ mod tests {
             ("tp_btf/sys_enter", TpBtf, (26, 23, 0), Some("sys_enter")),
             ("iter.s/task", Iter, (26, 28, 1 << 4), Some("task")),
             ("sk_lookup", SkLookup, (30, 36, 0), None),
+            ("perf_event", PerfEvent, (7, 0, 0), None),
         ] {
             let found = facts(section, declared).expect(section);
             assert_eq!(

@@ -45,6 +45,16 @@ impl XdpMode {
     }
 }
 
+/// Which occurrences of a perf event are samples.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
+pub enum Sampling {
+    /// Every so many; of clocks, nanoseconds.
+    Period(u64),
+    /// So many in a second; the kernel adapts the period.
+    Frequency(u64),
+}
+
 /// Where to attach. A uprobe's target travels beside the message as a descriptor that the client opened.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
 #[cfg_attr(test, derive(proptest_derive::Arbitrary))]
@@ -122,6 +132,17 @@ pub enum AttachSpec {
         /// The absolute path that was opened.
         path: String,
     },
+    /// Samples of a perf event: of one process, or of all on one CPU. Since version 2.
+    PerfEvent {
+        /// Name of the event, for example `cpu-clock`.
+        event: String,
+        /// When the program runs.
+        sampling: Sampling,
+        /// Only this thread; all of those on the CPU otherwise.
+        pid: Option<i32>,
+        /// Only this CPU; all on which the process runs otherwise.
+        cpu: Option<u32>,
+    },
 }
 
 impl AttachSpec {
@@ -141,6 +162,7 @@ impl AttachSpec {
             AttachSpec::Iter => "iter",
             AttachSpec::SkLookup => "sk_lookup",
             AttachSpec::Cgroup { kind, .. } => kind.name(),
+            AttachSpec::PerfEvent { .. } => "perf_event",
         }
     }
 }
@@ -289,6 +311,17 @@ pub enum LinkDetails {
         /// Name of the hook ([`crate::cgroup_hooks`]).
         hook: String,
     },
+    /// perf_event. Since version 2.
+    PerfEvent {
+        /// Name of the event.
+        event: String,
+        /// When the program runs.
+        sampling: Sampling,
+        /// Only this thread.
+        pid: Option<i32>,
+        /// Only this CPU.
+        cpu: Option<u32>,
+    },
 }
 
 impl LinkDetails {
@@ -307,7 +340,8 @@ impl LinkDetails {
             | LinkDetails::TpBtf { .. }
             | LinkDetails::Iter { .. }
             | LinkDetails::SkLookup { .. }
-            | LinkDetails::Cgroup { .. } => 2,
+            | LinkDetails::Cgroup { .. }
+            | LinkDetails::PerfEvent { .. } => 2,
         }
     }
 }

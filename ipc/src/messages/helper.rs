@@ -1,6 +1,6 @@
 //! Loader ⇄ one-shot helper: one job, one answer, exit.
 
-use super::attach::{Direction, XdpMode};
+use super::attach::{Direction, Sampling, XdpMode};
 use super::edge;
 use super::failure::Failure;
 use super::hello::Hello;
@@ -97,9 +97,20 @@ pub enum HelperJob {
         #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
         siblings: Vec<TcxMember>,
     },
+    /// Open a perf event that is sampled. Since version 2.
+    OpenSampled {
+        /// Name of the event.
+        event: String,
+        /// Which occurrences.
+        sampling: Sampling,
+        /// Only this thread.
+        pid: Option<i32>,
+        /// Only this CPU.
+        cpu: Option<u32>,
+    },
 }
 
-edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateTcxLink);
+edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateTcxLink, OpenSampled);
 
 /// Helper to loader.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]

@@ -33,11 +33,12 @@ pub enum ProgramKind {
     CgroupSockopt,
     CgroupSysctl,
     CgroupDevice,
+    PerfEvent,
 }
 
 impl ProgramKind {
     /// Every kind.
-    pub const ALL: [ProgramKind; 21] = [
+    pub const ALL: [ProgramKind; 22] = [
         ProgramKind::Xdp,
         ProgramKind::Tc,
         ProgramKind::Tcx,
@@ -59,6 +60,7 @@ impl ProgramKind {
         ProgramKind::CgroupSockopt,
         ProgramKind::CgroupSysctl,
         ProgramKind::CgroupDevice,
+        ProgramKind::PerfEvent,
     ];
 
     /// The name in the command line, in JSON and in image labels.
@@ -85,6 +87,7 @@ impl ProgramKind {
             ProgramKind::CgroupSockopt => "cgroup_sockopt",
             ProgramKind::CgroupSysctl => "cgroup_sysctl",
             ProgramKind::CgroupDevice => "cgroup_device",
+            ProgramKind::PerfEvent => "perf_event",
         }
     }
 

@@ -4,7 +4,7 @@ use super::namespace;
 use crate::helpers::Done;
 use crate::hooks::{self, Site};
 use crate::kernel::{Error, perf};
-use crate::kinds::{kprobe, tracepoint, uprobe};
+use crate::kinds::{kprobe, perf_event, tracepoint, uprobe};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::{HelperJob, HelperKind, HelperResult};
 use rustix::fs::{AtFlags, FileType, FsWord, Gid, chownat, fstat, fstatfs};
@@ -64,6 +64,22 @@ fn open_event(job: &HelperJob, descriptors: &[OwnedFd]) -> Result<OwnedFd, Failu
             },
             [],
         ) => kprobe::open(function, *offset, *retprobe),
+        (
+            HelperJob::OpenSampled {
+                event,
+                sampling,
+                pid,
+                cpu,
+            },
+            [],
+        ) => perf_event::open(event, *sampling, *pid, *cpu)?.ok_or_else(|| {
+            Failure::new(
+                FailureCode::Internal,
+                Stage::Attach,
+                format!("the kernel refuses perf event \"{event}\" even to the helper"),
+            )
+            .remedy("see kernel lockdown")
+        }),
         _ => Err(unfit(job)),
     }
 }

@@ -20,6 +20,7 @@ pub mod pin;
 pub mod probe;
 pub mod program;
 pub mod query;
+pub mod sampled_events;
 pub mod suggest;
 mod sys;
 pub mod tracepoints;

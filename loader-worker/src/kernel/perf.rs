@@ -1,7 +1,9 @@
 //! Perf events for BPF programs to sit behind.
 
 use super::link::descriptor_path;
+use super::sampled_events::SampledEvent;
 use super::{Error, sys};
+use ipc::messages::attach::Sampling;
 use rustix::io::Errno;
 use std::ffi::CString;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -16,6 +18,21 @@ pub const KPROBE_PMU: &str = "/sys/bus/event_source/devices/kprobe";
 /// CAP_SYS_ADMIN.
 pub fn open_tracepoint(id: u64) -> Result<OwnedFd, Error> {
     sys::perf::open_tracepoint(id).map_err(opened)
+}
+
+/// An event that is sampled, of one thread or of all on one CPU. Needs CAP_PERFMON, where `perf_event_paranoid` is above 2
+/// CAP_SYS_ADMIN. `ENOENT`: this machine does not have it.
+pub fn open_sampled(
+    event: &SampledEvent,
+    sampling: Sampling,
+    pid: Option<i32>,
+    cpu: Option<u32>,
+) -> Result<OwnedFd, Error> {
+    let sample = match sampling {
+        Sampling::Period(period) => (period, false),
+        Sampling::Frequency(frequency) => (frequency, true),
+    };
+    sys::perf::open_sampled((event.event_type, event.config), sample, pid, cpu).map_err(opened)
 }
 
 /// The event of one uprobe, on the file behind a descriptor. Needs CAP_SYS_ADMIN.

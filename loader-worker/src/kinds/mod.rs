@@ -12,6 +12,7 @@ pub mod fentry;
 pub mod iter;
 pub mod kprobe;
 pub mod lsm;
+pub mod perf_event;
 pub mod raw_tracepoint;
 pub mod sk_lookup;
 pub mod tcx;
@@ -157,6 +158,7 @@ pub fn of(spec: &AttachSpec) -> &'static dyn Kind {
         AttachSpec::Iter => &iter::Iter,
         AttachSpec::SkLookup => &sk_lookup::SkLookup,
         AttachSpec::Cgroup { kind, .. } => cgroup::of(*kind),
+        AttachSpec::PerfEvent { .. } => &perf_event::PerfEvent,
     }
 }
 
@@ -256,7 +258,7 @@ fn refused(error: Error, request: &AttachRequest<'_>, hook: &str) -> Failure {
 mod tests {
     use super::*;
     use ipc::limits::{NAME_BYTES, PATH_BYTES};
-    use ipc::messages::attach::Direction;
+    use ipc::messages::attach::{Direction, Sampling};
 
     /// Requests of each kind that has texts, with one of this length.
     fn with_text(name: &str, path: &str) -> Vec<AttachSpec> {
@@ -296,6 +298,12 @@ mod tests {
             AttachSpec::Cgroup {
                 kind: ProgramKind::CgroupSkb,
                 path: path.into(),
+            },
+            AttachSpec::PerfEvent {
+                event: name.into(),
+                sampling: Sampling::Period(1),
+                pid: None,
+                cpu: None,
             },
         ]
     }

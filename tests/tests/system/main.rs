@@ -20,6 +20,7 @@ mod frames;
 mod global_data;
 mod kernel_cgroups;
 mod kernel_functions;
+mod kernel_perf_events;
 mod kernel_tracepoints;
 mod main_job;
 mod maps_access;

@@ -23,6 +23,10 @@ struct Attributes {
     config2: u64,
 }
 
+/// `PERF_TYPE_HARDWARE`.
+const HARDWARE: u32 = 0;
+/// `PERF_TYPE_SOFTWARE`.
+const SOFTWARE: u32 = 1;
 /// `PERF_TYPE_TRACEPOINT`.
 const TRACEPOINT: u32 = 2;
 
@@ -35,6 +39,31 @@ pub(in crate::kernel) fn open_tracepoint(id: u64) -> Result<OwnedFd, Errno> {
     };
     // SAFETY: a tracepoint's configuration holds no address.
     unsafe { open(attributes, -1, 0) }
+}
+
+/// An event that is sampled: every `sample`th, or with `frequency` so many in a second. Of one thread, or of all on one CPU.
+pub(in crate::kernel) fn open_sampled(
+    (event_type, config): (u32, u64),
+    (sample, frequency): (u64, bool),
+    pid: Option<i32>,
+    cpu: Option<u32>,
+) -> Result<OwnedFd, Errno> {
+    /// Bit `freq` of the flags.
+    const FREQUENCY: u64 = 1 << 10;
+    if !matches!(event_type, HARDWARE | SOFTWARE) {
+        return Err(Errno::INVAL);
+    }
+    let attributes = Attributes {
+        event_type,
+        config,
+        sample_period: sample,
+        flags: if frequency { FREQUENCY } else { 0 },
+        ..Attributes::default()
+    };
+    let cpu = cpu.map_or(Ok(-1), c_int::try_from);
+    let cpu = cpu.map_err(|_| Errno::INVAL)?;
+    // SAFETY: the configuration of hardware and software events is a number.
+    unsafe { open(attributes, pid.unwrap_or(-1), cpu) }
 }
 
 /// An event of the uprobe PMU whose type number is `pmu`: at `offset` of the file `path`.
