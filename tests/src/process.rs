@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+/// An id that no account has, as bpfmand takes where there are no system users.
+pub const UNNAMED: u32 = 61_190;
+
 /// `/proc/<pid>/status`.
 #[derive(Clone, Debug)]
 pub struct Status(BTreeMap<String, String>);

@@ -8,6 +8,7 @@
     reason = "acts are raw system calls, so that nothing else decides how they end"
 )]
 
+use bpfman_tests::process::UNNAMED;
 use ipc::role::Role;
 use rustix::net::{AddressFamily, SocketAddrV4, SocketType};
 use sandbox::seccomp::Policy;
@@ -18,9 +19,6 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
-
-/// An id that no account has, as bpfmand takes where there are no system users.
-const UNNAMED: u32 = 61_190;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -44,32 +42,33 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What the worker's `main` does, with the worker's own policy; its directories are below the folder.
+/// What the worker's `main` does, with the worker's own policy; its directories are below the folder, and its own as bpfmand
+/// makes them.
 fn enter(role: &str, folder: &Path) -> Result<(), Box<dyn Error>> {
-    let (role, policy, uid) = match role {
+    let (role, policy) = match role {
         "loader" => (
             Role::Loader,
             include_str!("../../../loader-worker/sandbox/seccomp.json"),
-            0,
         ),
         "image" => (
             Role::Image,
             include_str!("../../../image-worker/sandbox/seccomp.json"),
-            UNNAMED,
         ),
         "api" => (
             Role::Api,
             include_str!("../../../api-worker/sandbox/seccomp.json"),
-            UNNAMED,
         ),
         other => return Err(format!("no worker {other}").into()),
     };
+    for name in ["run/fs", "state", "cache"] {
+        std::os::unix::fs::chown(folder.join(name), Some(UNNAMED), Some(UNNAMED))?;
+    }
     let arguments = WorkerArguments {
         role,
         helper: None,
         identity: Identity {
-            uid,
-            gid: uid,
+            uid: UNNAMED,
+            gid: UNNAMED,
             groups: Vec::new(),
         },
         client_gid: None,

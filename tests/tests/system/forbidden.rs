@@ -3,10 +3,11 @@
 //! Each act is first tried without a sandbox: a test that could not fail would show nothing.
 
 use bpfman_tests::binaries::program;
+use bpfman_tests::process::UNNAMED;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
@@ -52,14 +53,14 @@ fn attempt(role: &str, act: &str, operand: &str) -> Outcome {
     }
 }
 
-/// The directories of a worker, owned by nobody in particular.
+/// The directories of a worker; whoever enters makes them its own.
 fn worker_folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a directory");
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
     for name in ["run/fs", "state", "cache"] {
         let path = folder.path().join(name);
         fs::create_dir_all(&path).expect("mkdir");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).expect("chmod");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("chmod");
     }
     folder
 }
@@ -141,18 +142,20 @@ fn nobody_traces_signals_or_reads_a_sibling() {
 
 #[test]
 fn nobody_gets_privileges_back() {
-    assert_forbidden(&["image", "api"], "become-root", "");
+    assert_forbidden(&WORKERS, "become-root", "");
     assert_forbidden(&WORKERS, "unshare-user", "");
     let folder = tempfile::tempdir().expect("a directory");
     assert_forbidden(&WORKERS, "mount", &folder.path().to_string_lossy());
 }
 
-/// Another process, of the same user as the loader of the tests.
+/// Another process, of the same user as the workers of the tests: nothing but their sandboxes is between them.
 struct Sibling(Child);
 
 impl Sibling {
     fn start() -> Self {
         let child = Command::new(program("uprobe-target"))
+            .uid(UNNAMED)
+            .gid(UNNAMED)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()

@@ -62,9 +62,7 @@ fn every_worker_is_filtered_and_cannot_gain_privileges() {
     for role in ["supervisor", "loader", "image", "api"] {
         let status = Status::of(instance.process(role).pid);
         assert_eq!(status.number("NoNewPrivs"), 1, "{role}");
-        if role != "supervisor" {
-            assert_eq!(status.number("Seccomp"), 2, "{role}");
-        }
+        assert_eq!(status.number("Seccomp"), 2, "{role}");
     }
 }
 
