@@ -60,6 +60,13 @@ pub const LOG_LINES: u32 = 2000;
 /// See [`LOG_LINES`].
 pub const LOG_WINDOW: Duration = Duration::from_secs(1);
 
+/// Longest note in a row of `bpfmanctl status`: reasons of failures can be long, and all rows must fit one frame.
+pub const NOTE_BYTES: usize = 512;
+
+/// Clients that may wait for the API worker. More than its sessions are open at once, so that a burst waits instead of
+/// failing.
+pub const BACKLOG: i32 = 512;
+
 /// Most bytes of the configuration file, of /etc/passwd and of /etc/group that are read.
 pub const FILE_BYTES: u64 = 4 * 1024 * 1024;
 

@@ -34,7 +34,13 @@ pub fn take(runtime: &OwnedFd, path: &Path) -> Result<OwnedFd, PrepareError> {
             Err(Errno::WOULDBLOCK) if begun.elapsed() < LOCK_WAIT => std::thread::sleep(INTERVAL),
             Err(Errno::WOULDBLOCK) => return Err(PrepareError::InUse(path.to_owned())),
             Err(Errno::INTR) => {}
-            Err(error) => return Err(PrepareError::path("lock", path.join(FILE), "")(error)),
+            Err(error) => {
+                return Err(PrepareError::path(
+                    "lock",
+                    path.join(FILE),
+                    "put --runtime-dir on a file system that has locks, such as /run",
+                )(error));
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Everything that `bpfmand` does as root, before it is two processes without power. One file per step, in this order:
-//! [`flags`], [`config`], [`log`], [`users`], [`directories`] with [`lock`], [`mounts`], [`notify`], [`socket`],
-//! [`workers`].
+//! [`flags`], [`config`], [`log`], [`users`], [`directories`] with [`lock`], [`mounts`], [`notify`], [`workers`],
+//! [`socket`].
 
 pub mod config;
 pub mod directories;
@@ -38,7 +38,7 @@ pub enum PrepareError {
     #[error("sandbox: {0}")]
     Mode(#[from] sandbox::mode::ModeError),
     /// A directory, file or mount.
-    #[error("{stage}: {}: {source}{}{remedy}", path.display(), if remedy.is_empty() { "" } else { "; " })]
+    #[error("{stage}: {}: {source}; {remedy}", path.display())]
     Path {
         /// Which step.
         stage: &'static str,

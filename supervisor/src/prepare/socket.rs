@@ -2,7 +2,7 @@
 //! is restarted wait in the backlog instead of failing.
 
 use super::PrepareError;
-use crate::limits::SOCKET_PATH_BYTES;
+use crate::limits::{BACKLOG, SOCKET_PATH_BYTES};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, Uid};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -16,9 +16,7 @@ pub const FILE: &str = "bpfmanctl.sock";
 const NEW: &str = "new.sock";
 
 const STAGE: &str = "socket";
-
-/// Clients that may wait. More than sessions are open at once, so that a burst waits instead of failing.
-const BACKLOG: i32 = 512;
+const SOCKET_REMEDY: &str = "put --runtime-dir on a file system of this machine that is writable and has room, such as /run";
 
 /// Takes the socket from the service manager, or makes it.
 pub fn listen(
@@ -66,7 +64,7 @@ fn bind(
             "give a shorter --runtime-dir",
         ));
     }
-    let failed = || PrepareError::path(STAGE, path.clone(), "");
+    let failed = || PrepareError::path(STAGE, path.clone(), SOCKET_REMEDY);
     match rustix::fs::statat(runtime, FILE, AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => {}
         Err(error) => return Err(failed()(error)),

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first one asks for an ordered stop, the second one for an immediate one.
+//! SIGTERM, SIGINT and SIGHUP: the first one asks for an ordered stop, the second one for an immediate one.
 
 use super::Message;
 use super::events::Event;

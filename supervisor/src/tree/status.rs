@@ -2,11 +2,9 @@
 
 use super::machine::Machine;
 use super::worker::State;
+use crate::limits::NOTE_BYTES;
 use ipc::messages::supervision::{ProcessState, ProcessStatus, SandboxReport};
 use ipc::role::Role;
-
-/// Longest note; reasons of failures can be long, and a row must fit its frame.
-const NOTE_BYTES: usize = 512;
 
 /// The row of a process that is no worker.
 pub(super) fn own_row(
