@@ -192,6 +192,8 @@ impl Context {
         }
     }
 
+    /// The one request that the loader does not decide about: what it is asked for most is why the loader is down. It says
+    /// about processes what /proc says to every user of the machine, and how often and why they ended; nothing of programs.
     async fn status(&self) -> Result<ClientReply, Failure> {
         let answer = self
             .supervisor

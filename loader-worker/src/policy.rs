@@ -2,7 +2,8 @@
 //!
 //! For now everything is allowed to uid 0 and to the members of the client group, and nothing to anybody else; the
 //! group's members could open the socket anyway, but the socket's mode is not what the decision rests on. Every request
-//! names its action, so that rules per action have their place here.
+//! names its action, so that rules per action have their place here. Only `status` does not come here: it must be answered
+//! while the loader is down, so the socket's mode alone is what it rests on.
 
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 
