@@ -8,6 +8,9 @@
     reason = "cargo shows what a failing build script prints"
 )]
 
+#[path = "build/templates.rs"]
+mod templates;
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -35,13 +38,14 @@ fn main() -> ExitCode {
 fn build() -> Result<(), String> {
     println!("cargo::rerun-if-env-changed=BPFMAN_CLANG");
     println!("cargo::rerun-if-changed=src");
+    println!("cargo::rerun-if-changed=build");
     let compiler = find_compiler()?;
     let headers = find_headers()?;
     let out = PathBuf::from(variable("OUT_DIR")?);
     for source in sources(Path::new("src"))? {
         compile(&compiler, &headers, &source, &out)?;
     }
-    Ok(())
+    templates::write(&out.join("iterators.o"), &out.join("iterators.rs"))
 }
 
 fn variable(name: &str) -> Result<String, String> {

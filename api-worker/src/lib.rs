@@ -9,6 +9,7 @@
 //! ```
 
 pub mod conductor;
+pub mod inventory;
 pub mod limits;
 pub mod older_clients;
 pub mod peers;

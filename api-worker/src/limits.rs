@@ -15,3 +15,7 @@ pub const ATTEMPTS: usize = 3;
 
 /// How long requests in flight may take to finish when the service stops.
 pub const DRAIN: Duration = Duration::from_secs(2);
+
+/// Bytes of a list of all programs, maps or links in the kernel: sixteen thousand of the longest records. The answer to the
+/// client must fit a frame besides, which is checked when it is sent.
+pub const INVENTORY_BYTES: usize = 16384 * 328;

@@ -3,16 +3,17 @@
 //! Owns nothing. A [`Context`] belongs to one client connection; its requests run concurrently, each a future.
 
 use crate::limits::ATTEMPTS;
-use crate::peers::{Directory, Loader, unavailable};
+use crate::peers::{Directory, Image, Loader, unavailable};
 use crate::validate;
 use ipc::call::{CallError, Caller};
 use ipc::limits::REQUEST_DEADLINE;
-use ipc::link::LinkError;
+use ipc::link::{Envelope, LinkError};
 use ipc::messages::Message;
 use ipc::messages::attach::{AttachSpec, Place};
 use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::image::{ImageReply, ImageRequest};
+use ipc::messages::kernel::Inventory;
 use ipc::messages::loader::{LoaderReply, LoaderRequest, Session, Ticket};
 use ipc::messages::program::LoadOptions;
 use ipc::messages::supervision::{Control, Status};
@@ -72,15 +73,24 @@ async fn carry_out(
         ClientRequest::Status => return context.status().await,
         // The table refuses a second greeting; this arm only completes the match.
         ClientRequest::Hello(_) => return Err(protocol("a second greeting")),
-        ClientRequest::GetProgram { program_id } => LoaderRequest::GetProgram {
-            session,
-            program_id,
-        },
+        ClientRequest::ListKernelPrograms => return context.inventory(Inventory::Programs).await,
+        ClientRequest::ListKernelMaps => return context.inventory(Inventory::Maps).await,
+        ClientRequest::ListKernelLinks => return context.inventory(Inventory::Links).await,
+        ClientRequest::GetProgram { program_id } => {
+            let get = LoaderRequest::GetProgram {
+                session,
+                program_id,
+            };
+            return context.ask_about(program_id, &get).await;
+        }
         ClientRequest::ListPrograms => LoaderRequest::ListPrograms { session },
-        ClientRequest::Unload { program_id } => LoaderRequest::Unload {
-            session,
-            program_id,
-        },
+        ClientRequest::Unload { program_id } => {
+            let unload = LoaderRequest::Unload {
+                session,
+                program_id,
+            };
+            return context.ask_about(program_id, &unload).await;
+        }
         ClientRequest::Detach { link_id } => LoaderRequest::Detach { session, link_id },
         ClientRequest::GetLink { link_id } => LoaderRequest::GetLink { session, link_id },
         ClientRequest::ListLinks => LoaderRequest::ListLinks { session },
@@ -99,7 +109,7 @@ impl Context {
         let [object] = descriptors.as_slice() else {
             return Err(protocol("a load without an object file"));
         };
-        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        let ticket = self.new_ticket();
         let compile = ImageRequest::Compile {
             ticket,
             programs: options.programs.clone(),
@@ -112,11 +122,28 @@ impl Context {
             ticket,
             options,
         };
-
-        let loaded = loader.caller.call(&load, &[], REQUEST_DEADLINE);
-        tokio::pin!(loaded);
         let object = [object.as_fd()];
-        let compiled = image.caller.call(&compile, &object, REQUEST_DEADLINE);
+        self.join(&loader, &image, ticket, &load, (&compile, &object))
+            .await
+    }
+
+    /// A ticket that nobody else has.
+    pub(crate) fn new_ticket(&self) -> Ticket {
+        self.tickets.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Asks the loader for something that takes a plan, and the image worker for the plan.
+    pub(crate) async fn join(
+        &self,
+        loader: &Loader,
+        image: &Image,
+        ticket: Ticket,
+        load: &LoaderRequest,
+        (compile, object): (&ImageRequest, &[BorrowedFd<'_>]),
+    ) -> Result<ClientReply, Failure> {
+        let loaded = loader.caller.call(load, &[], REQUEST_DEADLINE);
+        tokio::pin!(loaded);
+        let compiled = image.caller.call(compile, object, REQUEST_DEADLINE);
         tokio::select! {
             answer = &mut loaded => translate(answer.map_err(|error| uncertain(error, Role::Loader))?.message),
             compiled = compiled => match compiled.map(|answer| answer.message) {
@@ -124,7 +151,7 @@ impl Context {
                     translate(loaded.await.map_err(|error| uncertain(error, Role::Loader))?.message)
                 }
                 undelivered => {
-                    cancel(&loader, ticket).await;
+                    cancel(loader, ticket).await;
                     Err(match undelivered {
                         Ok(ImageReply::Failed(failure)) => failure,
                         Ok(other) => protocol(format!("{other:?} from the image worker")),
@@ -208,12 +235,35 @@ impl Context {
         }
     }
 
+    /// Asks the loader about one program, which may be there without being managed.
+    async fn ask_about(
+        &mut self,
+        program_id: u32,
+        request: &LoaderRequest,
+    ) -> Result<ClientReply, Failure> {
+        match self.ask_loader(request, &[]).await {
+            Err(failure) if failure.code == FailureCode::NotFound => {
+                Err(self.missing(program_id, failure).await)
+            }
+            answer => answer,
+        }
+    }
+
     /// Asks the loader; what may be repeated is sent again to a new incarnation when one dies under it.
     async fn ask_loader(
         &mut self,
         request: &LoaderRequest,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<ClientReply, Failure> {
+        translate(self.call_loader(request, descriptors).await?.message)
+    }
+
+    /// As [`Context::ask_loader`], for answers that are not for the client.
+    pub(crate) async fn call_loader(
+        &mut self,
+        request: &LoaderRequest,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<Envelope<LoaderReply>, Failure> {
         let repeatable = permissions::lookup(Role::Api, Role::Loader, request.kind())
             .is_some_and(|row| row.idempotent);
         let mut attempt = 1;
@@ -224,7 +274,7 @@ impl Context {
                 .call(request, descriptors, REQUEST_DEADLINE)
                 .await
             {
-                Ok(answer) => return translate(answer.message),
+                Ok(answer) => return Ok(answer),
                 Err(CallError::PeerGone) if repeatable && attempt < ATTEMPTS => attempt += 1,
                 Err(error) => return Err(uncertain(error, Role::Loader)),
             }
@@ -232,7 +282,7 @@ impl Context {
     }
 
     /// The loader, after it was shown the client's socket.
-    async fn introduced_loader(&mut self) -> Result<Loader, Failure> {
+    pub(crate) async fn introduced_loader(&mut self) -> Result<Loader, Failure> {
         let mut introduced = self.introduced.lock().await;
         let mut attempt = 1;
         loop {
@@ -295,15 +345,18 @@ fn translate(reply: LoaderReply) -> Result<ClientReply, Failure> {
         LoaderReply::Link(link) => ClientReply::Link(link),
         LoaderReply::Links(links) => ClientReply::Links(links),
         LoaderReply::Doctor(report) => ClientReply::Doctor(report),
+        LoaderReply::Iterator | LoaderReply::NoIterator => {
+            return Err(protocol("an iterator that was not asked for"));
+        }
     })
 }
 
-fn protocol(cause: impl Into<String>) -> Failure {
+pub(crate) fn protocol(cause: impl Into<String>) -> Failure {
     Failure::new(FailureCode::Internal, Stage::Connect, cause)
 }
 
 /// A call without an answer, as the client hears of it.
-fn uncertain(error: CallError, role: Role) -> Failure {
+pub(crate) fn uncertain(error: CallError, role: Role) -> Failure {
     match error {
         CallError::PeerGone => unavailable(role),
         CallError::DeadlineExceeded(deadline) => Failure::new(

@@ -52,8 +52,29 @@ object! {
     CGROUP, "cgroup"
 }
 
+object! {
+    /// What is in the kernel, whoever put it there (`iterators.bpf.c`).
+    ITERATORS, "iterators"
+}
+
+/// A program of [`ITERATORS`] as it was compiled here, before it was fitted to a kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Template {
+    /// C function name.
+    pub name: &'static str,
+    /// ELF section.
+    pub section: &'static str,
+    /// `struct bpf_insn`, 8 bytes each.
+    pub instructions: &'static [u8],
+    /// Instructions that carry the offset or the size of a field, or whether there is one: ascending.
+    pub relocated: &'static [u32],
+}
+
+/// The programs of [`ITERATORS`].
+pub const ITERATOR_TEMPLATES: [Template; 3] = include!(concat!(env!("OUT_DIR"), "/iterators.rs"));
+
 /// Every object with its name.
-pub const ALL: [(&str, &[u8]); 8] = [
+pub const ALL: [(&str, &[u8]); 9] = [
     ("counter", COUNTER),
     ("order", ORDER),
     ("core", CORE),
@@ -62,6 +83,7 @@ pub const ALL: [(&str, &[u8]); 8] = [
     ("bare", BARE),
     ("functions", FUNCTIONS),
     ("cgroup", CGROUP),
+    ("iterators", ITERATORS),
 ];
 
 /// Slots of the `counters` map of [`COUNTER`], in the order of `enum slot`.

@@ -17,6 +17,7 @@ mod console;
 mod default_command;
 mod exit;
 mod group;
+mod inventory;
 mod json;
 mod kernel_names;
 pub mod limits;

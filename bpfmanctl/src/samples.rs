@@ -52,7 +52,7 @@ fn kernel() -> KernelProgram {
     }
 }
 
-fn map() -> KernelMap {
+pub(crate) fn map() -> KernelMap {
     KernelMap {
         id: 88,
         name: "xdp_stats_map".to_owned(),
@@ -128,6 +128,16 @@ pub(crate) fn full_program() -> Program {
     program.maps = vec![pinned, internal];
     program.map_used_by = vec![400, 512];
     program
+}
+
+/// Somebody else's, as the contract shows one.
+pub(crate) fn foreign_program() -> KernelProgram {
+    KernelProgram {
+        id: 600,
+        prog_type: 8,
+        name: "sd_fw_ingress".to_owned(),
+        ..kernel()
+    }
 }
 
 pub(crate) fn program_entry() -> ProgramEntry {

@@ -2,6 +2,7 @@
 
 use crate::parse::LabelSelector;
 use ipc::messages::attach::LinkEntry;
+use ipc::messages::kernel::{KernelLink, KernelProgram};
 use ipc::messages::program::{ProgramEntry, ProgramKind};
 use std::collections::BTreeMap;
 
@@ -35,6 +36,17 @@ impl ProgramFilter {
     }
 }
 
+impl ProgramFilter {
+    /// Of programs that are not bpfman's only the type is known: conditions on links and labels exclude them.
+    pub(crate) fn matches_foreign(&self, program: &KernelProgram) -> bool {
+        self.attached.is_none()
+            && self.application.is_none()
+            && self.labels.is_empty()
+            && self.selector.is_none()
+            && is_of_any(&self.kinds, program.prog_type)
+    }
+}
+
 /// What `link list` was asked for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LinkFilter {
@@ -58,6 +70,27 @@ impl LinkFilter {
             && is_of(self.application.as_deref(), labels)
             && has_all(&self.labels, labels)
     }
+}
+
+impl LinkFilter {
+    /// As [`ProgramFilter::matches_foreign`]. A link of which the program is not known is of no type.
+    pub(crate) fn matches_foreign(&self, link: &KernelLink, programs: &[KernelProgram]) -> bool {
+        let program = programs
+            .iter()
+            .find(|program| program.id == link.program_id);
+        let is_of = |kinds: &[ProgramKind]| {
+            kinds.is_empty() || program.is_some_and(|program| is_of_any(kinds, program.prog_type))
+        };
+        self.program_id.is_none_or(|id| id == link.program_id)
+            && self.application.is_none()
+            && self.labels.is_empty()
+            && is_of(&self.kinds)
+            && is_of(&self.program_kinds)
+    }
+}
+
+fn is_of_any(kinds: &[ProgramKind], kernel: u32) -> bool {
+    kinds.is_empty() || kinds.iter().any(|kind| kind.kernel_type() == kernel)
 }
 
 /// The application that labels name, empty for none.
@@ -119,6 +152,50 @@ mod tests {
             spoil(&mut filter);
             assert!(!filter.matches(&entry), "condition {index}");
         }
+    }
+
+    #[test]
+    fn what_is_not_known_of_foreign_programs_excludes_them() {
+        let classifier = KernelProgram {
+            id: 7,
+            prog_type: 3,
+            ..KernelProgram::default()
+        };
+        let of = |kinds: &[ProgramKind]| ProgramFilter {
+            kinds: kinds.to_vec(),
+            ..ProgramFilter::default()
+        };
+        assert!(of(&[]).matches_foreign(&classifier));
+        assert!(of(&[ProgramKind::Xdp, ProgramKind::Tcx]).matches_foreign(&classifier));
+        assert!(!of(&[ProgramKind::Xdp]).matches_foreign(&classifier));
+        let excluding: [fn(&mut ProgramFilter); 5] = [
+            |filter| filter.attached = Some(true),
+            |filter| filter.attached = Some(false),
+            |filter| filter.application = Some("shop".to_owned()),
+            |filter| filter.labels.push(pair("owner", "acme")),
+            |filter| filter.selector = Some(label_selector("!owner").unwrap()),
+        ];
+        for (index, exclude) in excluding.into_iter().enumerate() {
+            let mut filter = of(&[]);
+            exclude(&mut filter);
+            assert!(!filter.matches_foreign(&classifier), "condition {index}");
+        }
+
+        let link = KernelLink {
+            program_id: 7,
+            ..KernelLink::default()
+        };
+        let programs = [classifier];
+        let filter = |kinds: &[ProgramKind], program_id| LinkFilter {
+            kinds: kinds.to_vec(),
+            program_id,
+            ..LinkFilter::default()
+        };
+        assert!(filter(&[], None).matches_foreign(&link, &programs));
+        assert!(filter(&[ProgramKind::Tc], Some(7)).matches_foreign(&link, &programs));
+        assert!(!filter(&[ProgramKind::Tc], None).matches_foreign(&link, &[]));
+        assert!(!filter(&[ProgramKind::Xdp], None).matches_foreign(&link, &programs));
+        assert!(!filter(&[], Some(8)).matches_foreign(&link, &programs));
     }
 
     #[test]

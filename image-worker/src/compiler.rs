@@ -14,8 +14,9 @@ use ipc::link::{Envelope, LinkError, Sender};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::image::{ImageReply, ImageRequest, PlanDelivery};
 use ipc::messages::loader::Ticket;
+use ipc::messages::program::{ProgramKind, ProgramRequest};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{debug, info};
@@ -107,7 +108,10 @@ impl State {
             mut descriptors,
             ..
         } = envelope;
-        // The permission table demands exactly one descriptor of both requests.
+        if let ImageRequest::CompileIterators { ticket } = message {
+            return self.compile_iterators(ticket).await;
+        }
+        // The permission table demands exactly one descriptor of the others.
         let Some(file) = descriptors.pop() else {
             let cause = "the request has no file beside it";
             return ImageReply::Failed(Failure::new(
@@ -126,7 +130,9 @@ impl State {
                     programs: &programs,
                     globals: &globals,
                 };
-                self.compile(ticket, &request, file).await
+                let object = input::read_object(&file);
+                let object = object.as_deref().map_err(Clone::clone);
+                self.compile(ticket, &request, object).await
             }
             ImageRequest::ResolveSymbol {
                 target,
@@ -143,21 +149,34 @@ impl State {
                     Err(failure) => ImageReply::Failed(failure),
                 }
             }
-            ImageRequest::Hello(_) => ImageReply::Failed(Failure::new(
-                FailureCode::Internal,
-                Stage::Request,
-                "a second greeting",
-            )),
+            ImageRequest::Hello(_) | ImageRequest::CompileIterators { .. } => ImageReply::Failed(
+                Failure::new(FailureCode::Internal, Stage::Request, "a second greeting"),
+            ),
         }
+    }
+
+    /// bpfman's own object, for whatever kernel runs.
+    async fn compile_iterators(&mut self, ticket: Ticket) -> ImageReply {
+        let programs = bpf::ITERATOR_TEMPLATES.map(|template| ProgramRequest {
+            name: template.name.to_owned(),
+            kind: ProgramKind::Iter,
+            attach_function: None,
+        });
+        let request = compile::Request {
+            programs: &programs,
+            globals: &[],
+        };
+        self.compile(ticket, &request, Ok(bpf::ITERATORS)).await
     }
 
     async fn compile(
         &mut self,
         ticket: Ticket,
         request: &compile::Request<'_>,
-        file: OwnedFd,
+        object: Result<&[u8], Failure>,
     ) -> ImageReply {
-        let (delivery, memory) = match sealed_plan(&file, request, &mut self.kernel) {
+        let plan = object.and_then(|object| sealed_plan(object, request, &mut self.kernel));
+        let (delivery, memory) = match plan {
             Ok(plan) => {
                 info!(
                     ticket,
@@ -227,12 +246,11 @@ impl State {
 }
 
 fn sealed_plan(
-    file: &OwnedFd,
+    object: &[u8],
     request: &compile::Request<'_>,
     kernel: &mut dyn KernelBtf,
 ) -> Result<seal::SealedPlan, Failure> {
-    let object = input::read_object(file)?;
-    seal::seal(&compile::compile(&object, request, kernel)?)
+    seal::seal(&compile::compile(object, request, kernel)?)
 }
 
 fn loader_is_gone() -> Failure {

@@ -11,6 +11,7 @@
 
 mod admission;
 pub mod blocking;
+pub mod boot_time;
 pub mod build;
 pub mod call;
 pub mod cgroup_hooks;

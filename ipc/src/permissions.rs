@@ -118,6 +118,9 @@ const DIRECTIONS: &[&[Permission]] = &[
         ListLinks SMALL 0..=0 REPEAT,
         Status SMALL 0..=0 REPEAT,
         Doctor SMALL 0..=0 REPEAT,
+        ListKernelPrograms SMALL 0..=0 REPEAT,
+        ListKernelMaps SMALL 0..=0 REPEAT,
+        ListKernelLinks SMALL 0..=0 REPEAT,
     ),
     rows!(Api => Client:
         Failed REPORT 0..=0 ONCE,
@@ -129,6 +132,9 @@ const DIRECTIONS: &[&[Permission]] = &[
         Links LIST 0..=0 ONCE,
         Status ATTACH 0..=0 ONCE,
         Doctor LIST 0..=0 ONCE,
+        KernelPrograms LIST 0..=0 ONCE,
+        KernelMaps LIST 0..=0 ONCE,
+        KernelLinks LIST 0..=0 ONCE,
     ),
     rows!(Api => Loader:
         OpenSession SMALL 1..=1 REPEAT,
@@ -143,6 +149,8 @@ const DIRECTIONS: &[&[Permission]] = &[
         GetLink SMALL 0..=0 REPEAT,
         ListLinks SMALL 0..=0 REPEAT,
         Doctor SMALL 0..=0 REPEAT,
+        OpenIterator SMALL 0..=0 REPEAT,
+        InstallIterators SMALL 0..=0 ONCE,
     ),
     rows!(Loader => Api:
         Failed REPORT 0..=0 ONCE,
@@ -153,10 +161,13 @@ const DIRECTIONS: &[&[Permission]] = &[
         Link REPORT 0..=0 ONCE,
         Links LIST 0..=0 ONCE,
         Doctor LIST 0..=0 ONCE,
+        Iterator SMALL 1..=1 ONCE,
+        NoIterator SMALL 0..=0 ONCE,
     ),
     rows!(Api => Image:
         Compile LOAD 1..=1 REPEAT,
         ResolveSymbol ATTACH 1..=1 REPEAT,
+        CompileIterators SMALL 0..=0 REPEAT,
     ),
     rows!(Image => Api:
         Failed REPORT 0..=0 ONCE,
@@ -248,6 +259,6 @@ mod tests {
         assert!(rows(Role::Client, Role::Loader).is_none());
         assert!(rows(Role::Client, Role::Supervisor).is_none());
         assert!(rows(Role::Api, Role::Helper).is_none());
-        assert!(lookup(Role::Client, Role::Api, 11).is_none());
+        assert!(lookup(Role::Client, Role::Api, 14).is_none());
     }
 }

@@ -18,7 +18,9 @@ use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::hello::Hello;
 use ipc::messages::helper::{HelperJob, HelperKind, HelperResult, TcxMember};
 use ipc::messages::image::{ImageReply, ImageRequest, PlanDelivery, PlanReceipt};
-use ipc::messages::kernel::{KernelLink, KernelMap, KernelProgram, ProgramStats};
+use ipc::messages::kernel::{
+    ForeignLink, Inventory, KernelLink, KernelMap, KernelProgram, ProgramStats,
+};
 use ipc::messages::loader::{DoctorReport, LoaderReply, LoaderRequest};
 use ipc::messages::program::{
     GlobalValue, LoadOptions, Program, ProgramEntry, ProgramKind, ProgramRecord, ProgramRequest,
@@ -293,6 +295,9 @@ fn every_message_has_its_golden_frame() {
         ClientRequest::ListLinks,
         ClientRequest::Status,
         ClientRequest::Doctor,
+        ClientRequest::ListKernelPrograms,
+        ClientRequest::ListKernelMaps,
+        ClientRequest::ListKernelLinks,
     ];
     direction(&mut golden, Role::Client, Role::Api, &requests);
     let doctor = DoctorReport {
@@ -310,6 +315,12 @@ fn every_message_has_its_golden_frame() {
         ClientReply::Links(vec![link_entry()]),
         ClientReply::Status(vec![process()]),
         ClientReply::Doctor(doctor.clone()),
+        ClientReply::KernelPrograms(vec![program().kernel.unwrap()]),
+        ClientReply::KernelMaps(program().maps),
+        ClientReply::KernelLinks(vec![ForeignLink {
+            link: link().kernel.unwrap(),
+            attachment: "eth0".to_owned(),
+        }]),
     ];
     direction(&mut golden, Role::Api, Role::Client, &replies);
     let session = 11;
@@ -349,6 +360,14 @@ fn every_message_has_its_golden_frame() {
         },
         LoaderRequest::ListLinks { session },
         LoaderRequest::Doctor { session },
+        LoaderRequest::OpenIterator {
+            session,
+            of: Inventory::Links,
+        },
+        LoaderRequest::InstallIterators {
+            session,
+            ticket: 12,
+        },
     ];
     direction(&mut golden, Role::Api, Role::Loader, &requests);
     let replies = [
@@ -361,6 +380,8 @@ fn every_message_has_its_golden_frame() {
         LoaderReply::Link(Box::new(link())),
         LoaderReply::Links(vec![link_entry()]),
         LoaderReply::Doctor(doctor),
+        LoaderReply::Iterator,
+        LoaderReply::NoIterator,
     ];
     direction(&mut golden, Role::Loader, Role::Api, &replies);
     let requests = [
@@ -375,6 +396,7 @@ fn every_message_has_its_golden_frame() {
             function: "malloc".to_owned(),
             offset: 4,
         },
+        ImageRequest::CompileIterators { ticket: 12 },
     ];
     direction(&mut golden, Role::Api, Role::Image, &requests);
     let replies = [

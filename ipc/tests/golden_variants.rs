@@ -12,6 +12,7 @@ use ipc::codec;
 use ipc::messages::attach::{AttachSpec, Direction, LinkDetails, Sampling, XdpMode};
 use ipc::messages::failure::{FailureCode, Stage};
 use ipc::messages::helper::HelperKind;
+use ipc::messages::kernel::Inventory;
 use ipc::messages::program::{ProgramKind, Source};
 use ipc::messages::supervision::ProcessState;
 use ipc::role::Role;
@@ -61,6 +62,7 @@ fn every_variant_has_its_golden_bytes() {
         TpBtf, Iter, SkLookup, CgroupSkb, CgroupSock, CgroupSockAddr, CgroupSockopt, CgroupSysctl, CgroupDevice,
         PerfEvent,
     );
+    variants!(lines, Inventory: Programs, Maps, Links);
     variants!(lines, Source: File(text("a.o")));
     variants!(lines, Direction: Ingress, Egress);
     variants!(lines, XdpMode: Native, Generic);

@@ -43,6 +43,13 @@ impl Layout {
             .to_vec()
     }
 
+    /// Directory of the pins of this build's iterators. They are nobody's program: no record knows them.
+    pub fn iterators(&self) -> PathBuf {
+        self.fs
+            .join("iterators")
+            .join(crate::iterators::build_name())
+    }
+
     /// Directory of the store.
     pub fn store(&self) -> PathBuf {
         self.state.join("store")

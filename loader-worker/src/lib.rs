@@ -22,6 +22,7 @@ pub mod gatekeeper;
 pub mod helper;
 pub mod helpers;
 pub mod hooks;
+pub mod iterators;
 pub mod join;
 pub mod kernel;
 pub mod kinds;

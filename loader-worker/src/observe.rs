@@ -67,6 +67,9 @@ pub fn observe(
         seen.links.insert(record.id, link(&record.pin_path));
     }
     seen.truncated = !walk(layout.fs(), PINS, &mut seen.pins)?;
+    // Iterators have no records: they are there or are made again.
+    let iterators = layout.iterators();
+    seen.pins.retain(|pin| !pin.starts_with(&iterators));
     // Names with a dot are the kernel's own (`maps.debug`, `progs.debug`): it lets nobody pin under one.
     seen.pins.retain(|pin| pin.extension().is_none());
     walk(&layout.plans(), PINS, &mut seen.plans)?;

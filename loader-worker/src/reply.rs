@@ -3,6 +3,7 @@
 use ipc::link::{LinkError, Sender};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::loader::LoaderReply;
+use std::os::fd::BorrowedFd;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Owed until it is sent; holds the request's place in the window.
@@ -25,8 +26,20 @@ impl Reply {
 
     /// Sends the answer. If the API worker is gone, nobody is left who waits for it.
     pub async fn send(self, answer: Result<LoaderReply, Failure>) {
+        self.send_beside(answer, None).await;
+    }
+
+    /// Sends the answer with a descriptor beside it.
+    pub async fn send_beside(
+        self,
+        answer: Result<LoaderReply, Failure>,
+        descriptor: Option<BorrowedFd<'_>>,
+    ) {
         let answer = answer.unwrap_or_else(LoaderReply::Failed);
-        let outcome = self.sender.send(self.request_id, &answer, &[]).await;
+        let outcome = self
+            .sender
+            .send(self.request_id, &answer, descriptor.as_slice())
+            .await;
         let Err(LinkError::Unsendable(_)) = outcome else {
             return;
         };

@@ -107,6 +107,24 @@ pub fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
     })
 }
 
+/// Ids of the link behind a pin and of its program.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn link_behind(pin: &Path) -> io::Result<(u32, u32)> {
+    let link = open_pin(pin, 0)?;
+    let mut info = [0u32; 64];
+    let mut attributes: Attributes = [0; 18];
+    // bpf_fd at 0, info_len at 4, info at 8.
+    attributes[0] = u64::from(link.as_raw_fd().unsigned_abs()) | (12 << 32);
+    attributes[1] = info.as_mut_ptr() as u64;
+    // SAFETY: the info buffer is live, writable, and larger than the head of `struct bpf_link_info` that is asked for, which
+    // has no pointers.
+    unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut attributes) }?;
+    Ok((info[1], info[2]))
+}
+
 /// Reads the value of a key into the buffer, which must be as large as the kernel will write: the value's size rounded up
 /// to 8, for each possible CPU if the map is per CPU.
 ///

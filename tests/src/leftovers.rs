@@ -1,7 +1,7 @@
 //! Comparing what is in kernel, pins, store and on disk before and after a request that must leave nothing.
 
 use crate::instance::Instance;
-use crate::kernel::{Inventory, inventory};
+use crate::kernel::{self, Inventory, inventory};
 use crate::wait;
 use ipc::messages::client::{ClientReply, ClientRequest};
 use std::collections::BTreeSet;
@@ -24,8 +24,11 @@ impl Traces {
     /// Of an instance that serves.
     pub fn of(instance: &Instance) -> Self {
         Self {
-            kernel: inventory(),
-            pins: files_below(&instance.fs()),
+            kernel: without_iterators(inventory(), instance),
+            pins: files_below(&instance.fs())
+                .into_iter()
+                .filter(|pin| !pin.starts_with(iterators(instance)))
+                .collect(),
             files: [instance.state_dir(), instance.cache_dir()]
                 .iter()
                 .flat_map(|folder| files_below(folder))
@@ -84,6 +87,23 @@ impl Traces {
         }
         found
     }
+}
+
+/// Where bpfman keeps what it looks at the kernel with: there from the first look on, which is no request's trace.
+fn iterators(instance: &Instance) -> PathBuf {
+    instance.fs().join("iterators")
+}
+
+fn without_iterators(mut all: Inventory, instance: &Instance) -> Inventory {
+    for pin in files_below(&iterators(instance)) {
+        // Gone since it was found, or not made yet.
+        let Ok((link, program)) = kernel::link_behind(&pin) else {
+            continue;
+        };
+        all.links.remove(&link);
+        all.programs.remove(&program);
+    }
+    all
 }
 
 /// Log files and tables of RocksDB come and go by its own rules; what is in it is compared through the lists.

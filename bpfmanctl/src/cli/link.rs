@@ -86,6 +86,10 @@ pub(crate) struct LinkListArgs {
     #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = parse::key_value)]
     pub(crate) metadata_selector: Vec<(String, String)>,
 
+    /// Also links that are not bpfman's; they have ids of the kernel only, and no labels
+    #[arg(short, long)]
+    pub(crate) all: bool,
+
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

@@ -2,6 +2,7 @@
 
 mod attach;
 mod link;
+mod map;
 mod program;
 
 pub(crate) use attach::{
@@ -9,6 +10,7 @@ pub(crate) use attach::{
     RawTracepointArgs, TcxArgs, TracepointArgs, UprobeArgs, XdpArgs,
 };
 pub(crate) use link::{LinkCommand, LinkDetachArgs, LinkGetArgs, LinkListArgs};
+pub(crate) use map::{MapCommand, MapListArgs};
 pub(crate) use program::{
     LoadCommand, LoadFileArgs, ProgramCommand, ProgramGetArgs, ProgramListArgs, ProgramUnloadArgs,
 };
@@ -101,6 +103,15 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bpfmanctl link\n  bpfmanctl link attach tracepoint 512 sched/sched_switch"
     )]
     Link(LinkCommand),
+
+    /// List maps
+    #[command(
+        subcommand,
+        disable_help_subcommand = true,
+        long_about = "List maps.\n\nWithout a command: list.",
+        after_help = "Examples:\n  bpfmanctl map\n  bpfmanctl map list --all"
+    )]
+    Map(MapCommand),
 
     /// Show a program or a link
     #[command(subcommand, hide = true, disable_help_subcommand = true)]

@@ -36,6 +36,7 @@ pub(crate) enum ProgramCommand {
     /// List programs
     #[command(
         after_help = "Examples:\n  bpfmanctl program list --type xdp,tcx --attached\n  \
+            bpfmanctl program list --all\n  \
             bpfmanctl program list -m owner=acme -q\n  \
             bpfmanctl program list -l 'tier in (front,back),!canary' -o json"
     )]
@@ -153,7 +154,7 @@ pub(crate) struct ProgramListArgs {
     #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = parse::label_selector)]
     pub(crate) selector: Option<LabelSelector>,
 
-    /// Also programs that are not bpfman's (not supported by this build)
+    /// Also programs that are not bpfman's: --type chooses by the kernel's type, other conditions exclude them
     #[arg(short, long)]
     pub(crate) all: bool,
 

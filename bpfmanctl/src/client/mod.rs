@@ -13,6 +13,7 @@ use ipc::link::LinkError;
 use ipc::messages::Message;
 use ipc::messages::attach::{AttachSpec, Link, LinkEntry};
 use ipc::messages::client::{ClientReply, ClientRequest};
+use ipc::messages::kernel::{ForeignLink, KernelMap, KernelProgram};
 use ipc::messages::loader::DoctorReport;
 use ipc::messages::program::{LoadOptions, Program, ProgramEntry};
 use ipc::messages::supervision::ProcessStatus;
@@ -122,6 +123,21 @@ impl Client {
     /// All links, ascending by id.
     pub fn links(&mut self) -> Result<Vec<LinkEntry>, ClientError> {
         reply!(self, ClientRequest::ListLinks, &[], ClientReply::Links(links) => links)
+    }
+
+    /// All programs in the kernel, whoever loaded them, ascending by id.
+    pub fn kernel_programs(&mut self) -> Result<Vec<KernelProgram>, ClientError> {
+        reply!(self, ClientRequest::ListKernelPrograms, &[], ClientReply::KernelPrograms(programs) => programs)
+    }
+
+    /// All maps in the kernel, whoever made them, ascending by id.
+    pub fn kernel_maps(&mut self) -> Result<Vec<KernelMap>, ClientError> {
+        reply!(self, ClientRequest::ListKernelMaps, &[], ClientReply::KernelMaps(maps) => maps)
+    }
+
+    /// All links in the kernel, whoever made them, ascending by id.
+    pub fn kernel_links(&mut self) -> Result<Vec<ForeignLink>, ClientError> {
+        reply!(self, ClientRequest::ListKernelLinks, &[], ClientReply::KernelLinks(links) => links)
     }
 
     /// Every process of the service.

@@ -5,6 +5,7 @@ use crate::batch::Batch;
 use crate::cli::{LinkDetachArgs, LinkGetArgs, LinkListArgs};
 use crate::console::Console;
 use crate::exit::Error;
+use crate::inventory::foreign_links;
 use crate::select::LinkFilter;
 use crate::{json, text};
 
@@ -48,7 +49,16 @@ pub(super) fn list(
         application: arguments.application,
         labels: arguments.metadata_selector,
     };
-    let mut links = service.connect()?.links()?;
+    let mut client = service.connect()?;
+    let mut links = client.links()?;
+    let foreign = if arguments.all {
+        let programs = client.kernel_programs()?;
+        let mut foreign = foreign_links(&links, client.kernel_links()?, &programs);
+        foreign.retain(|row| filter.matches_foreign(&row.link.link, &programs));
+        Some(foreign)
+    } else {
+        None
+    };
     links.retain(|entry| filter.matches(entry));
     links.sort_by_key(|entry| entry.record.id);
     if arguments.quiet {
@@ -57,7 +67,7 @@ pub(super) fn list(
     print(
         console,
         arguments.output.output,
-        |width| text::links(&links, width),
-        || json::LinkList::from(links.clone()),
+        |width| text::links(&links, foreign.as_deref().unwrap_or_default(), width),
+        || json::LinkList::new(links.clone(), foreign.clone()),
     )
 }

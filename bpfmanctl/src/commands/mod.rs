@@ -2,11 +2,13 @@
 
 mod attach;
 mod link;
+mod map;
 mod program;
 mod service;
 
 use crate::cli::{
-    AttachCommand, Cli, Command, GetCommand, LinkCommand, LoadCommand, Output, ProgramCommand,
+    AttachCommand, Cli, Command, GetCommand, LinkCommand, LoadCommand, MapCommand, Output,
+    ProgramCommand,
 };
 use crate::client::{self, Client};
 use crate::console::Console;
@@ -39,6 +41,7 @@ pub(crate) fn run(cli: Cli, console: &mut Console<'_>) -> Result<(), Error> {
             LinkCommand::Get(arguments) => link::get(&arguments, &service, console),
             LinkCommand::List(arguments) => link::list(arguments, &service, console),
         },
+        Command::Map(MapCommand::List(arguments)) => map::list(&arguments, &service, console),
         Command::Get(GetCommand::Program(arguments)) => program::get(&arguments, &service, console),
         Command::Get(GetCommand::Link(arguments)) => link::get(&arguments, &service, console),
         Command::Status(arguments) => service::status(arguments, &service, console),

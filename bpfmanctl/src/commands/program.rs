@@ -5,9 +5,10 @@ use crate::batch::Batch;
 use crate::cli::{LoadFileArgs, ProgramGetArgs, ProgramListArgs, ProgramUnloadArgs};
 use crate::console::Console;
 use crate::exit::Error;
+use crate::inventory::{ProgramRow, foreign_programs};
 use crate::select::{APPLICATION, ProgramFilter};
 use crate::{group, json, object, text};
-use ipc::messages::program::{LoadOptions, Program, ProgramEntry, Source};
+use ipc::messages::program::{LoadOptions, Program, Source};
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 
@@ -102,11 +103,6 @@ pub(super) fn list(
     service: &Service,
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
-    if arguments.all {
-        return Err(Error::unsupported(
-            "this build cannot list programs that are not bpfman's yet",
-        ));
-    }
     let filter = ProgramFilter {
         attached: match (arguments.attached, arguments.unattached) {
             (true, _) => Some(true),
@@ -118,16 +114,24 @@ pub(super) fn list(
         labels: arguments.metadata_selector,
         selector: arguments.selector,
     };
-    let mut programs = service.connect()?.programs()?;
-    programs.retain(|entry| filter.matches(entry));
-    programs.sort_by_key(|entry| entry.record.program_id);
-    if arguments.quiet {
-        return write_ids(
-            console,
-            programs.iter().map(|entry| entry.record.program_id),
-        );
+    let mut client = service.connect()?;
+    let mut programs = client.programs()?;
+    let mut foreign = Vec::new();
+    if arguments.all {
+        foreign = foreign_programs(&programs, client.kernel_programs()?);
+        foreign.retain(|program| filter.matches_foreign(program));
     }
-    let entries = |programs: Vec<ProgramEntry>| programs.into_iter().map(Into::into).collect();
+    programs.retain(|entry| filter.matches(entry));
+    let mut programs: Vec<ProgramRow> = programs
+        .into_iter()
+        .map(ProgramRow::Managed)
+        .chain(foreign.into_iter().map(ProgramRow::Foreign))
+        .collect();
+    programs.sort_by_key(ProgramRow::id);
+    if arguments.quiet {
+        return write_ids(console, programs.iter().map(ProgramRow::id));
+    }
+    let entries = |programs: Vec<ProgramRow>| programs.into_iter().map(Into::into).collect();
     print(
         console,
         arguments.output.output,

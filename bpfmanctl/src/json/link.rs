@@ -1,6 +1,7 @@
 //! Links.
 
 use super::kernel::KernelLink;
+use crate::inventory::ForeignLinkRow;
 use crate::time::rfc3339;
 use ipc::messages::attach::{self, LinkDetails, Sampling};
 use serde::Serialize;
@@ -39,12 +40,34 @@ impl From<attach::Link> for Link {
 #[derive(Serialize)]
 pub(crate) struct LinkList {
     links: Vec<LinkRecord>,
+    /// Those that are not bpfman's, with `--all`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernel_links: Option<Vec<ForeignLink>>,
 }
 
-impl From<Vec<attach::LinkEntry>> for LinkList {
-    fn from(links: Vec<attach::LinkEntry>) -> Self {
+impl LinkList {
+    pub(crate) fn new(links: Vec<attach::LinkEntry>, foreign: Option<Vec<ForeignLinkRow>>) -> Self {
         Self {
             links: links.into_iter().map(|link| link.record.into()).collect(),
+            kernel_links: foreign.map(|rows| rows.into_iter().map(Into::into).collect()),
+        }
+    }
+}
+
+/// A link that is not bpfman's.
+#[derive(Serialize)]
+struct ForeignLink {
+    program_name: String,
+    attachment: String,
+    kernel: KernelLink,
+}
+
+impl From<ForeignLinkRow> for ForeignLink {
+    fn from(row: ForeignLinkRow) -> Self {
+        Self {
+            program_name: row.program_name,
+            attachment: row.link.attachment,
+            kernel: row.link.link.into(),
         }
     }
 }
@@ -264,6 +287,7 @@ impl From<LinkDetails> for Details {
 mod tests {
     use super::super::render;
     use super::*;
+    use crate::inventory::rows;
     use crate::samples;
 
     #[test]
@@ -284,9 +308,12 @@ mod tests {
 
     #[test]
     fn lists() {
-        insta::assert_snapshot!(render(&LinkList::from(vec![samples::link_entry()])).unwrap());
+        let managed = vec![samples::link_entry()];
+        insta::assert_snapshot!(render(&LinkList::new(managed, None)).unwrap());
+        let foreign = Some(vec![rows::foreign_link()]);
+        insta::assert_snapshot!(render(&LinkList::new(vec![], foreign)).unwrap());
         assert_eq!(
-            render(&LinkList::from(vec![])).unwrap(),
+            render(&LinkList::new(vec![], None)).unwrap(),
             "{\n  \"links\": []\n}\n"
         );
     }

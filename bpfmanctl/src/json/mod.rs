@@ -3,11 +3,13 @@
 
 mod kernel;
 mod link;
+mod map;
 mod program;
 mod status;
 
 pub(crate) use kernel::{is_restricted, tag};
 pub(crate) use link::{Link, LinkList};
+pub(crate) use map::MapList;
 pub(crate) use program::{Program, ProgramList, Programs};
 pub(crate) use status::{Doctor, Status};
 

@@ -2,11 +2,13 @@
 
 use super::kernel::{KernelProgram, MapStatus, Stats};
 use super::link::Link;
+use crate::inventory::ProgramRow;
+use crate::kernel_names;
 use crate::select;
 use crate::time::rfc3339;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ipc::messages::program;
+use ipc::messages::{kernel, program};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -158,11 +160,35 @@ pub(crate) struct ProgramListEntry {
     managed: bool,
     application: String,
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: String,
     function_name: String,
     links: Vec<u64>,
     record: Option<ProgramRecord>,
     kernel: Option<KernelProgram>,
+}
+
+impl From<ProgramRow> for ProgramListEntry {
+    fn from(row: ProgramRow) -> Self {
+        match row {
+            ProgramRow::Managed(entry) => entry.into(),
+            ProgramRow::Foreign(program) => program.into(),
+        }
+    }
+}
+
+impl From<kernel::KernelProgram> for ProgramListEntry {
+    fn from(program: kernel::KernelProgram) -> Self {
+        Self {
+            program_id: program.id,
+            managed: false,
+            application: String::new(),
+            kind: kernel_names::program_type(program.prog_type),
+            function_name: program.name.clone(),
+            links: Vec::new(),
+            record: None,
+            kernel: Some(program.into()),
+        }
+    }
 }
 
 impl From<program::ProgramEntry> for ProgramListEntry {
@@ -171,7 +197,7 @@ impl From<program::ProgramEntry> for ProgramListEntry {
             program_id: entry.record.program_id,
             managed: true,
             application: select::application(&entry.record.metadata).to_owned(),
-            kind: entry.record.kind.name(),
+            kind: entry.record.kind.name().to_owned(),
             function_name: entry.record.name.clone(),
             links: entry.links,
             record: Some(entry.record.into()),
@@ -210,7 +236,10 @@ mod tests {
     #[test]
     fn lists() {
         let list = ProgramList {
-            programs: vec![samples::program_entry().into()],
+            programs: vec![
+                samples::program_entry().into(),
+                ProgramRow::Foreign(samples::foreign_program()).into(),
+            ],
         };
         insta::assert_snapshot!(render(&list).unwrap());
         let empty = ProgramList {

@@ -2,13 +2,19 @@
 
 use super::report::{NONE, Section};
 use super::{or_none, table};
+use crate::inventory::ForeignLinkRow;
+use crate::kernel_names::link_type;
 use crate::parse::XDP_ACTIONS;
 use crate::select::application;
 use crate::time::rfc3339;
 use ipc::messages::attach::{Link, LinkDetails, LinkEntry, Sampling};
 
 /// The table of `link list`.
-pub(crate) fn links(entries: &[LinkEntry], width: Option<u16>) -> String {
+pub(crate) fn links(
+    entries: &[LinkEntry],
+    foreign: &[ForeignLinkRow],
+    width: Option<u16>,
+) -> String {
     let with_application = entries
         .iter()
         .any(|entry| !application(&entry.program_metadata).is_empty());
@@ -38,7 +44,29 @@ pub(crate) fn links(entries: &[LinkEntry], width: Option<u16>) -> String {
         }
         row
     };
-    table(&headings, entries.iter().map(row).collect(), width)
+    let foreign_row = |foreign: &ForeignLinkRow| {
+        let link = &foreign.link.link;
+        let mut row = vec![
+            "<none>".to_owned(),
+            link.id.to_string(),
+            link_type(link.link_type),
+            or_none(
+                Some(link.program_id).filter(|program| *program != 0),
+                "<none>",
+            ),
+            foreign.program_name.clone(),
+            foreign.link.attachment.clone(),
+        ];
+        if with_application {
+            row.insert(4, String::new());
+        }
+        row
+    };
+    let rows = entries
+        .iter()
+        .map(row)
+        .chain(foreign.iter().map(foreign_row));
+    table(&headings, rows.collect(), width)
 }
 
 /// Where a link is attached, in one cell.
@@ -255,6 +283,7 @@ fn actions(numbers: &[i32]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inventory::rows;
     use crate::samples;
     use crate::select::APPLICATION;
 
@@ -266,12 +295,12 @@ mod tests {
             .collect();
         entries.push(samples::entry_of(samples::uprobe_link("malloc", 4)));
         entries[0].record.kernel_link_id = None;
-        insta::assert_snapshot!(links(&entries, None));
+        insta::assert_snapshot!(links(&entries, &[], None));
         entries[1]
             .program_metadata
             .insert(APPLICATION.to_owned(), "shop".to_owned());
-        insta::assert_snapshot!(links(&entries, None));
-        assert_eq!(links(&[], None), "");
+        insta::assert_snapshot!(links(&entries, &[rows::foreign_link()], None));
+        assert_eq!(links(&[], &[], None), "");
     }
 
     #[test]

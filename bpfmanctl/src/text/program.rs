@@ -1,43 +1,55 @@
 //! Programs.
 
 use super::link::attachment;
+use super::map::pin;
 use super::report::{NONE, Section};
 use super::{or_none, table};
+use crate::inventory::ProgramRow;
 use crate::json::{is_restricted, tag};
 use crate::kernel_names::{map_type, program_type};
 use crate::select::application;
 use crate::time::rfc3339;
 use ipc::messages::kernel::{KernelProgram, ProgramStats};
-use ipc::messages::program::{Program, ProgramEntry, ProgramRecord, Source};
+use ipc::messages::program::{Program, ProgramRecord, Source};
 use std::fmt::Write;
 use std::time::Duration;
 
 /// The table of `program list`.
-pub(crate) fn programs(entries: &[ProgramEntry], width: Option<u16>) -> String {
-    let with_application = entries
-        .iter()
-        .any(|entry| !application(&entry.record.metadata).is_empty());
+pub(crate) fn programs(rows: &[ProgramRow], width: Option<u16>) -> String {
+    let application = |row: &ProgramRow| match row {
+        ProgramRow::Managed(entry) => application(&entry.record.metadata).to_owned(),
+        ProgramRow::Foreign(_) => String::new(),
+    };
+    let with_application = rows.iter().any(|row| !application(row).is_empty());
     let mut headings = vec!["PROGRAM ID", "TYPE", "FUNCTION NAME", "LINK IDS"];
     if with_application {
         headings.insert(1, "APPLICATION");
     }
-    let row = |entry: &ProgramEntry| {
-        let mut row = vec![
-            entry.record.program_id.to_string(),
-            entry.record.kind.to_string(),
-            entry.record.name.clone(),
-            if entry.links.is_empty() {
-                "<none>".to_owned()
-            } else {
-                joined(&entry.links, " ")
-            },
-        ];
+    let cells = |row: &ProgramRow| {
+        let (kind, name, links) = match row {
+            ProgramRow::Managed(entry) if !entry.links.is_empty() => (
+                entry.record.kind.to_string(),
+                &entry.record.name,
+                joined(&entry.links, " "),
+            ),
+            ProgramRow::Managed(entry) => (
+                entry.record.kind.to_string(),
+                &entry.record.name,
+                "<none>".to_owned(),
+            ),
+            ProgramRow::Foreign(program) => (
+                program_type(program.prog_type),
+                &program.name,
+                "<none>".to_owned(),
+            ),
+        };
+        let mut cells = vec![row.id().to_string(), kind, name.clone(), links];
         if with_application {
-            row.insert(1, application(&entry.record.metadata).to_owned());
+            cells.insert(1, application(row));
         }
-        row
+        cells
     };
-    table(&headings, entries.iter().map(row).collect(), width)
+    table(&headings, rows.iter().map(cells).collect(), width)
 }
 
 /// The report of `program get` and `program load`. Whether the kernel keeps statistics cannot be seen in zeros.
@@ -134,11 +146,6 @@ fn maps(program: &Program) -> Vec<Vec<String>> {
         "MAP ID", "NAME", "TYPE", "KEY", "VALUE", "ENTRIES", "PIN",
     ])];
     rows.extend(program.maps.iter().map(|map| {
-        let pin = match (map.pin_path.as_str(), map.present) {
-            ("", _) => "<none>".to_owned(),
-            (path, true) => path.to_owned(),
-            (path, false) => format!("{path} (missing)"),
-        };
         vec![
             map.id.to_string(),
             map.name.clone(),
@@ -146,7 +153,7 @@ fn maps(program: &Program) -> Vec<Vec<String>> {
             map.key_size.to_string(),
             map.value_size.to_string(),
             map.max_entries.to_string(),
-            pin,
+            pin(map),
         ]
     }));
     rows
@@ -205,9 +212,13 @@ mod tests {
             .record
             .metadata
             .insert(APPLICATION.to_owned(), "shop".to_owned());
+        let (plain, labelled) = (ProgramRow::Managed(plain), ProgramRow::Managed(labelled));
+        let foreign = ProgramRow::Foreign(samples::foreign_program());
         assert_eq!(
-            programs(std::slice::from_ref(&plain), None),
-            "PROGRAM ID  TYPE  FUNCTION NAME  LINK IDS\n512         xdp   pass           1 3\n"
+            programs(&[plain.clone(), foreign], None),
+            "PROGRAM ID  TYPE       FUNCTION NAME  LINK IDS\n\
+             512         xdp        pass           1 3\n\
+             600         cgroupskb  sd_fw_ingress  <none>\n"
         );
         assert_eq!(
             programs(&[plain, labelled], None),

@@ -187,7 +187,6 @@ fn what_is_known_and_not_built_says_so() {
             "program load image quay.io/x/y:z --programs xdp:p",
             "cannot load images yet",
         ),
-        ("program list --all", "programs that are not bpfman's yet"),
     ] {
         let outcome = run(&format!("{NOWHERE} {line}"));
         assert_eq!(outcome.code, 1, "{line}: {outcome:?}");

@@ -4,6 +4,7 @@ use super::attach::{AttachSpec, Link, LinkEntry};
 use super::edge;
 use super::failure::Failure;
 use super::hello::Hello;
+use super::kernel::{ForeignLink, KernelMap, KernelProgram};
 use super::loader::DoctorReport;
 use super::program::{LoadOptions, Program, ProgramEntry};
 use super::supervision::ProcessStatus;
@@ -56,9 +57,15 @@ pub enum ClientRequest {
     Status,
     /// Compare store, pins and kernel.
     Doctor,
+    /// All programs in the kernel, whoever loaded them. Since version 2.
+    ListKernelPrograms,
+    /// All maps in the kernel, whoever made them. Since version 2.
+    ListKernelMaps,
+    /// All links in the kernel, whoever made them. Since version 2.
+    ListKernelLinks,
 }
 
-edge!(ClientRequest: Hello, Load, GetProgram, ListPrograms, Unload, Attach, Detach, GetLink, ListLinks, Status, Doctor);
+edge!(ClientRequest: Hello, Load, GetProgram, ListPrograms, Unload, Attach, Detach, GetLink, ListLinks, Status, Doctor, ListKernelPrograms, ListKernelMaps, ListKernelLinks);
 
 /// API worker to client. Every request has exactly one answer.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
@@ -84,6 +91,14 @@ pub enum ClientReply {
     Status(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<ProcessStatus>),
     /// To `Doctor`.
     Doctor(DoctorReport),
+    /// To `ListKernelPrograms`, ascending by id. Since version 2.
+    KernelPrograms(
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<KernelProgram>,
+    ),
+    /// To `ListKernelMaps`, ascending by id. Since version 2.
+    KernelMaps(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<KernelMap>),
+    /// To `ListKernelLinks`, ascending by id. Since version 2.
+    KernelLinks(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<ForeignLink>),
 }
 
-edge!(ClientReply: Hello, Failed, Done, Loaded, Program, Programs, Link, Links, Status, Doctor);
+edge!(ClientReply: Hello, Failed, Done, Loaded, Program, Programs, Link, Links, Status, Doctor, KernelPrograms, KernelMaps, KernelLinks);

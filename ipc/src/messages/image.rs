@@ -33,9 +33,14 @@ pub enum ImageRequest {
         /// Added to the function's address.
         offset: u64,
     },
+    /// Compile bpfman's own iterators for this kernel; the plan goes to the loader under the ticket. Since version 2.
+    CompileIterators {
+        /// Under which the loader awaits the plan.
+        ticket: Ticket,
+    },
 }
 
-edge!(ImageRequest: Hello, Compile, ResolveSymbol);
+edge!(ImageRequest: Hello, Compile, ResolveSymbol, CompileIterators);
 
 /// Image worker to API worker. Every request has exactly one answer.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
@@ -45,7 +50,7 @@ pub enum ImageReply {
     Hello(Hello),
     /// To `ResolveSymbol`: not found, or not an ELF file.
     Failed(Failure),
-    /// To `Compile`: the loader has the plan, or the reason why there is none.
+    /// To `Compile` and `CompileIterators`: the loader has the plan, or the reason why there is none.
     Delivered,
     /// To `ResolveSymbol`.
     Symbol {

@@ -4,6 +4,18 @@
 
 use bincode::{Decode, Encode};
 
+/// What a list of the kernel's objects is of.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
+pub enum Inventory {
+    /// Programs.
+    Programs,
+    /// Maps.
+    Maps,
+    /// Links.
+    Links,
+}
+
 /// `struct bpf_prog_info`.
 #[derive(Clone, Debug, Default, Decode, Encode, Eq, PartialEq)]
 #[cfg_attr(test, derive(proptest_derive::Arbitrary))]
@@ -103,4 +115,14 @@ pub struct KernelLink {
     pub cgroup_id: u64,
     /// Network namespace (sk_lookup, flow dissector).
     pub netns_ino: u32,
+}
+
+/// A link of anybody's, as an iterator of the kernel tells it.
+#[derive(Clone, Debug, Default, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
+pub struct ForeignLink {
+    /// What is told of every link.
+    pub link: KernelLink,
+    /// What it is attached to, as far as the kernel tells it; empty otherwise.
+    pub attachment: String,
 }

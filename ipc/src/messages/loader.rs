@@ -4,6 +4,7 @@ use super::attach::{AttachSpec, Link, LinkEntry, Place};
 use super::edge;
 use super::failure::Failure;
 use super::hello::Hello;
+use super::kernel::Inventory;
 use super::program::{LoadOptions, Program, ProgramEntry};
 use bincode::{Decode, Encode};
 use std::collections::BTreeMap;
@@ -102,9 +103,23 @@ pub enum LoaderRequest {
         /// Who asks.
         session: Session,
     },
+    /// Open the list of all programs, maps or links that are in the kernel. Since version 2.
+    OpenIterator {
+        /// Who asks.
+        session: Session,
+        /// Of what.
+        of: Inventory,
+    },
+    /// Install the iterators of the plan with this ticket. Since version 2.
+    InstallIterators {
+        /// Who asks.
+        session: Session,
+        /// Which plan.
+        ticket: Ticket,
+    },
 }
 
-edge!(LoaderRequest: Hello, OpenSession, CloseSession, Load, CancelLoad, Unload, GetProgram, ListPrograms, Attach, Detach, GetLink, ListLinks, Doctor);
+edge!(LoaderRequest: Hello, OpenSession, CloseSession, Load, CancelLoad, Unload, GetProgram, ListPrograms, Attach, Detach, GetLink, ListLinks, Doctor, OpenIterator, InstallIterators);
 
 /// Loader to API worker. Every request but `CloseSession` and `CancelLoad` has exactly one answer.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
@@ -128,9 +143,13 @@ pub enum LoaderReply {
     Links(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<LinkEntry>),
     /// To `Doctor`.
     Doctor(DoctorReport),
+    /// To `OpenIterator`; beside it the descriptor to read. Since version 2.
+    Iterator,
+    /// To `OpenIterator`: it has to be installed first. Since version 2.
+    NoIterator,
 }
 
-edge!(LoaderReply: Hello, Failed, Done, Loaded, Program, Programs, Link, Links, Doctor);
+edge!(LoaderReply: Hello, Failed, Done, Loaded, Program, Programs, Link, Links, Doctor, Iterator, NoIterator);
 
 /// Where store, pins and kernel differ. Empty lists mean no drift.
 #[derive(Clone, Debug, Default, Decode, Encode, Eq, PartialEq)]

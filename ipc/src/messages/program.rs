@@ -116,6 +116,31 @@ impl ProgramKind {
         )
     }
 
+    /// `enum bpf_prog_type` of such programs, by which a list of everything is filtered. Those of xdp and tc that a
+    /// dispatcher runs are extensions to the kernel; those of others are what is meant here.
+    pub fn kernel_type(self) -> u32 {
+        match self {
+            ProgramKind::Kprobe
+            | ProgramKind::Kretprobe
+            | ProgramKind::Uprobe
+            | ProgramKind::Uretprobe => 2,
+            ProgramKind::Tc | ProgramKind::Tcx => 3,
+            ProgramKind::Tracepoint => 5,
+            ProgramKind::Xdp => 6,
+            ProgramKind::PerfEvent => 7,
+            ProgramKind::CgroupSkb => 8,
+            ProgramKind::CgroupSock => 9,
+            ProgramKind::CgroupDevice => 15,
+            ProgramKind::RawTracepoint => 17,
+            ProgramKind::CgroupSockAddr => 18,
+            ProgramKind::CgroupSysctl => 23,
+            ProgramKind::CgroupSockopt => 25,
+            ProgramKind::Fentry | ProgramKind::Fexit | ProgramKind::TpBtf | ProgramKind::Iter => 26,
+            ProgramKind::Lsm => 29,
+            ProgramKind::SkLookup => 30,
+        }
+    }
+
     /// First protocol version that knows this kind.
     pub fn since(self) -> u16 {
         match self {

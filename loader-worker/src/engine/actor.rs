@@ -5,14 +5,17 @@
 //! ends takes the process with it, and the next one reconciles.
 
 use super::{AttachCommand, Engine};
+use crate::iterators;
 use crate::plan_intake::{self, Delivery};
 use crate::policy::Identity;
 use crate::reply::Reply;
 use crate::valid_plan::ValidPlan;
 use ipc::messages::failure::Failure;
+use ipc::messages::kernel::Inventory;
 use ipc::messages::loader::LoaderReply;
 use ipc::messages::program::LoadOptions;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use std::os::fd::{AsFd, OwnedFd};
 
 /// See the module.
 pub struct EngineActor;
@@ -43,6 +46,10 @@ pub enum Command {
     ListLinks,
     /// Compare store, pins and kernel.
     Doctor,
+    /// Open the list of all objects of a kind.
+    OpenIterator(Inventory),
+    /// Install the iterators of a plan.
+    InstallIterators(Delivery),
 }
 
 /// A command with its author and its answer.
@@ -79,19 +86,25 @@ impl Actor for EngineActor {
         if let Err(failure) = &answer {
             tracing::info!(uid = order.caller.uid, pid = order.caller.pid, %failure, "not carried out");
         }
-        order.reply.send(answer).await;
+        let (answer, beside) = match answer {
+            Ok((answer, beside)) => (Ok(answer), beside),
+            Err(failure) => (Err(failure), None),
+        };
+        let beside = beside.as_ref().map(AsFd::as_fd);
+        order.reply.send_beside(answer, beside).await;
         Ok(())
     }
 }
 
 impl Engine {
-    /// Carries out one command.
+    /// Carries out one command; the answer may have a descriptor beside it.
     pub async fn carry_out(
         &mut self,
         caller: &Identity,
         command: Command,
-    ) -> Result<LoaderReply, Failure> {
-        Ok(match command {
+    ) -> Result<(LoaderReply, Option<OwnedFd>), Failure> {
+        let mut beside = None;
+        let answer = match command {
             Command::Load { delivery, options } => {
                 let valid = ValidPlan::try_from(plan_intake::read(delivery)?)?;
                 LoaderReply::Loaded(self.load(caller.uid, &valid, &options).await?)
@@ -110,6 +123,18 @@ impl Engine {
             Command::GetLink(id) => LoaderReply::Link(Box::new(self.link(id)?)),
             Command::ListLinks => LoaderReply::Links(self.links()?),
             Command::Doctor => LoaderReply::Doctor(self.doctor()?),
-        })
+            Command::OpenIterator(of) => {
+                beside = iterators::open(&self.layout.iterators(), of)?;
+                match beside {
+                    Some(_) => LoaderReply::Iterator,
+                    None => LoaderReply::NoIterator,
+                }
+            }
+            Command::InstallIterators(delivery) => {
+                iterators::install(&self.layout.iterators(), &plan_intake::read(delivery)?.plan)?;
+                LoaderReply::Done
+            }
+        };
+        Ok((answer, beside))
     }
 }

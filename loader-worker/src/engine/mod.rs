@@ -16,6 +16,7 @@ pub use attach::AttachCommand;
 use crate::drift::Drift;
 use crate::faults::Faults;
 use crate::helpers::Helpers;
+use crate::iterators;
 use crate::kernel::pin;
 use crate::layout::Layout;
 use crate::reconcile;
@@ -73,6 +74,9 @@ impl Engine {
         for directory in layout.fixed_directories() {
             pin::make_directories(&directory)
                 .map_err(|error| error.into_failure(Stage::Pin, directory.display()))?;
+        }
+        if let Err(error) = iterators::sweep(&layout.iterators()) {
+            tracing::warn!(%error, "iterators of another build could not be removed");
         }
         let mut store = Store::open(&layout.store())?;
         let drift = reconcile::reconcile(&mut store, &layout, &mut faults)?;

@@ -17,12 +17,21 @@ use ipc::messages::program::LoadOptions;
 use ractor::{ActorProcessingErr, ActorRef};
 use std::time::{Duration, Instant};
 
-/// A load that was admitted and waits for its plan.
+/// What was admitted and waits for its plan.
 #[derive(Debug)]
 pub(super) struct PendingLoad {
     caller: Identity,
-    options: Box<LoadOptions>,
+    purpose: Purpose,
     pub(super) reply: Reply,
+}
+
+/// What a plan is for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// To load programs.
+    Programs(Box<LoadOptions>),
+    /// To list what is in the kernel.
+    Iterators,
 }
 
 /// What the image worker says about a ticket.
@@ -69,7 +78,12 @@ impl State {
                 ticket,
                 options,
             } => {
-                return self.load(myself, session, ticket, options, reply).await;
+                let purpose = Purpose::Programs(Box::new(options));
+                return self.load(myself, session, ticket, purpose, reply).await;
+            }
+            LoaderRequest::InstallIterators { session, ticket } => {
+                let purpose = Purpose::Iterators;
+                return self.load(myself, session, ticket, purpose, reply).await;
             }
             LoaderRequest::Unload {
                 session,
@@ -107,6 +121,9 @@ impl State {
             }
             LoaderRequest::ListLinks { session } => (session, Action::Read, Command::ListLinks),
             LoaderRequest::Doctor { session } => (session, Action::Read, Command::Doctor),
+            LoaderRequest::OpenIterator { session, of } => {
+                (session, Action::Read, Command::OpenIterator(of))
+            }
         };
         match self.admit(session, action) {
             Ok(caller) => self.arguments.engine.cast(Order {
@@ -130,10 +147,15 @@ impl State {
         myself: &ActorRef<Event>,
         session: Session,
         ticket: Ticket,
-        options: LoadOptions,
+        purpose: Purpose,
         reply: Reply,
     ) -> Result<(), ActorProcessingErr> {
-        let caller = match self.admit(session, Action::Load) {
+        let action = match purpose {
+            Purpose::Programs(_) => Action::Load,
+            // They are bpfman's own, and only looked at.
+            Purpose::Iterators => Action::Read,
+        };
+        let caller = match self.admit(session, action) {
             Ok(caller) => caller,
             Err(failure) => {
                 // Its plan, if it is there or comes, is of no use to anybody.
@@ -144,7 +166,7 @@ impl State {
         };
         let load = PendingLoad {
             caller,
-            options: Box::new(options),
+            purpose,
             reply,
         };
         match self.joins.load(ticket, load, Instant::now()) {
@@ -198,12 +220,15 @@ impl State {
     async fn start(&mut self, load: PendingLoad, plan: Plan) -> Result<(), ActorProcessingErr> {
         let PendingLoad {
             caller,
-            options,
+            purpose,
             reply,
         } = load;
         match plan {
             Ok(delivery) => {
-                let command = Command::Load { delivery, options };
+                let command = match purpose {
+                    Purpose::Programs(options) => Command::Load { delivery, options },
+                    Purpose::Iterators => Command::InstallIterators(delivery),
+                };
                 self.arguments.engine.cast(Order {
                     caller,
                     command,

@@ -2,8 +2,8 @@
 
 use super::limits::PROGRAM_MAPS;
 use super::{Error, name, sys};
+use ipc::boot_time::since_epoch;
 use ipc::messages::kernel::{KernelLink, KernelMap, KernelProgram, ProgramStats};
-use rustix::time::{ClockId, clock_gettime};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 const CALL: &str = "BPF_OBJ_GET_INFO_BY_FD";
@@ -107,17 +107,6 @@ fn wide(first: u32, second: u32) -> u64 {
     u64::from_ne_bytes(bytes)
 }
 
-/// Seconds since the Unix epoch of a time that the kernel counts in nanoseconds since boot, sleep included.
-fn since_epoch(since_boot: u64) -> i64 {
-    const SECOND: i128 = 1_000_000_000;
-    let now = |clock| {
-        let time = clock_gettime(clock);
-        i128::from(time.tv_sec) * SECOND + i128::from(time.tv_nsec)
-    };
-    let boot = now(ClockId::Realtime) - now(ClockId::Boottime);
-    i64::try_from((boot + i128::from(since_boot)).div_euclid(SECOND)).unwrap_or(i64::MAX)
-}
-
 /// `/proc/self/fdinfo/N`: numbers that bpf(2) does not tell. Without /proc they are unknown, which is no error.
 struct Fdinfo(String);
 
@@ -143,14 +132,6 @@ impl Fdinfo {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_boot_was_before_now() {
-        let boot = since_epoch(0);
-        let now = clock_gettime(ClockId::Realtime).tv_sec;
-        assert!(boot <= now);
-        assert!((since_epoch(5_000_000_000) - boot - 5).abs() <= 1);
-    }
 
     #[test]
     fn fields_of_fdinfo_are_whole_names() {

@@ -18,6 +18,7 @@ mod crash;
 mod forbidden;
 mod frames;
 mod global_data;
+mod inventory;
 mod kernel_cgroups;
 mod kernel_functions;
 mod kernel_perf_events;
