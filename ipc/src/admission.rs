@@ -243,6 +243,8 @@ impl Gate {
 }
 
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::limits::SMALL_FRAME_BYTES;

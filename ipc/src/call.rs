@@ -157,3 +157,6 @@ impl<Out: Message, In: Message> Caller<Out, In> {
         self.shared.window.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,12 +31,15 @@ pub struct Received {
 ///
 /// # Errors
 ///
-/// That of sendmsg(2). Never raises SIGPIPE.
+/// That of sendmsg(2), or E2BIG for more than [`FRAME_DESCRIPTORS`]. Never raises SIGPIPE.
 pub fn send(
     socket: impl AsFd,
     bytes: &[IoSlice<'_>],
     descriptors: &[BorrowedFd<'_>],
 ) -> Result<usize, Errno> {
+    if descriptors.len() > usize::from(FRAME_DESCRIPTORS) {
+        return Err(Errno::TOOBIG);
+    }
     let mut space = [MaybeUninit::uninit(); SPACE];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {

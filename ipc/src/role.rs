@@ -21,6 +21,16 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role, in the order of their numbers.
+    pub const ALL: [Role; 6] = [
+        Role::Supervisor,
+        Role::Loader,
+        Role::Image,
+        Role::Api,
+        Role::Client,
+        Role::Helper,
+    ];
+
     /// The long-lived workers, in the order in which they are started.
     pub const WORKERS: [Role; 3] = [Role::Loader, Role::Image, Role::Api];
 

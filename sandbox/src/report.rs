@@ -82,17 +82,28 @@ pub(crate) fn read(
 fn read_status(sources: &Sources) -> io::Result<ProcessStatus> {
     // The text was made when the file was opened only if it was read then; seeking is for the reader's peace of mind.
     seek(&sources.status, SeekFrom::Start(0))?;
-    let mut text = vec![0; limits::STATUS_BYTES];
+    let text = read_text(&sources.status)?;
+    ProcessStatus::parse(&text).map_err(io::Error::other)
+}
+
+/// The rest of a file, which is refused when it is longer than a status can be: half of one would be believed otherwise.
+fn read_text(file: &OwnedFd) -> io::Result<String> {
+    let mut text = vec![0; limits::STATUS_BYTES + 1];
     let mut length = 0;
     while let Some(rest) = text.get_mut(length..).filter(|rest| !rest.is_empty()) {
-        match rustix::io::read(&sources.status, rest)? {
+        match rustix::io::read(file, rest)? {
             0 => break,
             bytes => length += bytes,
         }
     }
+    if length > limits::STATUS_BYTES {
+        return Err(io::Error::other(format!(
+            "longer than {} bytes",
+            limits::STATUS_BYTES
+        )));
+    }
     text.truncate(length);
-    let text = String::from_utf8(text).map_err(io::Error::other)?;
-    ProcessStatus::parse(&text).map_err(io::Error::other)
+    String::from_utf8(text).map_err(io::Error::other)
 }
 
 fn read_descriptors(sources: &Sources) -> io::Result<Vec<i32>> {
@@ -115,4 +126,22 @@ fn read_descriptors(sources: &Sources) -> io::Result<Vec<i32>> {
     }
     descriptors.sort_unstable();
     Ok(descriptors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_one_byte_past_the_limit_is_refused_not_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("status");
+        let read = |bytes: usize| {
+            std::fs::write(&path, "x".repeat(bytes)).unwrap();
+            read_text(&std::fs::File::open(&path).unwrap().into())
+        };
+        let longest = read(limits::STATUS_BYTES).unwrap();
+        assert_eq!(longest.len(), limits::STATUS_BYTES);
+        assert!(read(limits::STATUS_BYTES + 1).is_err());
+    }
 }

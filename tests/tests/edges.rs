@@ -12,15 +12,9 @@ const GOLDEN: &str = include_str!("../golden/frames.txt");
 #[test]
 fn no_edge_is_left_out() {
     let read: BTreeSet<_> = EDGES.iter().map(|(from, to, _)| (*from, *to)).collect();
-    let roles = [
-        Role::Supervisor,
-        Role::Loader,
-        Role::Image,
-        Role::Api,
-        Role::Client,
-        Role::Helper,
-    ];
-    let all = roles.iter().flat_map(|from| roles.map(|to| (*from, to)));
+    let all = Role::ALL
+        .into_iter()
+        .flat_map(|from| Role::ALL.map(|to| (from, to)));
     let talk: BTreeSet<_> = all
         .filter(|(from, to)| permissions::rows(*from, *to).is_some())
         .collect();

@@ -169,6 +169,30 @@ mod tests {
     }
 
     #[test]
+    fn clients_wait_up_to_the_backlog_and_one_more_is_turned_away() {
+        if !is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let _listener = bind(&open(directory.path()), directory.path(), None).unwrap();
+        let address = SocketAddrUnix::new(directory.path().join(FILE)).unwrap();
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let mut waiting = Vec::new();
+        let turned_away = loop {
+            let client =
+                rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+            let client = client.unwrap();
+            match rustix::net::connect(&client, &address) {
+                Ok(()) => waiting.push(client),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(turned_away, Errno::AGAIN);
+        // The kernel lets one more wait than it is told.
+        assert_eq!(waiting.len(), usize::try_from(BACKLOG).unwrap() + 1);
+    }
+
+    #[test]
     fn a_path_one_byte_too_long_is_refused_with_what_to_do() {
         let directory = tempfile::tempdir().unwrap();
         let handle = open(directory.path());

@@ -229,6 +229,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn a_file_one_byte_past_the_limit_is_no_list_of_users() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("passwd");
+        std::fs::write(&path, "x".repeat(FILE_BYTES as usize)).unwrap();
+        assert!(read(&path).is_ok());
+        std::fs::write(&path, "x".repeat(FILE_BYTES as usize + 1)).unwrap();
+        let refused = read(&path).unwrap_err();
+        assert!(matches!(refused, UsersError::Unreadable { .. }));
+        assert!(refused.to_string().contains("larger than"), "{refused}");
+    }
+
     const BARE: &str = "root:x:0:0:root:/root:/bin/bash\n";
     const FULL: &str = "root:x:0:0::/root:/bin/sh\nbpfman:x:901:901::/:/usr/sbin/nologin\nbpfman-loader:x:902:902::/:\n\
                         bpfman-image:x:903:903::/:\nbpfman-api:x:904:904::/:\n";

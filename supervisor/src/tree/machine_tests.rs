@@ -1,7 +1,10 @@
 //! The tree's decisions, without processes.
 
 use super::*;
-use crate::limits::{DRAIN_DEADLINE, END_DEADLINE, FAILURES_BEFORE_HOLD, FIRST_PAUSE, MINIMUM_RUN};
+use crate::limits::{
+    DRAIN_DEADLINE, END_DEADLINE, FAILURES_BEFORE_HOLD, FIRST_PAUSE, MINIMUM_RUN,
+    RECONCILE_DEADLINE,
+};
 
 pub(super) fn trusting(now: Instant) -> Machine {
     Machine::new(now, Box::new(|_, _| Ok(())))
@@ -414,5 +417,24 @@ fn who_is_late_is_killed_and_a_silent_spawner_is_the_end() {
     assert!(
         actions.contains(&Action::Abandon),
         "image and API worker were never answered for"
+    );
+}
+
+#[test]
+fn a_loader_that_reconciles_longer_than_its_deadline_is_killed() {
+    let now = Instant::now();
+    let mut machine = trusting(now);
+    machine.on(Event::Begin, now);
+    for role in Role::WORKERS {
+        machine.on(started(role, 1), now);
+        machine.on(ready(role, 1), now);
+    }
+    let kill = Action::Kill(Role::Loader);
+    let just_before = now + RECONCILE_DEADLINE - Duration::from_millis(1);
+    assert!(!machine.on(Event::Tick, just_before).contains(&kill));
+    assert!(
+        machine
+            .on(Event::Tick, now + RECONCILE_DEADLINE)
+            .contains(&kill)
     );
 }

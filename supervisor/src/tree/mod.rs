@@ -199,3 +199,6 @@ fn listen(spawner: Client, tree: ActorRef<Message>) {
         }
     });
 }
+
+#[cfg(test)]
+mod actor_tests;
