@@ -7,7 +7,7 @@ use ipc::limits::{CLIENT_REFUSALS, CLIENT_SESSIONS, CLIENT_WINDOW};
 
 /// Per client its socket, the duplicate that the loader is shown, the descriptor of a frame that is being read, and that
 /// of every request in flight; clients that are refused; the worker's own links and runtime. So whatever clients do, a
-/// descriptor is left for what the supervisor sends.
+/// descriptor is left for what the supervisor sends, unless the service is started with a lower hard limit.
 const OPEN_FILES: usize = CLIENT_SESSIONS * (3 + CLIENT_WINDOW) + 2 * CLIENT_REFUSALS + 64;
 
 pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {

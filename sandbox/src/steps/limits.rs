@@ -1,4 +1,4 @@
-//! Lowers resource limits. A limit that is already lower stays: raising would need CAP_SYS_RESOURCE.
+//! Lowers resource limits. A hard limit that is already lower stays: raising would need CAP_SYS_RESOURCE.
 
 use crate::{EnterError, ResourceLimits};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -32,13 +32,10 @@ fn apply(resource: Resource, limit: u64) -> Result<(), EnterError> {
 /// `None` is "no limit" in `Rlimit`.
 fn lowered(present: Rlimit, limit: u64) -> Rlimit {
     let maximum = present.maximum.map_or(limit, |maximum| maximum.min(limit));
-    let current = present
-        .current
-        .map_or(maximum, |current| current.min(maximum));
-    // The soft limit of open files is often 1024 below a high hard one: bpfman's own bound is the one that counts.
-    let current = if maximum == limit { maximum } else { current };
+    // The soft limit of open files is often 1024 below a higher hard one: bpfman's own bound is the one that counts, as far
+    // as the hard one lets it.
     Rlimit {
-        current: Some(current),
+        current: Some(maximum),
         maximum: Some(maximum),
     }
 }
@@ -52,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_higher_limit_is_lowered_and_a_lower_one_stays() {
+    fn a_higher_limit_is_lowered_and_a_lower_hard_one_stays() {
         assert_eq!(lowered(limit(None, None), 10), limit(Some(10), Some(10)));
         assert_eq!(
             lowered(limit(Some(5), Some(20)), 10),
@@ -60,7 +57,7 @@ mod tests {
         );
         assert_eq!(
             lowered(limit(Some(5), Some(8)), 10),
-            limit(Some(5), Some(8))
+            limit(Some(8), Some(8))
         );
         assert_eq!(lowered(limit(Some(4), None), 0), limit(Some(0), Some(0)));
     }
