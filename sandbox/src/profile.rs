@@ -95,7 +95,7 @@ pub enum Network {
     TcpConnect,
 }
 
-/// Bounds for the kernel to keep. They are only ever lowered, so no capability is needed.
+/// Bounds for the kernel to keep. Hard limits are only ever lowered, so no capability is needed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ResourceLimits {
     /// RLIMIT_NOFILE.
