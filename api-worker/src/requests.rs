@@ -66,8 +66,20 @@ async fn carry_out(
             spec,
             metadata,
         } => {
+            validate::attach(&spec, descriptors.len())?;
             return context
-                .attach(program_id, spec, metadata, descriptors)
+                .attach(program_id, spec, None, metadata, descriptors)
+                .await;
+        }
+        ClientRequest::AttachInNamespace {
+            program_id,
+            spec,
+            netns,
+            metadata,
+        } => {
+            validate::attach_in_namespace(&spec, &netns)?;
+            return context
+                .attach(program_id, spec, Some(netns), metadata, descriptors)
                 .await;
         }
         ClientRequest::Status => return context.status().await,
@@ -166,10 +178,10 @@ impl Context {
         &mut self,
         program_id: u32,
         spec: AttachSpec,
+        netns: Option<String>,
         metadata: BTreeMap<String, String>,
         descriptors: Vec<OwnedFd>,
     ) -> Result<ClientReply, Failure> {
-        validate::attach(&spec, descriptors.len())?;
         validate::metadata(&metadata)?;
         let target: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
         let places = match &spec {
@@ -194,6 +206,7 @@ impl Context {
             program_id,
             spec,
             places,
+            netns,
             metadata,
         };
         self.ask_loader(&attach, &target).await

@@ -236,6 +236,23 @@ fn positive(what: &str, value: Option<i32>) -> Result<(), Failure> {
     }
 }
 
+/// An attach request for another network namespace, whose file is the one descriptor beside it.
+///
+/// # Errors
+///
+/// `InvalidArgument` naming what is wrong.
+pub fn attach_in_namespace(spec: &AttachSpec, netns: &str) -> Result<(), Failure> {
+    if !spec.is_in_network_namespace() {
+        return Err(invalid(format!(
+            "the hook of a {} attach is in no network namespace",
+            spec.name()
+        ))
+        .remedy("leave the network namespace out"));
+    }
+    path("the path of the network namespace", netns)?;
+    attach(spec, 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,6 +375,24 @@ mod tests {
         };
         assert_eq!(attach(&uprobe, 1), Ok(()));
         assert!(cause(attach(&uprobe, 0)).contains("descriptors"));
+    }
+
+    #[test]
+    fn network_namespaces_are_for_hooks_of_the_network() {
+        let tcx = |interface: &str| AttachSpec::Tcx {
+            interface: interface.to_owned(),
+            direction: Direction::Ingress,
+            priority: 0,
+        };
+        let netns = "/run/netns/blue";
+        assert_eq!(attach_in_namespace(&tcx("eth0"), netns), Ok(()));
+        assert_eq!(attach_in_namespace(&AttachSpec::SkLookup, netns), Ok(()));
+        assert!(cause(attach_in_namespace(&tcx(""), netns)).contains("interface name"));
+        let lsm = cause(attach_in_namespace(&AttachSpec::Lsm, netns));
+        assert_eq!(lsm, "the hook of a lsm attach is in no network namespace");
+        let long = "p".repeat(PATH_BYTES + 1);
+        assert!(cause(attach_in_namespace(&tcx("eth0"), &long)).contains("network namespace"));
+        assert!(cause(attach_in_namespace(&tcx("eth0"), "a\0b")).contains("NUL"));
     }
 
     #[test]

@@ -121,6 +121,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         ListKernelPrograms SMALL 0..=0 REPEAT,
         ListKernelMaps SMALL 0..=0 REPEAT,
         ListKernelLinks SMALL 0..=0 REPEAT,
+        AttachInNamespace ATTACH 1..=1 ONCE,
     ),
     rows!(Api => Client:
         Failed REPORT 0..=0 ONCE,
@@ -259,6 +260,6 @@ mod tests {
         assert!(rows(Role::Client, Role::Loader).is_none());
         assert!(rows(Role::Client, Role::Supervisor).is_none());
         assert!(rows(Role::Api, Role::Helper).is_none());
-        assert!(lookup(Role::Client, Role::Api, 14).is_none());
+        assert!(lookup(Role::Client, Role::Api, 15).is_none());
     }
 }

@@ -298,6 +298,12 @@ fn every_message_has_its_golden_frame() {
         ClientRequest::ListKernelPrograms,
         ClientRequest::ListKernelMaps,
         ClientRequest::ListKernelLinks,
+        ClientRequest::AttachInNamespace {
+            program_id: 42,
+            spec: AttachSpec::SkLookup,
+            netns: "/run/netns/blue".to_owned(),
+            metadata: Default::default(),
+        },
     ];
     direction(&mut golden, Role::Client, Role::Api, &requests);
     let doctor = DoctorReport {
@@ -348,6 +354,7 @@ fn every_message_has_its_golden_frame() {
             program_id: 5,
             spec: tcx(),
             places: vec![],
+            netns: None,
             metadata: labels(),
         },
         LoaderRequest::Detach {

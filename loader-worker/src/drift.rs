@@ -81,8 +81,8 @@ pub enum Drift {
         program: u32,
         pin: String,
     },
-    /// A link is at no interface any more: it is there but has no effect.
-    LinkIdle { id: u64, interface: String },
+    /// A link is at no interface or network namespace any more: it is there but has no effect.
+    LinkIdle { id: u64, place: String },
     /// A link's program has no record.
     LinkAlone { id: u64, program: u32 },
     /// A pin that cannot be opened.
@@ -145,11 +145,11 @@ impl fmt::Display for Drift {
                 "{pin} holds another link (kernel id {found}, to program {program}) than link {id}; detach {id} \
                  and attach again"
             ),
-            Drift::LinkIdle { id, interface } => {
+            Drift::LinkIdle { id, place } => {
                 write!(
                     out,
-                    "link {id} has no effect: interface {interface} is gone, or somebody took the link off it; \
-                     detach it, and attach again if the interface is there"
+                    "link {id} has no effect: {place} is gone, or somebody took the link off it; \
+                     detach it, and attach again if {place} is there"
                 )
             }
             Drift::LinkAlone { id, program } => {
@@ -307,17 +307,32 @@ fn compare_link(link: &LinkRecord, seen: &Seen, drift: &mut Vec<Drift>) {
                 pin,
             });
         }
-        Behind::Found(found) => match &link.details {
-            LinkDetails::Tcx { interface, .. } | LinkDetails::Xdp { interface, .. }
-                if found.ifindex == 0 =>
-            {
-                drift.push(Drift::LinkIdle {
-                    id,
-                    interface: interface.clone(),
-                });
+        Behind::Found(found) => {
+            if let Some(place) = lost_place(&link.details, found) {
+                drift.push(Drift::LinkIdle { id, place });
             }
-            _ => {}
-        },
+        }
+    }
+}
+
+/// The place that a link was on and is not any more. The kernel does not tell an interface that is gone from one whose
+/// network namespace is.
+fn lost_place(details: &LinkDetails, found: &KernelLink) -> Option<String> {
+    match details {
+        LinkDetails::Tcx {
+            interface, netns, ..
+        }
+        | LinkDetails::Xdp {
+            interface, netns, ..
+        } if found.ifindex == 0 => Some(match netns.as_str() {
+            "" => format!("interface {interface}"),
+            netns => format!("interface {interface} of network namespace {netns}"),
+        }),
+        LinkDetails::SkLookup { netns, .. } if found.netns_ino == 0 => Some(match netns.as_str() {
+            "" => "the service's network namespace".to_owned(),
+            netns => format!("network namespace {netns}"),
+        }),
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@
 //! that was not pinned.
 
 use crate::faults::{Faults, Point};
-use crate::helpers::Helpers;
+use crate::helpers::{Done, Helpers};
 use crate::kernel::{Error, btf, info, map, pin, probe, program};
 use crate::kinds::{self, AttachRequest, Attached, Prepared};
 use crate::plan_file;
@@ -46,7 +46,7 @@ pub struct Executor<'a> {
     btf: Option<OwnedFd>,
     maps: BTreeMap<MapInstance, OwnedFd>,
     programs: Vec<OwnedFd>,
-    event: Option<OwnedFd>,
+    helped: Option<Done>,
     attached: Option<Attached>,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Executor<'a> {
             btf: None,
             maps: BTreeMap::new(),
             programs: Vec::new(),
-            event: None,
+            helped: None,
             attached: None,
         }
     }
@@ -168,7 +168,7 @@ impl<'a> Executor<'a> {
                     .ok_or_else(|| out_of_order("a program"))?;
                 pin::pin(program.as_fd(), path).map_err(|error| pin_failure(path, error))
             }
-            Step::OpenEvent => self.open_event().await,
+            Step::AskHelper => self.ask_helper().await,
             Step::CreateLink => self.create_link(),
             Step::PinLink { path } => pin::pin(self.attached()?.link.as_fd(), path)
                 .map_err(|error| pin_failure(path, error)),
@@ -276,23 +276,22 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    async fn open_event(&mut self) -> Result<(), Failure> {
+    async fn ask_helper(&mut self) -> Result<(), Failure> {
         let Subject::Attachment {
             prepared:
                 Some(Prepared::NeedsHelper {
-                    job, descriptors, ..
+                    kind,
+                    job,
+                    descriptors,
+                    ..
                 }),
             ..
         } = &mut self.subject
         else {
             return Err(out_of_order("a job for a helper"));
         };
-        let (job, descriptors) = (job.clone(), std::mem::take(descriptors));
-        let mut done = self
-            .helpers
-            .run(HelperKind::PerfEvent, job, descriptors)
-            .await?;
-        self.event = done.descriptors.pop();
+        let (kind, job, descriptors) = (*kind, job.clone(), std::mem::take(descriptors));
+        self.helped = Some(self.helpers.run(kind, job, descriptors).await?);
         Ok(())
     }
 
@@ -304,7 +303,7 @@ impl<'a> Executor<'a> {
         self.attached = Some(kinds::attach(
             request,
             prepared.into_hook(),
-            self.event.take(),
+            self.helped.take(),
         )?);
         Ok(())
     }

@@ -15,6 +15,13 @@ pub struct Done {
     pub descriptors: Vec<OwnedFd>,
 }
 
+impl Done {
+    /// The descriptor that the helper opened, if it opened one.
+    pub fn into_descriptor(mut self) -> Option<OwnedFd> {
+        self.descriptors.pop()
+    }
+}
+
 /// The result of a job, in the future.
 pub type Outcome = Pin<Box<dyn Future<Output = Result<Done, Failure>> + Send>>;
 

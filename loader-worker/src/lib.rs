@@ -28,6 +28,7 @@ pub mod kernel;
 pub mod kinds;
 pub mod layout;
 pub mod limits;
+pub mod network_namespace;
 pub mod observe;
 pub mod peer;
 pub mod peer_link;

@@ -80,8 +80,8 @@ pub enum Step {
         /// Where.
         path: PathBuf,
     },
-    /// Have the perf event opened by the helper that has the capability for it.
-    OpenEvent,
+    /// Have done what takes a helper: a perf event opened, a link made in another network namespace.
+    AskHelper,
     /// Create the link.
     CreateLink,
     /// Pin the link.
@@ -242,7 +242,7 @@ fn keep_maps(layout: &Layout, keep: Keep<'_>, program: usize, id: u32, steps: &m
 pub fn attach(needs_helper: bool) -> Vec<Step> {
     let mut steps = Vec::new();
     if needs_helper {
-        steps.push(Step::OpenEvent);
+        steps.push(Step::AskHelper);
     }
     steps.push(Step::CreateLink);
     steps

@@ -14,7 +14,7 @@ pub fn inverse(step: &Step) -> Option<Removal> {
         | Step::LoadProgram(_)
         | Step::GiveToGroup { .. }
         | Step::SetMode { .. }
-        | Step::OpenEvent
+        | Step::AskHelper
         | Step::CreateLink => None,
         Step::KeepPlan { path } => Some(Removal::ForgetPlan { path: path.clone() }),
         Step::MakeDirectory { path } => Some(Removal::RemoveDirectory { path: path.clone() }),

@@ -17,6 +17,7 @@ use ipc::messages::program::ProgramKind;
 use ipc::role::Role;
 use kernel_support::{isolated, load};
 use loader_worker::helper;
+use loader_worker::helpers::Done;
 use loader_worker::kernel::pin;
 use loader_worker::kinds::{self, AttachRequest, Hook, Prepared, Release};
 use std::os::fd::{AsFd, OwnedFd};
@@ -165,8 +166,12 @@ fn the_helper_opens_what_the_loader_attaches() {
             group: GROUP.into(),
             name: NAME.into(),
         };
-        let (answer, mut opened) = ask(HelperKind::PerfEvent, &job, Vec::new());
-        assert_eq!(answer, HelperResult::Opened);
+        let (result, descriptors) = ask(HelperKind::PerfEvent, &job, Vec::new());
+        assert_eq!(result, HelperResult::Opened);
+        let done = Done {
+            result,
+            descriptors,
+        };
         let loaded = counter();
         let (record, spec) = (loaded.record(0), tracepoint(GROUP, NAME));
         let request = AttachRequest {
@@ -174,9 +179,10 @@ fn the_helper_opens_what_the_loader_attaches() {
             record: &record,
             spec: &spec,
             target: None,
+            network: None,
             links: &[],
         };
-        let _attached = kinds::attach(&request, Hook::PerfEvent(None), opened.pop()).unwrap();
+        let _attached = kinds::attach(&request, Hook::PerfEvent(None), Some(done)).unwrap();
         fire(3);
         assert_eq!(loaded.count("tracepoint_count"), 3);
         assert!(
@@ -200,7 +206,7 @@ fn without_any_right_the_helper_is_asked_and_its_event_suffices() {
             },
             &[],
         );
-        let event = event.unwrap().descriptors.pop();
+        let event = event.unwrap();
         // This thread alone becomes nobody, and loses every capability with it.
         rustix::thread::set_thread_uid(rustix::fs::Uid::from_raw(65534)).unwrap();
         let request = AttachRequest {
@@ -208,10 +214,12 @@ fn without_any_right_the_helper_is_asked_and_its_event_suffices() {
             record: &record,
             spec: &spec,
             target: None,
+            network: None,
             links: &[],
         };
         match kinds::prepare(&request).unwrap() {
             Prepared::NeedsHelper {
+                kind,
                 job,
                 descriptors,
                 hook,
@@ -223,8 +231,9 @@ fn without_any_right_the_helper_is_asked_and_its_event_suffices() {
                         name: NAME.into()
                     }
                 );
+                assert_eq!(kind, HelperKind::PerfEvent);
                 assert!(descriptors.is_empty());
-                let _attached = kinds::attach(&request, hook, event).unwrap();
+                let _attached = kinds::attach(&request, hook, Some(event)).unwrap();
                 fire(2);
                 assert_eq!(loaded.count("tracepoint_count"), 2);
             }

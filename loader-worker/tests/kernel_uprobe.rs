@@ -207,8 +207,7 @@ fn behind_a_perf_event_of_the_helper_it_counts_too() {
             pid: None,
         };
         let descriptor = file.as_fd().try_clone_to_owned().unwrap();
-        let mut done = helper::perform(HelperKind::PerfEvent, &job, &[descriptor]).unwrap();
-        let event = done.descriptors.pop();
+        let done = helper::perform(HelperKind::PerfEvent, &job, &[descriptor]).unwrap();
         let mut record = loaded.record(0);
         record.kind = ProgramKind::Uprobe;
         let spec = uprobe(None);
@@ -220,6 +219,7 @@ fn behind_a_perf_event_of_the_helper_it_counts_too() {
                 file: file.as_fd(),
                 places: &[Place::at(file_offset(by_helper))],
             }),
+            network: None,
             links: &[],
         };
         assert!(matches!(
@@ -230,7 +230,7 @@ fn behind_a_perf_event_of_the_helper_it_counts_too() {
                     ..
                 }
         ));
-        let attached = kinds::attach(&request, Hook::PerfEvent(None), event).unwrap();
+        let attached = kinds::attach(&request, Hook::PerfEvent(None), Some(done)).unwrap();
         let path = bpffs.join("links/1");
         pin::pin(attached.link.as_fd(), &path).unwrap();
         drop(attached);

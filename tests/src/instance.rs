@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::PipeReader;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -339,7 +340,16 @@ fn program_id(program: &Value) -> u32 {
 /// One request and its answer.
 #[track_caller]
 pub fn ask(client: &mut Client, request: &ClientRequest) -> ClientReply {
-    client.send(1, request, &[]).expect("send");
+    ask_with(client, request, &[])
+}
+
+/// One request with descriptors beside it, and its answer.
+pub fn ask_with(
+    client: &mut Client,
+    request: &ClientRequest,
+    descriptors: &[BorrowedFd<'_>],
+) -> ClientReply {
+    client.send(1, request, descriptors).expect("send");
     let deadline = Duration::from_secs(60);
     client
         .receive(deadline)

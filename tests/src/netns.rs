@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -65,6 +66,33 @@ impl Netns {
         &self.name
     }
 
+    /// The file of the instance's namespace.
+    pub fn path(&self) -> String {
+        format!("/run/netns/{}", self.name)
+    }
+
+    /// What the kernel calls the instance's namespace.
+    pub fn inode(&self) -> u64 {
+        std::fs::metadata(self.path())
+            .expect("the namespace is there")
+            .ino()
+    }
+
+    /// Runs a command of ip(8) in the instance's namespace.
+    pub fn ip(&self, command: &str) {
+        ip(&["-n", &self.name], &format!("{command}\n"));
+    }
+
+    /// Takes the names of both namespaces away. They end when nobody holds them any more.
+    pub fn delete(&self) {
+        for namespace in [&self.peer, &self.name] {
+            // A namespace that cannot be removed was never made.
+            let _ = Command::new("ip")
+                .args(["netns", "del", namespace])
+                .output();
+        }
+    }
+
     /// Runs something inside the namespace of the instance, on a thread that ends there.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         inside(&self.name, work)
@@ -84,12 +112,7 @@ impl Netns {
 
 impl Drop for Netns {
     fn drop(&mut self) {
-        for namespace in [&self.peer, &self.name] {
-            // A namespace that cannot be removed was never made.
-            let _ = Command::new("ip")
-                .args(["netns", "del", namespace])
-                .output();
-        }
+        self.delete();
     }
 }
 

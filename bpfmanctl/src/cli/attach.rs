@@ -41,7 +41,8 @@ pub(crate) enum AttachCommand {
         long_about = "To an interface, before the network stack.\n\n\
             The driver's hook is used where there is one, the generic hook otherwise; `link get` tells which.",
         after_help = "Examples:\n  bpfmanctl link attach xdp 512 eth0 --priority 50\n  \
-            bpfmanctl link attach xdp 512 eth0 --priority 50 --proceed-on pass,drop"
+            bpfmanctl link attach xdp 512 eth0 --priority 50 --proceed-on pass,drop\n  \
+            bpfmanctl link attach xdp 512 eth0 --priority 50 --netns /run/netns/blue"
     )]
     Xdp(XdpArgs),
 
@@ -107,12 +108,13 @@ pub(crate) enum AttachCommand {
     )]
     Iter(FixedArgs),
 
-    /// To the look-up of sockets in the service's network namespace
+    /// To the look-up of sockets in a network namespace
     #[command(
         name = "sk_lookup",
-        after_help = "Examples:\n  bpfmanctl link attach sk_lookup 512"
+        after_help = "Examples:\n  bpfmanctl link attach sk_lookup 512\n  \
+            bpfmanctl link attach sk_lookup 512 --netns /run/netns/blue"
     )]
-    SkLookup(FixedArgs),
+    SkLookup(SkLookupArgs),
 
     #[command(flatten)]
     Cgroup(CgroupCommand),
@@ -273,8 +275,21 @@ pub(crate) struct FixedArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct SkLookupArgs {
+    /// Program id
+    #[arg(value_name = "PROGRAM", value_parser = parse::program_id)]
+    pub(crate) program_id: u32,
+
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArgs,
+
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct NamespaceArgs {
-    /// Network namespace of the interface (not supported by this build)
+    /// File of the network namespace to attach in, opened with your rights [default: the service's own]
     #[arg(short, long, value_name = "PATH")]
     pub(crate) netns: Option<String>,
 }

@@ -7,7 +7,7 @@ mod program;
 
 pub(crate) use attach::{
     AttachCommand, CgroupCommand, FixedArgs, KprobeArgs, LinkArgs, NamespaceArgs, PerfEventArgs,
-    RawTracepointArgs, TcxArgs, TracepointArgs, UprobeArgs, XdpArgs,
+    RawTracepointArgs, SkLookupArgs, TcxArgs, TracepointArgs, UprobeArgs, XdpArgs,
 };
 pub(crate) use link::{LinkCommand, LinkDetachArgs, LinkGetArgs, LinkListArgs};
 pub(crate) use map::{MapCommand, MapListArgs};

@@ -109,6 +109,24 @@ impl Client {
         reply!(self, request, target.as_slice(), ClientReply::Link(link) => *link)
     }
 
+    /// Attaches a program in the network namespace of an open file; the path is what it is called.
+    pub fn attach_in_namespace(
+        &mut self,
+        program_id: u32,
+        spec: AttachSpec,
+        metadata: BTreeMap<String, String>,
+        netns: String,
+        file: BorrowedFd<'_>,
+    ) -> Result<Link, ClientError> {
+        let request = ClientRequest::AttachInNamespace {
+            program_id,
+            spec,
+            netns,
+            metadata,
+        };
+        reply!(self, request, &[file], ClientReply::Link(link) => *link)
+    }
+
     /// Detaches a link.
     pub fn detach(&mut self, link_id: u64) -> Result<(), ClientError> {
         reply!(self, ClientRequest::Detach { link_id }, &[], ClientReply::Done => ())

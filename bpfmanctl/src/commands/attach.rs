@@ -1,65 +1,21 @@
 //! `link attach`.
 
 mod cgroup;
+mod network;
 
 use super::{Service, print};
 use crate::cli::{
-    FixedArgs, KprobeArgs, LinkArgs, NamespaceArgs, PerfEventArgs, RawTracepointArgs, TcxArgs,
-    TracepointArgs, UprobeArgs, XdpArgs,
+    FixedArgs, KprobeArgs, LinkArgs, OutputArgs, PerfEventArgs, RawTracepointArgs, TracepointArgs,
+    UprobeArgs,
 };
 use crate::console::Console;
 use crate::exit::Error;
 use crate::target::open_target;
 use crate::{json, text};
 pub(super) use cgroup::cgroup;
-use ipc::messages::attach::AttachSpec;
+use ipc::messages::attach::{AttachSpec, Link};
+pub(super) use network::{sk_lookup, tcx, xdp};
 use std::os::fd::{AsFd, BorrowedFd};
-
-pub(super) fn tcx(
-    arguments: TcxArgs,
-    service: &Service,
-    console: &mut Console<'_>,
-) -> Result<(), Error> {
-    refuse_namespace(&arguments.namespace)?;
-    let TcxArgs {
-        program_id,
-        interface,
-        direction,
-        priority,
-        link,
-        ..
-    } = arguments;
-    let spec = AttachSpec::Tcx {
-        interface,
-        direction,
-        priority,
-    };
-    attach(program_id, spec, None, link, service, console)
-}
-
-pub(super) fn xdp(
-    arguments: XdpArgs,
-    service: &Service,
-    console: &mut Console<'_>,
-) -> Result<(), Error> {
-    refuse_namespace(&arguments.namespace)?;
-    let XdpArgs {
-        program_id,
-        interface,
-        priority,
-        mut proceed_on,
-        link,
-        ..
-    } = arguments;
-    proceed_on.sort_unstable();
-    proceed_on.dedup();
-    let spec = AttachSpec::Xdp {
-        interface,
-        priority,
-        proceed_on,
-    };
-    attach(program_id, spec, None, link, service, console)
-}
 
 pub(super) fn tracepoint(
     arguments: TracepointArgs,
@@ -187,15 +143,6 @@ pub(super) fn fixed(
     )
 }
 
-fn refuse_namespace(arguments: &NamespaceArgs) -> Result<(), Error> {
-    match arguments.netns.as_deref() {
-        None | Some("") => Ok(()),
-        Some(_) => Err(Error::unsupported(
-            "this build cannot attach in other network namespaces (--netns) yet",
-        )),
-    }
-}
-
 fn attach(
     program_id: u32,
     spec: AttachSpec,
@@ -208,9 +155,13 @@ fn attach(
     let link = service
         .connect()?
         .attach(program_id, spec, metadata, target)?;
+    show(link, arguments.output, console)
+}
+
+fn show(link: Link, output: OutputArgs, console: &mut Console<'_>) -> Result<(), Error> {
     print(
         console,
-        arguments.output.output,
+        output.output,
         |width| text::link(&link, false, width),
         || json::Link::from(link.clone()),
     )

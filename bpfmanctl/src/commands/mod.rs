@@ -82,13 +82,15 @@ fn attach(
         AttachCommand::Fexit(arguments) => (arguments, AttachSpec::Fexit),
         AttachCommand::Lsm(arguments) => (arguments, AttachSpec::Lsm),
         AttachCommand::TpBtf(arguments) => (arguments, AttachSpec::TpBtf),
-        AttachCommand::SkLookup(arguments) => (arguments, AttachSpec::SkLookup),
         AttachCommand::Iter(arguments) => (arguments, AttachSpec::Iter),
         AttachCommand::RawTracepoint(arguments) => {
             return attach::raw_tracepoint(arguments, service, console);
         }
         AttachCommand::PerfEvent(arguments) => {
             return attach::perf_event(arguments, service, console);
+        }
+        AttachCommand::SkLookup(arguments) => {
+            return attach::sk_lookup(arguments, service, console);
         }
         AttachCommand::Cgroup(command) => return attach::cgroup(command, service, console),
         AttachCommand::Tc(_) => {

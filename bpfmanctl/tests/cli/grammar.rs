@@ -176,10 +176,6 @@ fn what_is_known_and_not_built_says_so() {
             "cannot attach tc programs yet",
         ),
         (
-            "link attach xdp 5 eth0 -p 1 --netns /run/netns/x",
-            "network namespaces (--netns) yet",
-        ),
-        (
             "link attach uprobe 5 libc -f f --container-pid 3",
             "containers (--container-pid) yet",
         ),

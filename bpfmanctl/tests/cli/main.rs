@@ -12,6 +12,7 @@ mod samples;
 
 mod failures;
 mod grammar;
+mod namespaces;
 mod requests;
 mod service;
 

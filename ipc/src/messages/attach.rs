@@ -122,7 +122,7 @@ pub enum AttachSpec {
     TpBtf,
     /// The iterator that the program was loaded for. Since version 2.
     Iter,
-    /// The look-up of sockets in bpfman's network namespace. Since version 2.
+    /// The look-up of sockets in a network namespace. Since version 2.
     SkLookup,
     /// A control group, at the hook that the program was loaded for. Its directory travels beside the message as a
     /// descriptor that the client opened. Since version 2.
@@ -164,6 +164,14 @@ impl AttachSpec {
             AttachSpec::Cgroup { kind, .. } => kind.name(),
             AttachSpec::PerfEvent { .. } => "perf_event",
         }
+    }
+
+    /// Whether the hook is in a network namespace, so that another than bpfman's own may be asked for.
+    pub fn is_in_network_namespace(&self) -> bool {
+        matches!(
+            self,
+            AttachSpec::Tcx { .. } | AttachSpec::Xdp { .. } | AttachSpec::SkLookup
+        )
     }
 }
 

@@ -63,9 +63,21 @@ pub enum ClientRequest {
     ListKernelMaps,
     /// All links in the kernel, whoever made them. Since version 2.
     ListKernelLinks,
+    /// As `Attach`, in the network namespace whose open file is beside the message. Since version 2.
+    AttachInNamespace {
+        /// Kernel program id.
+        program_id: u32,
+        /// Where.
+        spec: AttachSpec,
+        /// What the user called the namespace's file; shown, never opened.
+        netns: String,
+        /// Labels of the link.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few_labels()"))]
+        metadata: BTreeMap<String, String>,
+    },
 }
 
-edge!(ClientRequest: Hello, Load, GetProgram, ListPrograms, Unload, Attach, Detach, GetLink, ListLinks, Status, Doctor, ListKernelPrograms, ListKernelMaps, ListKernelLinks);
+edge!(ClientRequest: Hello, Load, GetProgram, ListPrograms, Unload, Attach, Detach, GetLink, ListLinks, Status, Doctor, ListKernelPrograms, ListKernelMaps, ListKernelLinks, AttachInNamespace);
 
 /// API worker to client. Every request has exactly one answer.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]

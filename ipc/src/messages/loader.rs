@@ -64,7 +64,7 @@ pub enum LoaderRequest {
         /// Who asks.
         session: Session,
     },
-    /// Attach a program; beside it the open target, for uprobes.
+    /// Attach a program; beside it what the client opened: the target of a uprobe, a control group, a network namespace.
     Attach {
         /// Who asks.
         session: Session,
@@ -75,6 +75,8 @@ pub enum LoaderRequest {
         /// Places in the target's file, resolved by the image worker (uprobes).
         #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
         places: Vec<Place>,
+        /// What the client called the network namespace whose open file is beside the message.
+        netns: Option<String>,
         /// Labels of the link.
         #[cfg_attr(test, proptest(strategy = "crate::messages::few_labels()"))]
         metadata: BTreeMap<String, String>,

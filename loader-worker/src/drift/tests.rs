@@ -1,5 +1,5 @@
 use super::*;
-use ipc::messages::attach::Direction;
+use ipc::messages::attach::{Direction, XdpMode};
 use ipc::messages::kernel::KernelMap;
 use ipc::messages::program::{ProgramKind, ProgramRecord, Source};
 use proptest::prelude::*;
@@ -310,5 +310,48 @@ proptest! {
         let wanted = Wanted { programs: &programs, links: &[], unfinished: 0 };
         let found = compare(wanted, &seen);
         prop_assert_eq!(found.len(), ids.intersection(&lost).count() + orphans.len());
+    }
+}
+
+#[test]
+fn a_link_without_effect_says_where_it_was() {
+    let interface = |netns: &str| LinkDetails::Xdp {
+        interface: "eth0".into(),
+        ifindex: 2,
+        priority: 0,
+        position: 0,
+        proceed_on: vec![],
+        netns: netns.into(),
+        nsid: 1,
+        dispatcher_id: 0,
+        revision: 0,
+        mode: XdpMode::Native,
+    };
+    let sockets = |netns: &str| LinkDetails::SkLookup {
+        netns: netns.into(),
+        nsid: 1,
+    };
+    let (gone, there) = (
+        KernelLink::default(),
+        KernelLink {
+            ifindex: 2,
+            netns_ino: 1,
+            ..KernelLink::default()
+        },
+    );
+    for (details, place) in [
+        (interface(""), "interface eth0"),
+        (
+            interface("/run/netns/blue"),
+            "interface eth0 of network namespace /run/netns/blue",
+        ),
+        (sockets(""), "the service's network namespace"),
+        (
+            sockets("/run/netns/blue"),
+            "network namespace /run/netns/blue",
+        ),
+    ] {
+        assert_eq!(lost_place(&details, &there), None);
+        assert_eq!(lost_place(&details, &gone).as_deref(), Some(place));
     }
 }

@@ -3,9 +3,11 @@
 use super::journal::keep;
 use super::{Engine, no_such_program, now};
 use crate::execute::{Executor, Subject};
+use crate::helpers::Helpers;
 use crate::kernel::pin;
-use crate::kinds::{self, AttachRequest, Prepared, Target};
+use crate::kinds::{self, AttachRequest, Kind, Network, Prepared, Target};
 use crate::limits::LINKS;
+use crate::network_namespace::{NetworkNamespace, NetworkPlace};
 use crate::request;
 use crate::room;
 use crate::steps;
@@ -14,7 +16,16 @@ use ipc::messages::attach::{AttachSpec, Link, LinkRecord, Place};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// The open file of a network namespace.
+#[derive(Debug)]
+pub struct NamespaceFile {
+    /// Opened by whoever has the right to.
+    pub file: OwnedFd,
+    /// What the client called it.
+    pub path: String,
+}
 
 /// An attach request.
 #[derive(Debug)]
@@ -27,6 +38,8 @@ pub struct AttachCommand {
     pub target: Option<OwnedFd>,
     /// Places in the file.
     pub places: Vec<Place>,
+    /// The network namespace that the client opened, if not the loader's own is meant.
+    pub namespace: Option<NamespaceFile>,
     /// Labels of the link.
     pub metadata: BTreeMap<String, String>,
 }
@@ -43,9 +56,11 @@ impl Engine {
             .store
             .program(id)?
             .ok_or_else(|| no_such_program(id, Stage::Attach))?;
+        kinds::check_kind(&stored.record, &command.spec)?;
         let links = self.store.links()?;
         request::check_room("links", links.len(), 1, LINKS)?;
         let program = open_program(&stored.record.pin_path, id)?;
+        let network = network_place(kind, command, &*self.helpers).await?;
         let request = AttachRequest {
             program: program.as_fd(),
             record: &stored.record,
@@ -54,6 +69,7 @@ impl Engine {
                 file: file.as_fd(),
                 places: &command.places,
             }),
+            network: network.as_ref(),
             links: &links,
         };
         let prepared = kinds::prepare(&request)?;
@@ -69,6 +85,7 @@ impl Engine {
         let kernel = made.kernel.clone();
         let link_id = self.store.next_link_id();
         let pin = self.layout.fs().join(kind.pin(link_id, id, &made.details));
+        let pin = free_pin(pin, link_id, &links);
         let record = LinkRecord {
             id: link_id,
             program_id: id,
@@ -110,6 +127,53 @@ impl Engine {
     }
 }
 
+/// Where in the network the hook is. In another namespace than the loader's own it takes a helper to look.
+async fn network_place(
+    kind: &dyn Kind,
+    command: &AttachCommand,
+    helpers: &dyn Helpers,
+) -> Result<Option<NetworkPlace>, Failure> {
+    let interface = match kind.network(&command.spec) {
+        Network::Nowhere if command.namespace.is_some() => {
+            return Err(wrong_namespace(&command.spec));
+        }
+        Network::Nowhere => return Ok(None),
+        Network::Namespace => None,
+        Network::Interface(interface) => Some(interface),
+    };
+    let namespace = match &command.namespace {
+        Some(NamespaceFile { file, path }) => {
+            request::check_path(path)?;
+            NetworkNamespace::of(file.as_fd(), path)?
+        }
+        None => NetworkNamespace::own()?,
+    };
+    NetworkPlace::find(namespace, interface, helpers)
+        .await
+        .map(Some)
+}
+
+/// A pin that no other link on record has. A network namespace that is gone leaves its number, and with it the names of
+/// its pins, to the next one, while the links that were there are still on record.
+fn free_pin(pin: PathBuf, link_id: u64, links: &[LinkRecord]) -> PathBuf {
+    let is_taken = |link: &LinkRecord| Path::new(&link.pin_path) == pin;
+    if !links.iter().any(is_taken) {
+        return pin;
+    }
+    let mut name = pin.file_name().unwrap_or_default().to_owned();
+    name.push(format!("_{link_id}"));
+    pin.with_file_name(name)
+}
+
+fn wrong_namespace(spec: &AttachSpec) -> Failure {
+    let cause = format!(
+        "the hook of a {} attach is in no network namespace",
+        spec.name()
+    );
+    Failure::new(FailureCode::InvalidArgument, Stage::Request, cause)
+        .remedy("leave the network namespace out")
+}
+
 fn open_program(path: &str, id: u32) -> Result<OwnedFd, Failure> {
     pin::get(Path::new(path)).map_err(|error| {
         if error.is_not_found() {
@@ -123,4 +187,31 @@ fn open_program(path: &str, id: u32) -> Result<OwnedFd, Failure> {
             error.into_failure(Stage::Attach, format!("program {id}"))
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ipc::messages::attach::LinkDetails;
+    use ipc::messages::program::ProgramKind;
+
+    #[test]
+    fn a_pin_is_not_given_twice() {
+        let link = LinkRecord {
+            id: 3,
+            program_id: 1,
+            kernel_link_id: None,
+            kind: ProgramKind::Tcx,
+            pin_path: "/fs/tcx-ingress/link_7_2_1".into(),
+            details: LinkDetails::Fentry {
+                function: String::new(),
+            },
+            created_at: 0,
+            metadata: BTreeMap::new(),
+        };
+        let free = |pin: &str| free_pin(pin.into(), 4, std::slice::from_ref(&link));
+        let (taken, other) = ("/fs/tcx-ingress/link_7_2_1", "/fs/tcx-ingress/link_7_2_2");
+        assert_eq!(free(other), Path::new(other));
+        assert_eq!(free(taken), Path::new("/fs/tcx-ingress/link_7_2_1_4"));
+    }
 }

@@ -11,7 +11,7 @@ mod load;
 mod query;
 mod take_away;
 
-pub use attach::AttachCommand;
+pub use attach::{AttachCommand, NamespaceFile};
 
 use crate::drift::Drift;
 use crate::faults::Faults;

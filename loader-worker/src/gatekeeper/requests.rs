@@ -2,8 +2,8 @@
 
 use super::refusals::{duplicate, full, no_descriptor, no_image_worker, stopping};
 use super::{Event, State};
-use crate::engine::AttachCommand;
 use crate::engine::actor::{Command, Order};
+use crate::engine::{AttachCommand, NamespaceFile};
 use crate::join::{Offer, PlanOffer};
 use crate::limits::JOIN_DEADLINE;
 use crate::plan_intake::Delivery;
@@ -101,14 +101,24 @@ impl State {
                 program_id,
                 spec,
                 places,
+                netns,
                 metadata,
             } => {
-                let target = descriptors.pop();
+                let opened = descriptors.pop();
+                let (target, namespace) = match (netns, opened) {
+                    (None, opened) => (opened, None),
+                    (Some(path), Some(file)) => (None, Some(NamespaceFile { file, path })),
+                    (Some(_), None) => {
+                        reply.fail(no_descriptor()).await;
+                        return Ok(());
+                    }
+                };
                 let command = AttachCommand {
                     program_id,
                     spec,
                     target,
                     places,
+                    namespace,
                     metadata,
                 };
                 (session, Action::Attach, Command::Attach(Box::new(command)))

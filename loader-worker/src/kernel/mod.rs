@@ -15,6 +15,7 @@ pub mod limits;
 pub mod link;
 pub mod map;
 pub mod name;
+pub mod namespaces;
 pub mod perf;
 pub mod pin;
 pub mod probe;

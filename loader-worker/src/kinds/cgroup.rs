@@ -7,6 +7,7 @@
 use super::{
     AttachRequest, Attached, Hook, Kind, Prepared, Target, attached, invalid, mismatched, refused,
 };
+use crate::helpers::Done;
 use crate::kernel::link;
 use crate::request::check_path;
 use ipc::cgroup_hooks::{self, CgroupHook};
@@ -14,7 +15,7 @@ use ipc::messages::attach::{AttachSpec, LinkDetails};
 use ipc::messages::failure::{Failure, Stage};
 use ipc::messages::program::ProgramKind;
 use rustix::io::Errno;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 /// See the module: the program kind that fits.
 pub struct Cgroup(&'static [ProgramKind]);
@@ -54,7 +55,7 @@ impl Kind for Cgroup {
         &self,
         request: &AttachRequest<'_>,
         _: Hook,
-        _: Option<OwnedFd>,
+        _: Option<Done>,
     ) -> Result<Attached, Failure> {
         let AttachSpec::Cgroup { path, .. } = request.spec else {
             return Err(mismatched(request.spec));

@@ -3,11 +3,11 @@
 //! Whether the kernel can do this is known since the load; attaching needs nothing but the program.
 
 use super::{AttachRequest, Attached, Hook, Kind, Prepared, attached, fixed_target, refused};
+use crate::helpers::Done;
 use crate::kernel::link;
 use ipc::messages::attach::LinkDetails;
 use ipc::messages::failure::Failure;
 use ipc::messages::program::ProgramKind;
-use std::os::fd::OwnedFd;
 
 /// At the start.
 pub struct Fentry;
@@ -28,7 +28,7 @@ impl Kind for Fentry {
         &self,
         request: &AttachRequest<'_>,
         _: Hook,
-        _: Option<OwnedFd>,
+        _: Option<Done>,
     ) -> Result<Attached, Failure> {
         const TRACE_FENTRY: u32 = 24;
         let function = fixed_target(request)?;
@@ -51,7 +51,7 @@ impl Kind for Fexit {
         &self,
         request: &AttachRequest<'_>,
         _: Hook,
-        _: Option<OwnedFd>,
+        _: Option<Done>,
     ) -> Result<Attached, Failure> {
         const TRACE_FEXIT: u32 = 25;
         let function = fixed_target(request)?;

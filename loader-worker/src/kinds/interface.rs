@@ -1,19 +1,32 @@
-//! What the kinds on network interfaces share: finding the interface.
+//! What the kinds on network interfaces share.
 
-use super::{Hook, invalid};
-use crate::hooks;
-use crate::kernel::interfaces;
+use super::{AttachRequest, Hook, Prepared, invalid, mismatched};
+use crate::network_namespace::NetworkPlace;
 use ipc::messages::failure::{Failure, Stage};
+use ipc::messages::helper::{HelperJob, HelperKind};
 
-/// The interface of this name in the process's own network namespace.
-pub(super) fn find(name: &str) -> Result<Hook, Failure> {
-    if name.is_empty() {
-        return Err(invalid(Stage::Request, "interface name is empty"));
-    }
-    let nsid = interfaces::own_namespace()
-        .map_err(|error| error.into_failure(Stage::Resolve, "the service's network namespace"))?;
-    let ifindex = hooks::interface::find(name)?;
-    Ok(Hook::Interface { ifindex, nsid })
+/// Where the hook is.
+pub(super) fn place<'a>(request: &AttachRequest<'a>) -> Result<&'a NetworkPlace, Failure> {
+    request.network.ok_or_else(|| mismatched(request.spec))
+}
+
+/// The interface of the request. In the loader's own namespace it acts itself; elsewhere a helper gets the job, with the
+/// program beside it.
+pub(super) fn prepared(request: &AttachRequest<'_>, job: HelperJob) -> Result<Prepared, Failure> {
+    let place = place(request)?;
+    let hook = Hook::Interface {
+        ifindex: place.ifindex,
+        nsid: place.namespace.id(),
+    };
+    Ok(match place.namespace.beside(&[request.program])? {
+        None => Prepared::Ready(hook),
+        Some(descriptors) => Prepared::NeedsHelper {
+            kind: HelperKind::NetworkNamespace,
+            job,
+            descriptors,
+            hook,
+        },
+    })
 }
 
 /// Refuses priorities below zero.

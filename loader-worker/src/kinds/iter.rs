@@ -2,11 +2,11 @@
 //! link, and that writes what the reader gets. The pin has mode 0600.
 
 use super::{AttachRequest, Attached, Hook, Kind, Prepared, attached, fixed_target, refused};
+use crate::helpers::Done;
 use crate::kernel::link;
 use ipc::messages::attach::LinkDetails;
 use ipc::messages::failure::Failure;
 use ipc::messages::program::ProgramKind;
-use std::os::fd::OwnedFd;
 
 /// See the module.
 pub struct Iter;
@@ -24,7 +24,7 @@ impl Kind for Iter {
         &self,
         request: &AttachRequest<'_>,
         _: Hook,
-        _: Option<OwnedFd>,
+        _: Option<Done>,
     ) -> Result<Attached, Failure> {
         const TRACE_ITER: u32 = 28;
         let target = fixed_target(request)?;

@@ -5,11 +5,12 @@
 use super::{
     AttachRequest, Attached, Hook, Kind, Prepared, attached, invalid, mismatched, refused,
 };
+use crate::helpers::Done;
 use crate::kernel::{Error, functions, link, perf, suggest};
 use crate::request::check_name;
 use ipc::messages::attach::{AttachSpec, LinkDetails};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
-use ipc::messages::helper::HelperJob;
+use ipc::messages::helper::{HelperJob, HelperKind};
 use ipc::messages::program::ProgramKind;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
@@ -48,6 +49,7 @@ impl Kind for Kprobe {
             .remedy("leave --offset away: the probe sits where the function returns"));
         }
         Ok(Prepared::NeedsHelper {
+            kind: HelperKind::PerfEvent,
             job: HelperJob::OpenKprobe {
                 function: function.clone(),
                 offset: *offset,
@@ -62,14 +64,16 @@ impl Kind for Kprobe {
         &self,
         request: &AttachRequest<'_>,
         hook: Hook,
-        helper: Option<OwnedFd>,
+        helper: Option<Done>,
     ) -> Result<Attached, Failure> {
         let (AttachSpec::Kprobe { function, offset }, Hook::PerfEvent(event)) =
             (request.spec, hook)
         else {
             return Err(mismatched(request.spec));
         };
-        let event = event.or(helper).ok_or_else(|| mismatched(request.spec))?;
+        let event = event
+            .or_else(|| helper.and_then(Done::into_descriptor))
+            .ok_or_else(|| mismatched(request.spec))?;
         let link = link::create_perf_event(request.program, event.as_fd(), 0)
             .map_err(|error| refused(error, request, &place(function, *offset)))?;
         let details = LinkDetails::Kprobe {

@@ -1,11 +1,11 @@
 //! lsm: a program at the security hook that it was loaded for, deciding with the other security modules.
 
 use super::{AttachRequest, Attached, Hook, Kind, Prepared, attached, fixed_target, refused};
+use crate::helpers::Done;
 use crate::kernel::{link, probe};
 use ipc::messages::attach::LinkDetails;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::program::ProgramKind;
-use std::os::fd::OwnedFd;
 
 /// See the module.
 pub struct Lsm;
@@ -31,7 +31,7 @@ impl Kind for Lsm {
         &self,
         request: &AttachRequest<'_>,
         _: Hook,
-        _: Option<OwnedFd>,
+        _: Option<Done>,
     ) -> Result<Attached, Failure> {
         const LSM_MAC: u32 = 27;
         let hook = fixed_target(request)?;

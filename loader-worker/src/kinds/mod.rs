@@ -23,10 +23,12 @@ pub mod xdp;
 
 mod interface;
 
+use crate::helpers::Done;
 use crate::kernel::{Error, info};
+use crate::network_namespace::NetworkPlace;
 use ipc::messages::attach::{AttachSpec, LinkDetails, LinkRecord, Place};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
-use ipc::messages::helper::HelperJob;
+use ipc::messages::helper::{HelperJob, HelperKind};
 use ipc::messages::kernel::KernelLink;
 use ipc::messages::program::{ProgramKind, ProgramRecord};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -45,6 +47,8 @@ pub struct AttachRequest<'a> {
     pub spec: &'a AttachSpec,
     /// What the client opened: the file of a uprobe, the directory of a control group.
     pub target: Option<Target<'a>>,
+    /// Where in the network the hook is, for kinds that say so ([`Kind::network`]).
+    pub network: Option<&'a NetworkPlace>,
     /// bpfman's links. Those on other hooks do not matter and may be in it.
     pub links: &'a [LinkRecord],
 }
@@ -63,13 +67,16 @@ pub struct Target<'a> {
 pub enum Prepared {
     /// Nothing is missing.
     Ready(Hook),
-    /// This process lacks the right to open the perf event: a helper has to be given this job, with these descriptors.
+    /// This process lacks the right to open the perf event, or is in another network namespace: a helper has to be given
+    /// this job, with these descriptors.
     NeedsHelper {
+        /// Which helper.
+        kind: HelperKind,
         /// The job.
         job: HelperJob,
         /// Beside it.
         descriptors: Vec<OwnedFd>,
-        /// What to attach to with the helper's descriptor.
+        /// What to attach to with what the helper did.
         hook: Hook,
     },
 }
@@ -83,10 +90,21 @@ impl Prepared {
     }
 }
 
+/// Where in the network hooks of a kind are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Network<'a> {
+    /// Not in a network namespace.
+    Nowhere,
+    /// The namespace itself.
+    Namespace,
+    /// The interface of this name.
+    Interface(&'a str),
+}
+
 /// A hook that was found.
 #[derive(Debug)]
 pub enum Hook {
-    /// An interface of this network namespace.
+    /// An interface.
     Interface {
         /// Its index.
         ifindex: u32,
@@ -125,15 +143,20 @@ pub trait Kind: Sync {
         Ok(())
     }
 
+    /// Where in the network the hook is; found before [`Kind::prepare`].
+    fn network<'a>(&self, _: &'a AttachSpec) -> Network<'a> {
+        Network::Nowhere
+    }
+
     /// Checks the request and finds the hook. Changes nothing.
     fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure>;
 
-    /// Makes the link. `helper` is what the helper opened, if [`Prepared::NeedsHelper`] asked for it.
+    /// Makes the link. `helper` is what the helper did, if [`Prepared::NeedsHelper`] asked for it.
     fn attach(
         &self,
         request: &AttachRequest<'_>,
         hook: Hook,
-        helper: Option<OwnedFd>,
+        helper: Option<Done>,
     ) -> Result<Attached, Failure>;
 
     /// Where the link is pinned, below bpfman's bpffs. The layout is part of the contract with tools that look there.
@@ -162,28 +185,28 @@ pub fn of(spec: &AttachSpec) -> &'static dyn Kind {
     }
 }
 
-/// Checks the kind of the program, then everything else; see [`Kind::prepare`].
+/// See [`Kind::prepare`].
 pub fn prepare(request: &AttachRequest<'_>) -> Result<Prepared, Failure> {
-    let kind = of(request.spec);
-    check_kind(kind, request)?;
-    kind.prepare(request)
+    of(request.spec).prepare(request)
 }
 
 /// Makes the link; see [`Kind::attach`].
 pub fn attach(
     request: &AttachRequest<'_>,
     hook: Hook,
-    helper: Option<OwnedFd>,
+    helper: Option<Done>,
 ) -> Result<Attached, Failure> {
     of(request.spec).attach(request, hook, helper)
 }
 
-fn check_kind(kind: &dyn Kind, request: &AttachRequest<'_>) -> Result<(), Failure> {
+/// Refuses programs of kinds that do not fit. To be called before anything is looked for.
+pub fn check_kind(record: &ProgramRecord, spec: &AttachSpec) -> Result<(), Failure> {
+    let kind = of(spec);
     let ProgramRecord {
         kind: program,
         program_id,
         ..
-    } = request.record;
+    } = record;
     if kind.kinds().contains(program) {
         return Ok(());
     }
@@ -198,7 +221,7 @@ fn check_kind(kind: &dyn Kind, request: &AttachRequest<'_>) -> Result<(), Failur
         Stage::Request,
         format!(
             "program {program_id} is a {program} program; the {} attach accepts {accepted}",
-            request.spec.name()
+            spec.name()
         ),
     ))
 }

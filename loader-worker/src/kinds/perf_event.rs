@@ -6,12 +6,13 @@
 use super::{
     AttachRequest, Attached, Hook, Kind, Prepared, attached, invalid, mismatched, refused,
 };
+use crate::helpers::Done;
 use crate::kernel::sampled_events::{self, EVENTS};
 use crate::kernel::{Error, link, perf, suggest};
 use crate::request::check_name;
 use ipc::messages::attach::{AttachSpec, LinkDetails, Sampling};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
-use ipc::messages::helper::HelperJob;
+use ipc::messages::helper::{HelperJob, HelperKind};
 use ipc::messages::program::ProgramKind;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
@@ -45,6 +46,7 @@ impl Kind for PerfEvent {
         match open(event, sampling, pid, cpu)? {
             Some(opened) => Ok(Prepared::Ready(Hook::PerfEvent(Some(opened)))),
             None => Ok(Prepared::NeedsHelper {
+                kind: HelperKind::PerfEvent,
                 job: HelperJob::OpenSampled {
                     event: event.clone(),
                     sampling,
@@ -61,7 +63,7 @@ impl Kind for PerfEvent {
         &self,
         request: &AttachRequest<'_>,
         hook: Hook,
-        helper: Option<OwnedFd>,
+        helper: Option<Done>,
     ) -> Result<Attached, Failure> {
         let (
             AttachSpec::PerfEvent {
@@ -75,7 +77,9 @@ impl Kind for PerfEvent {
         else {
             return Err(mismatched(request.spec));
         };
-        let event = event.or(helper).ok_or_else(|| mismatched(request.spec))?;
+        let event = event
+            .or_else(|| helper.and_then(Done::into_descriptor))
+            .ok_or_else(|| mismatched(request.spec))?;
         let link = link::create_perf_event(request.program, event.as_fd(), 0)
             .map_err(|error| refused(error, request, &format!("perf event {name}")))?;
         let details = LinkDetails::PerfEvent {

@@ -5,12 +5,12 @@
 use super::{
     AttachRequest, Attached, Hook, Kind, Prepared, attached, invalid, mismatched, refused,
 };
+use crate::helpers::Done;
 use crate::kernel::{link, tracepoints};
 use crate::request::check_name;
 use ipc::messages::attach::{AttachSpec, LinkDetails};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::program::ProgramKind;
-use std::os::fd::OwnedFd;
 
 /// See the module.
 pub struct RawTracepoint;
@@ -45,7 +45,7 @@ impl Kind for RawTracepoint {
         &self,
         request: &AttachRequest<'_>,
         _: Hook,
-        _: Option<OwnedFd>,
+        _: Option<Done>,
     ) -> Result<Attached, Failure> {
         let AttachSpec::RawTracepoint { name } = request.spec else {
             return Err(mismatched(request.spec));

@@ -1,15 +1,18 @@
-//! sk_lookup: a program that chooses the socket for a packet without a connection, in bpfman's network namespace. The
-//! kernel runs those of one namespace in the order in which they were attached.
+//! sk_lookup: a program that chooses the socket for a packet without a connection, in a network namespace. The kernel runs
+//! those of one namespace in the order in which they were attached.
+//!
+//! The kernel takes the namespace as a descriptor, so nobody has to enter it.
 
-use super::{AttachRequest, Attached, Hook, Kind, Prepared, attached, refused};
-use crate::kernel::{Error, interfaces, link};
-use ipc::messages::attach::LinkDetails;
+use super::{AttachRequest, Attached, Hook, Kind, Network, Prepared, attached, interface, refused};
+use crate::helpers::Done;
+use crate::kernel::{Error, link};
+use ipc::messages::attach::{AttachSpec, LinkDetails};
 use ipc::messages::failure::{Failure, Stage};
 use ipc::messages::program::ProgramKind;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
-const NAMESPACE: &str = "/proc/self/ns/net";
+const OWN_NAMESPACE: &str = "/proc/self/ns/net";
 
 /// See the module.
 pub struct SkLookup;
@@ -17,6 +20,10 @@ pub struct SkLookup;
 impl Kind for SkLookup {
     fn kinds(&self) -> &'static [ProgramKind] {
         &[ProgramKind::SkLookup]
+    }
+
+    fn network<'a>(&self, _: &'a AttachSpec) -> Network<'a> {
+        Network::Namespace
     }
 
     fn prepare(&self, _: &AttachRequest<'_>) -> Result<Prepared, Failure> {
@@ -27,17 +34,23 @@ impl Kind for SkLookup {
         &self,
         request: &AttachRequest<'_>,
         _: Hook,
-        _: Option<OwnedFd>,
+        _: Option<Done>,
     ) -> Result<Attached, Failure> {
-        let failed = |error: Error| error.into_failure(Stage::Attach, "the network namespace");
-        let namespace = File::open(NAMESPACE)
-            .map_err(|error| failed(Error::from_io("open /proc/self/ns/net", &error)))?;
-        let nsid = interfaces::own_namespace().map_err(failed)?;
-        let link = link::create_sk_lookup(request.program, namespace.as_fd())
+        let namespace = &interface::place(request)?.namespace;
+        let own = match namespace.file() {
+            Some(_) => None,
+            None => Some(File::open(OWN_NAMESPACE).map_err(|error| {
+                Error::from_io("open /proc/self/ns/net", &error)
+                    .into_failure(Stage::Attach, "the network namespace")
+            })?),
+        };
+        let file = namespace.file().or(own.as_ref().map(AsFd::as_fd));
+        let file = file.ok_or_else(|| super::mismatched(request.spec))?;
+        let link = link::create_sk_lookup(request.program, file)
             .map_err(|error| refused(error, request, "the look-up of sockets"))?;
         let details = LinkDetails::SkLookup {
-            netns: String::new(),
-            nsid,
+            netns: namespace.path().to_owned(),
+            nsid: namespace.id(),
         };
         attached(link, ProgramKind::SkLookup, details)
     }

@@ -4,15 +4,18 @@
 //! is decided from what is on the hook at one revision, and the kernel takes it only if that is still the revision.
 
 use super::{
-    AttachRequest, Attached, Hook, Kind, Prepared, attached, interface, mismatched, pin_by_id,
+    AttachRequest, Attached, Hook, Kind, Network, Prepared, attached, interface, mismatched,
+    pin_by_id,
 };
+use crate::helpers::Done;
 use crate::hooks::{self, Site, tcx_order};
 use crate::kernel::probe;
+use crate::network_namespace::NetworkPlace;
 use crate::request::check_name;
 use ipc::messages::attach::{AttachSpec, LinkDetails};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::helper::{HelperJob, TcxMember};
 use ipc::messages::program::ProgramKind;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// See the module.
@@ -30,31 +33,49 @@ impl Kind for Tcx {
         }
     }
 
+    fn network<'a>(&self, spec: &'a AttachSpec) -> Network<'a> {
+        match spec {
+            AttachSpec::Tcx { interface, .. } => Network::Interface(interface),
+            _ => Network::Nowhere,
+        }
+    }
+
     fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure> {
         let AttachSpec::Tcx {
             interface,
+            direction,
             priority,
-            ..
         } = request.spec
         else {
             return Err(mismatched(request.spec));
         };
         interface::check_priority(*priority)?;
-        let hook = interface::find(interface)?;
         if let Err(missing) = probe::tcx() {
             return Err(
                 Failure::new(FailureCode::Unsupported, Stage::Attach, missing.to_string())
                     .remedy("use a kernel from 6.6 on"),
             );
         }
-        Ok(Prepared::Ready(hook))
+        let NetworkPlace { namespace, ifindex } = interface::place(request)?;
+        let job = HelperJob::CreateTcxLink {
+            ifindex: *ifindex,
+            interface: interface.clone(),
+            direction: *direction,
+            member: TcxMember {
+                program_id: request.record.program_id,
+                priority: *priority,
+                link_id: 0,
+            },
+            siblings: tcx_order::siblings(request.links, namespace.id(), *ifindex, *direction),
+        };
+        interface::prepared(request, job)
     }
 
     fn attach(
         &self,
         request: &AttachRequest<'_>,
         hook: Hook,
-        _helper: Option<OwnedFd>,
+        helper: Option<Done>,
     ) -> Result<Attached, Failure> {
         let (
             AttachSpec::Tcx {
@@ -67,15 +88,25 @@ impl Kind for Tcx {
         else {
             return Err(mismatched(request.spec));
         };
+        let namespace = &interface::place(request)?.namespace;
         let siblings = tcx_order::siblings(request.links, nsid, ifindex, *direction);
-        let site = Site {
-            ifindex,
-            interface,
-            program_id: request.record.program_id,
+        let link = match helper {
+            Some(done) => done.into_descriptor(),
+            None if namespace.file().is_none() => {
+                let site = Site {
+                    ifindex,
+                    interface,
+                    program_id: request.record.program_id,
+                };
+                let program = request.program;
+                Some(hooks::tcx::create(
+                    program, site, *direction, *priority, &siblings,
+                )?)
+            }
+            None => None,
         };
-        let link = hooks::tcx::create(request.program, site, *direction, *priority, &siblings)?;
         attached(
-            link,
+            link.ok_or_else(|| mismatched(request.spec))?,
             ProgramKind::Tcx,
             LinkDetails::Tcx {
                 interface: interface.clone(),
@@ -83,7 +114,7 @@ impl Kind for Tcx {
                 direction: *direction,
                 priority: *priority,
                 position: tcx_order::rank(&siblings, *priority),
-                netns: String::new(),
+                netns: namespace.path().to_owned(),
                 nsid,
             },
         )

@@ -1,11 +1,11 @@
 //! tp_btf: a program at the tracepoint that it was loaded for, which reads the arguments by their types.
 
 use super::{AttachRequest, Attached, Hook, Kind, Prepared, attached, fixed_target, refused};
+use crate::helpers::Done;
 use crate::kernel::link;
 use ipc::messages::attach::LinkDetails;
 use ipc::messages::failure::Failure;
 use ipc::messages::program::ProgramKind;
-use std::os::fd::OwnedFd;
 
 /// See the module.
 pub struct TpBtf;
@@ -23,7 +23,7 @@ impl Kind for TpBtf {
         &self,
         request: &AttachRequest<'_>,
         _: Hook,
-        _: Option<OwnedFd>,
+        _: Option<Done>,
     ) -> Result<Attached, Failure> {
         const TRACE_RAW_TP: u32 = 23;
         let name = fixed_target(request)?;

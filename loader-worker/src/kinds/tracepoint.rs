@@ -5,12 +5,13 @@
 use super::{
     AttachRequest, Attached, Hook, Kind, Prepared, attached, invalid, mismatched, refused,
 };
+use crate::helpers::Done;
 use crate::kernel::tracepoints::{self, Lookup};
 use crate::kernel::{Error, link, perf, suggest};
 use crate::request::check_name;
 use ipc::messages::attach::{AttachSpec, LinkDetails};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
-use ipc::messages::helper::HelperJob;
+use ipc::messages::helper::{HelperJob, HelperKind};
 use ipc::messages::program::ProgramKind;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -37,6 +38,7 @@ impl Kind for Tracepoint {
         match open(group, name)? {
             Some(event) => Ok(Prepared::Ready(Hook::PerfEvent(Some(event)))),
             None => Ok(Prepared::NeedsHelper {
+                kind: HelperKind::PerfEvent,
                 job: HelperJob::OpenTracepoint {
                     group: group.clone(),
                     name: name.clone(),
@@ -51,13 +53,15 @@ impl Kind for Tracepoint {
         &self,
         request: &AttachRequest<'_>,
         hook: Hook,
-        helper: Option<OwnedFd>,
+        helper: Option<Done>,
     ) -> Result<Attached, Failure> {
         let (AttachSpec::Tracepoint { group, name }, Hook::PerfEvent(event)) = (request.spec, hook)
         else {
             return Err(mismatched(request.spec));
         };
-        let event = event.or(helper).ok_or_else(|| mismatched(request.spec))?;
+        let event = event
+            .or_else(|| helper.and_then(Done::into_descriptor))
+            .ok_or_else(|| mismatched(request.spec))?;
         let link = link::create_perf_event(request.program, event.as_fd(), 0)
             .map_err(|error| refused(error, request, &format!("tracepoint {group}/{name}")))?;
         let details = LinkDetails::Tracepoint {

@@ -6,14 +6,15 @@
 use super::{
     AttachRequest, Attached, Hook, Kind, Prepared, Target, attached, invalid, mismatched, refused,
 };
+use crate::helpers::Done;
 use crate::kernel::{Error, link, probe};
 use crate::request::{check_name, check_path};
 use ipc::messages::attach::{AttachSpec, LinkDetails};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
-use ipc::messages::helper::HelperJob;
+use ipc::messages::helper::{HelperJob, HelperKind};
 use ipc::messages::program::ProgramKind;
 use rustix::io::Errno;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// See the module.
 pub struct Uprobe;
@@ -72,6 +73,7 @@ impl Kind for Uprobe {
             .try_clone_to_owned()
             .map_err(|error| Error::from_io("dup", &error).into_failure(Stage::Attach, target))?;
         Ok(Prepared::NeedsHelper {
+            kind: HelperKind::PerfEvent,
             job: HelperJob::OpenUprobe {
                 file_offset,
                 retprobe: is_retprobe(request),
@@ -86,7 +88,7 @@ impl Kind for Uprobe {
         &self,
         request: &AttachRequest<'_>,
         hook: Hook,
-        helper: Option<OwnedFd>,
+        helper: Option<Done>,
     ) -> Result<Attached, Failure> {
         let AttachSpec::Uprobe {
             target,
@@ -110,7 +112,9 @@ impl Kind for Uprobe {
                 retprobe,
             ),
             Hook::PerfEvent(event) => {
-                let event = event.or(helper).ok_or_else(|| mismatched(request.spec))?;
+                let event = event
+                    .or_else(|| helper.and_then(Done::into_descriptor))
+                    .ok_or_else(|| mismatched(request.spec))?;
                 link::create_perf_event(request.program, event.as_fd(), 0)
             }
             Hook::Interface { .. } | Hook::Fixed => return Err(mismatched(request.spec)),

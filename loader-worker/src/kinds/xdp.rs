@@ -3,14 +3,16 @@
 //! Run by the driver where that can, else by the kernel's generic code; which of the two is found by trying and recorded.
 
 use super::{
-    AttachRequest, Attached, Hook, Kind, Prepared, attached, interface, invalid, mismatched,
+    AttachRequest, Attached, Hook, Kind, Network, Prepared, attached, interface, invalid,
+    mismatched,
 };
+use crate::helpers::Done;
 use crate::hooks::{self, Site};
 use crate::request::{bound, check_name};
 use ipc::messages::attach::{AttachSpec, LinkDetails};
 use ipc::messages::failure::{Failure, Stage};
+use ipc::messages::helper::{HelperJob, HelperResult};
 use ipc::messages::program::ProgramKind;
-use std::os::fd::OwnedFd;
 
 /// See the module.
 pub struct Xdp;
@@ -40,6 +42,13 @@ impl Kind for Xdp {
         bound("verdicts", proceed_on.len(), VERDICTS_LISTED)
     }
 
+    fn network<'a>(&self, spec: &'a AttachSpec) -> Network<'a> {
+        match spec {
+            AttachSpec::Xdp { interface, .. } => Network::Interface(interface),
+            _ => Network::Nowhere,
+        }
+    }
+
     fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure> {
         let AttachSpec::Xdp {
             interface,
@@ -51,14 +60,19 @@ impl Kind for Xdp {
         };
         interface::check_priority(*priority)?;
         recorded_verdicts(proceed_on)?;
-        interface::find(interface).map(Prepared::Ready)
+        let job = HelperJob::CreateXdpLink {
+            ifindex: interface::place(request)?.ifindex,
+            interface: interface.clone(),
+            program_id: request.record.program_id,
+        };
+        interface::prepared(request, job)
     }
 
     fn attach(
         &self,
         request: &AttachRequest<'_>,
         hook: Hook,
-        _helper: Option<OwnedFd>,
+        helper: Option<Done>,
     ) -> Result<Attached, Failure> {
         let (
             AttachSpec::Xdp {
@@ -72,12 +86,24 @@ impl Kind for Xdp {
             return Err(mismatched(request.spec));
         };
         let proceed_on = recorded_verdicts(proceed_on)?;
-        let site = Site {
-            ifindex,
-            interface,
-            program_id: request.record.program_id,
+        let namespace = &interface::place(request)?.namespace;
+        let (link, mode) = match helper {
+            Some(Done {
+                result: HelperResult::XdpLink { mode },
+                mut descriptors,
+            }) => (descriptors.pop(), mode),
+            None if namespace.file().is_none() => {
+                let site = Site {
+                    ifindex,
+                    interface,
+                    program_id: request.record.program_id,
+                };
+                let (link, mode) = hooks::xdp::create(request.program, site)?;
+                (Some(link), mode)
+            }
+            _ => return Err(mismatched(request.spec)),
         };
-        let (link, mode) = hooks::xdp::create(request.program, site)?;
+        let link = link.ok_or_else(|| mismatched(request.spec))?;
         attached(
             link,
             ProgramKind::Xdp,
@@ -87,7 +113,7 @@ impl Kind for Xdp {
                 priority: *priority,
                 position: 0,
                 proceed_on,
-                netns: String::new(),
+                netns: namespace.path().to_owned(),
                 nsid,
                 dispatcher_id: 0,
                 revision: 0,

@@ -171,6 +171,7 @@ impl Host {
             spec,
             target: None,
             places: vec![],
+            namespace: None,
             metadata,
         };
         self.runtime.block_on(engine.attach(&command))

@@ -15,6 +15,7 @@ use ipc::messages::program::{ProgramKind, ProgramRecord, ProgramRequest, Source}
 use ipc::plan::LoadPlan;
 use loader_worker::kernel::{btf, info, map, pin, program};
 use loader_worker::kinds::{self, AttachRequest, Attached, Target};
+use loader_worker::network_namespace::NetworkPlace;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::collections::BTreeMap;
@@ -253,11 +254,17 @@ impl Loaded {
         links: &[LinkRecord],
     ) -> Result<Attached, ipc::messages::failure::Failure> {
         let record = self.record(index);
+        kinds::check_kind(&record, spec)?;
+        let network = match kinds::of(spec).network(spec) {
+            kinds::Network::Interface(name) => Some(NetworkPlace::own(name)?),
+            _ => None,
+        };
         let request = AttachRequest {
             program: self.programs[index].as_fd(),
             record: &record,
             spec,
             target,
+            network: network.as_ref(),
             links,
         };
         let hook = match kinds::prepare(&request)? {

@@ -25,6 +25,7 @@ mod kernel_perf_events;
 mod kernel_tracepoints;
 mod main_job;
 mod maps_access;
+mod network_namespaces;
 mod order;
 mod privileges;
 mod service;

@@ -7,7 +7,7 @@ use bpfman_tests::{kernel, maps, require};
 use std::path::Path;
 
 /// The tags that the programs wrote, oldest first.
-fn trail(pin: &Path) -> Vec<u32> {
+pub(crate) fn trail(pin: &Path) -> Vec<u32> {
     let numbers = maps::read_as(0, pin).expect("the trail can be read");
     let words: Vec<u32> = numbers
         .iter()

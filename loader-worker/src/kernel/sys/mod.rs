@@ -8,6 +8,7 @@ pub(super) mod bpf;
 pub(super) mod interfaces;
 pub(super) mod link;
 pub(super) mod map;
+pub(super) mod namespaces;
 pub(super) mod object;
 pub(super) mod perf;
 pub(super) mod program;

@@ -53,6 +53,8 @@ fn known(name: &str) -> Option<u64> {
         "SIOCGIFNAME" => libc::SIOCGIFNAME,
         "SIOCGIFINDEX" => libc::SIOCGIFINDEX,
         "NETLINK_ROUTE" => libc::NETLINK_ROUTE as u64,
+        // _IO(0xb7, 0x3): linux/nsfs.h.
+        "NS_GET_NSTYPE" => (0xb7 << 8) | 3,
         "NULL" => 0,
         "PROT_EXEC" => libc::PROT_EXEC as u64,
         "PR_GET_DUMPABLE" => libc::PR_GET_DUMPABLE as u64,

@@ -1,0 +1,60 @@
+//! Files of network namespaces.
+
+use crate::samples;
+use crate::service::Service;
+use ipc::messages::client::{ClientReply, ClientRequest};
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex};
+
+#[test]
+fn a_namespace_is_sent_as_an_open_file() {
+    let inodes = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&inodes);
+    let service = Service::start(move |_, _, descriptors| {
+        let [namespace] = descriptors.try_into().unwrap();
+        let inode = File::from(namespace).metadata().unwrap().ino();
+        seen.lock().unwrap().push(inode);
+        ClientReply::Link(Box::new(samples::xdp_link()))
+    });
+    let path = "/proc/self/ns/net";
+    for line in [
+        "xdp 5 eth0 -p 50 --netns /proc/self/ns/net",
+        "tcx 5 eth0 ingress -p 50 -n /proc/self/ns/net",
+        "sk_lookup 5 -n /proc/self/ns/net -m a=1",
+    ] {
+        let outcome = service.run(&format!("link attach {line}"));
+        assert_eq!((outcome.code, outcome.errors.as_str()), (0, ""), "{line}");
+    }
+    let own = std::fs::metadata(path).unwrap().ino();
+    assert_eq!(*inodes.lock().unwrap(), [own; 3]);
+    let names: Vec<_> = service
+        .requests()
+        .into_iter()
+        .map(|request| match request {
+            ClientRequest::AttachInNamespace {
+                program_id: 5,
+                spec,
+                netns,
+                ..
+            } if netns == path => spec.name(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(names, ["xdp", "tcx", "sk_lookup"]);
+
+    for (path, cause) in [
+        ("/nowhere/blue", "does not exist"),
+        ("/etc", "is a directory"),
+        ("/dev/null", "is not a regular file"),
+    ] {
+        let outcome = service.run(&format!("link attach xdp 5 eth0 -p 50 -n {path}"));
+        assert_eq!(outcome.code, 1, "{outcome:?}");
+        let expected = format!(
+            "bpfman: error: resolve: network namespace \"{path}\" {cause}; \
+             give a file like /run/netns/NAME or /proc/PID/ns/net\n"
+        );
+        assert_eq!(outcome.errors, expected);
+    }
+    assert_eq!(service.requests().len(), 3, "nothing more was asked");
+}
