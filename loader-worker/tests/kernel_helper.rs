@@ -20,6 +20,8 @@ use ipc::role::Role;
 use kernel_support::{elsewhere, inside, ip, isolated, load};
 use loader_worker::kernel::{info, map, pin, probe, query};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::thread::{CapabilitySet, LinkNameSpaceType, move_into_link_name_space};
 use sandbox::{Identity, WorkerArguments};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -271,6 +273,26 @@ fn it_keeps_the_order_of_tcx_in_the_namespace_that_it_is_given() {
         });
         let wanted: Vec<u32> = siblings.iter().map(|member| member.program_id).collect();
         assert_eq!(*on_hook.lock().unwrap(), wanted);
+    });
+}
+
+/// Done in this thread, where what is left of it can be seen afterwards.
+#[test]
+fn inside_a_namespace_it_has_one_capability_and_no_way_out() {
+    isolated(|_| {
+        let outside: OwnedFd = File::open("/proc/thread-self/ns/net").unwrap().into();
+        let namespace = elsewhere(|| {});
+        let job = HelperJob::FindInterface { name: "lo".into() };
+        let kind = HelperKind::NetworkNamespace;
+        loader_worker::helper::perform(kind, &job, &[namespace]).unwrap();
+        let left = rustix::thread::capabilities(None).unwrap();
+        let net_admin = CapabilitySet::NET_ADMIN;
+        assert_eq!((left.permitted, left.effective), (net_admin, net_admin));
+        assert_eq!(left.inheritable, CapabilitySet::empty());
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        assert!(status.contains("CapAmb:\t0000000000000000\n"), "{status}");
+        let out = move_into_link_name_space(outside.as_fd(), Some(LinkNameSpaceType::Network));
+        assert_eq!(out, Err(Errno::PERM));
     });
 }
 
