@@ -34,6 +34,7 @@ fn since(answer: &ClientReply) -> u16 {
         ClientReply::Programs(programs) => {
             newest(programs.iter().map(|program| program.record.kind.since()))
         }
+        ClientReply::Dispatchers(_) | ClientReply::Chain(_) | ClientReply::Hooks(_) => 2,
         _ => build::OLDEST_CLIENT_VERSION,
     }
 }

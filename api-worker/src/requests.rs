@@ -107,6 +107,17 @@ async fn carry_out(
         ClientRequest::GetLink { link_id } => LoaderRequest::GetLink { session, link_id },
         ClientRequest::ListLinks => LoaderRequest::ListLinks { session },
         ClientRequest::Doctor => LoaderRequest::Doctor { session },
+        ClientRequest::ListDispatchers => LoaderRequest::ListDispatchers { session },
+        ClientRequest::GetDispatcher { key } => LoaderRequest::GetDispatcher { session, key },
+        ClientRequest::ConvertChain { key, strategy } => LoaderRequest::ConvertChain {
+            session,
+            key,
+            strategy,
+        },
+        ClientRequest::ShowHooks { interface } => {
+            validate::interface(&interface)?;
+            LoaderRequest::ShowHooks { session, interface }
+        }
     };
     context.ask_loader(&plain, &[]).await
 }
@@ -361,6 +372,9 @@ fn translate(reply: LoaderReply) -> Result<ClientReply, Failure> {
         LoaderReply::Iterator | LoaderReply::NoIterator => {
             return Err(protocol("an iterator that was not asked for"));
         }
+        LoaderReply::Dispatchers(dispatchers) => ClientReply::Dispatchers(dispatchers),
+        LoaderReply::Chain(chain) => ClientReply::Chain(chain),
+        LoaderReply::Hooks(hooks) => ClientReply::Hooks(hooks),
     })
 }
 

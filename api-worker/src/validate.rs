@@ -109,6 +109,11 @@ pub fn load(options: &LoadOptions) -> Result<(), Failure> {
     }
 }
 
+/// Checks the name of an interface.
+pub fn interface(interface: &str) -> Result<(), Failure> {
+    name("the interface name", interface)
+}
+
 /// An attach request and the descriptors beside it.
 ///
 /// # Errors
@@ -135,8 +140,13 @@ pub fn attach(spec: &AttachSpec, descriptors: usize) -> Result<(), Failure> {
             interface,
             priority,
             ..
+        }
+        | AttachSpec::Tc {
+            interface,
+            priority,
+            ..
         } => {
-            name("the interface name", interface)?;
+            self::interface(interface)?;
             if *priority < 0 {
                 return Err(invalid(format!("priority {priority} is negative"))
                     .remedy("use 0 or more; lower runs first"));
@@ -148,6 +158,16 @@ pub fn attach(spec: &AttachSpec, descriptors: usize) -> Result<(), Failure> {
             {
                 return Err(invalid(format!("{unknown} is no XDP verdict"))
                     .remedy("verdicts are aborted, drop, pass, tx, redirect, dispatcher_return"));
+            }
+            if let AttachSpec::Tc { proceed_on, .. } = spec
+                && let Some(unknown) = proceed_on
+                    .iter()
+                    .find(|action| !matches!(action, -1..=8 | 30))
+            {
+                return Err(invalid(format!("{unknown} is no TC verdict")).remedy(
+                    "verdicts are unspec, ok, reclassify, shot, pipe, stolen, queued, repeat, redirect, trap, \
+                     dispatcher_return",
+                ));
             }
             Ok(())
         }
@@ -407,8 +427,17 @@ mod tests {
             interface: "lo".to_owned(),
             priority: 0,
             proceed_on: vec![2, 5],
+            strategy: None,
         };
         assert!(cause(attach(&xdp, 0)).contains("5 is no XDP verdict"));
+        let tc = AttachSpec::Tc {
+            interface: "lo".to_owned(),
+            direction: Direction::Egress,
+            priority: 0,
+            proceed_on: vec![-1, 8, 31],
+            strategy: None,
+        };
+        assert!(cause(attach(&tc, 0)).contains("31 is no TC verdict"));
         let tracepoint = AttachSpec::Tracepoint {
             group: "..".to_owned(),
             name: "x".to_owned(),

@@ -57,6 +57,20 @@ object! {
     ITERATORS, "iterators"
 }
 
+object! {
+    /// The dispatcher of the libxdp protocol (`xdp_dispatcher.bpf.c`).
+    XDP_DISPATCHER, "xdp_dispatcher"
+}
+object! {
+    /// The dispatcher of a clsact hook (`tc_dispatcher.bpf.c`).
+    TC_DISPATCHER, "tc_dispatcher"
+}
+
+object! {
+    /// Members of chains (`chain.bpf.c`).
+    CHAIN, "chain"
+}
+
 /// A program of [`ITERATORS`] as it was compiled here, before it was fitted to a kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Template {
@@ -74,7 +88,7 @@ pub struct Template {
 pub const ITERATOR_TEMPLATES: [Template; 3] = include!(concat!(env!("OUT_DIR"), "/iterators.rs"));
 
 /// Every object with its name.
-pub const ALL: [(&str, &[u8]); 9] = [
+pub const ALL: [(&str, &[u8]); 12] = [
     ("counter", COUNTER),
     ("order", ORDER),
     ("core", CORE),
@@ -84,6 +98,9 @@ pub const ALL: [(&str, &[u8]); 9] = [
     ("functions", FUNCTIONS),
     ("cgroup", CGROUP),
     ("iterators", ITERATORS),
+    ("xdp_dispatcher", XDP_DISPATCHER),
+    ("tc_dispatcher", TC_DISPATCHER),
+    ("chain", CHAIN),
 ];
 
 /// Slots of the `counters` map of [`COUNTER`], in the order of `enum slot`.

@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 /// The command that stands in for nothing.
 fn default_of(path: &[&str]) -> Option<&'static str> {
     match path {
-        ["program"] | ["link"] | ["map"] => Some("list"),
+        ["program"] | ["link"] | ["map"] | ["dispatcher"] => Some("list"),
         ["program", "load"] => Some("file"),
         _ => None,
     }

@@ -1,8 +1,16 @@
 //! Replies for tests of rendering and filtering, after the examples that the JSON contract gives.
 
+// Tests of the command line take this file in by its path, too.
+#[path = "samples/chain.rs"]
+mod chain;
+
+#[allow(unused_imports, reason = "tests of the command line use other samples")]
+pub(crate) use chain::{chains, hooks};
+
 use ipc::messages::attach::{
     Direction, Link, LinkDetails, LinkEntry, LinkRecord, Sampling, XdpMode,
 };
+use ipc::messages::chain::Strategy;
 use ipc::messages::kernel::{KernelLink, KernelMap, KernelProgram, ProgramStats};
 use ipc::messages::program::{
     GlobalValue, Program, ProgramEntry, ProgramKind, ProgramRecord, Source,
@@ -182,9 +190,10 @@ pub(crate) fn xdp_link() -> Link {
         proceed_on: vec![2, 31],
         netns: String::new(),
         nsid: 4_026_531_840,
-        dispatcher_id: 0,
-        revision: 0,
+        dispatcher_id: 515,
+        revision: 1,
         mode: XdpMode::Native,
+        strategy: Strategy::Fused,
     };
     let mut link = link(1, ProgramKind::Xdp, 6, details);
     if let Some(kernel) = &mut link.kernel {
@@ -309,6 +318,23 @@ fn perf_event_link() -> Link {
     link(15, ProgramKind::PerfEvent, 7, details)
 }
 
+fn tc_link() -> Link {
+    let details = LinkDetails::Tc {
+        interface: "eth0".to_owned(),
+        ifindex: 2,
+        direction: Direction::Ingress,
+        priority: 50,
+        position: 1,
+        proceed_on: vec![-1, 3, 30],
+        netns: String::new(),
+        nsid: 4_026_531_840,
+        dispatcher_id: 540,
+        revision: 3,
+        strategy: Strategy::Libxdp,
+    };
+    link(20, ProgramKind::Tc, 2, details)
+}
+
 /// One of each kind.
 pub(crate) fn links() -> Vec<Link> {
     vec![
@@ -328,6 +354,7 @@ pub(crate) fn links() -> Vec<Link> {
         sk_lookup_link(),
         cgroup_link(),
         perf_event_link(),
+        tc_link(),
     ]
 }
 

@@ -122,6 +122,10 @@ const DIRECTIONS: &[&[Permission]] = &[
         ListKernelMaps SMALL 0..=0 REPEAT,
         ListKernelLinks SMALL 0..=0 REPEAT,
         AttachInNamespace ATTACH 1..=1 ONCE,
+        ListDispatchers SMALL 0..=0 REPEAT,
+        GetDispatcher SMALL 0..=0 REPEAT,
+        ConvertChain SMALL 0..=0 ONCE,
+        ShowHooks SMALL 0..=0 REPEAT,
     ),
     rows!(Api => Client:
         Failed REPORT 0..=0 ONCE,
@@ -136,6 +140,9 @@ const DIRECTIONS: &[&[Permission]] = &[
         KernelPrograms LIST 0..=0 ONCE,
         KernelMaps LIST 0..=0 ONCE,
         KernelLinks LIST 0..=0 ONCE,
+        Dispatchers LIST 0..=0 ONCE,
+        Chain LIST 0..=0 ONCE,
+        Hooks LIST 0..=0 ONCE,
     ),
     rows!(Api => Loader:
         OpenSession SMALL 1..=1 REPEAT,
@@ -152,6 +159,10 @@ const DIRECTIONS: &[&[Permission]] = &[
         Doctor SMALL 0..=0 REPEAT,
         OpenIterator SMALL 0..=0 REPEAT,
         InstallIterators SMALL 0..=0 ONCE,
+        ListDispatchers SMALL 0..=0 REPEAT,
+        GetDispatcher SMALL 0..=0 REPEAT,
+        ConvertChain SMALL 0..=0 ONCE,
+        ShowHooks SMALL 0..=0 REPEAT,
     ),
     rows!(Loader => Api:
         Failed REPORT 0..=0 ONCE,
@@ -164,6 +175,9 @@ const DIRECTIONS: &[&[Permission]] = &[
         Doctor LIST 0..=0 ONCE,
         Iterator SMALL 1..=1 ONCE,
         NoIterator SMALL 0..=0 ONCE,
+        Dispatchers LIST 0..=0 ONCE,
+        Chain LIST 0..=0 ONCE,
+        Hooks LIST 0..=0 ONCE,
     ),
     rows!(Api => Image:
         Compile LOAD 1..=1 REPEAT,
@@ -260,6 +274,6 @@ mod tests {
         assert!(rows(Role::Client, Role::Loader).is_none());
         assert!(rows(Role::Client, Role::Supervisor).is_none());
         assert!(rows(Role::Api, Role::Helper).is_none());
-        assert!(lookup(Role::Client, Role::Api, 15).is_none());
+        assert!(lookup(Role::Client, Role::Api, u16::MAX).is_none());
     }
 }

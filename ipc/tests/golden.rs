@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 
 mod golden_file;
+mod golden_samples;
 
+use golden_samples::{chain, hook, hook_view, process, tcx, uprobe};
 use ipc::codec;
 use ipc::frame::Header;
 use ipc::limits::PLAN_BYTES;
@@ -13,6 +15,7 @@ use ipc::messages::Message;
 use ipc::messages::attach::{
     AttachSpec, Direction, Link, LinkDetails, LinkEntry, LinkRecord, Sampling, XdpMode,
 };
+use ipc::messages::chain::Strategy;
 use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::hello::Hello;
@@ -26,7 +29,7 @@ use ipc::messages::program::{
     GlobalValue, LoadOptions, Program, ProgramEntry, ProgramKind, ProgramRecord, ProgramRequest,
     Source,
 };
-use ipc::messages::supervision::{Control, ProcessState, ProcessStatus, SandboxReport, Status};
+use ipc::messages::supervision::{Control, SandboxReport, Status};
 use ipc::role::Role;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -117,6 +120,7 @@ fn link_record() -> LinkRecord {
             dispatcher_id: 0,
             revision: 0,
             mode: XdpMode::Generic,
+            strategy: Strategy::Direct,
         },
         created_at: 1_700_000_001,
         metadata: labels(),
@@ -171,43 +175,6 @@ fn entry() -> ProgramEntry {
         kernel: None,
         links: vec![1],
         attached: true,
-    }
-}
-
-fn process() -> ProcessStatus {
-    ProcessStatus {
-        role: "loader".to_owned(),
-        state: ProcessState::Serving,
-        pid: 10,
-        uid: 0,
-        cap_effective: 1 << 39,
-        cap_permitted: 1 << 39,
-        seccomp_mode: 2,
-        no_new_privs: true,
-        landlock: 6,
-        generation: 1,
-        restarts: 0,
-        memory: 4096,
-        note: String::new(),
-    }
-}
-
-fn uprobe() -> AttachSpec {
-    AttachSpec::Uprobe {
-        target: "libc".to_owned(),
-        path: "/lib/libc.so.6".to_owned(),
-        function: Some("malloc".to_owned()),
-        offset: 4,
-        pid: Some(1),
-        container_pid: None,
-    }
-}
-
-fn tcx() -> AttachSpec {
-    AttachSpec::Tcx {
-        interface: "eth0".to_owned(),
-        direction: Direction::Egress,
-        priority: 50,
     }
 }
 
@@ -304,6 +271,15 @@ fn every_message_has_its_golden_frame() {
             netns: "/run/netns/blue".to_owned(),
             metadata: Default::default(),
         },
+        ClientRequest::ListDispatchers,
+        ClientRequest::GetDispatcher { key: hook() },
+        ClientRequest::ConvertChain {
+            key: hook(),
+            strategy: Some(Strategy::Fused),
+        },
+        ClientRequest::ShowHooks {
+            interface: "eth0".to_owned(),
+        },
     ];
     direction(&mut golden, Role::Client, Role::Api, &requests);
     let doctor = DoctorReport {
@@ -327,6 +303,9 @@ fn every_message_has_its_golden_frame() {
             link: link().kernel.unwrap(),
             attachment: "eth0".to_owned(),
         }]),
+        ClientReply::Dispatchers(vec![chain().dispatcher]),
+        ClientReply::Chain(Box::new(chain())),
+        ClientReply::Hooks(vec![hook_view()]),
     ];
     direction(&mut golden, Role::Api, Role::Client, &replies);
     let session = 11;
@@ -375,6 +354,20 @@ fn every_message_has_its_golden_frame() {
             session,
             ticket: 12,
         },
+        LoaderRequest::ListDispatchers { session },
+        LoaderRequest::GetDispatcher {
+            session,
+            key: hook(),
+        },
+        LoaderRequest::ConvertChain {
+            session,
+            key: hook(),
+            strategy: None,
+        },
+        LoaderRequest::ShowHooks {
+            session,
+            interface: "eth0".to_owned(),
+        },
     ];
     direction(&mut golden, Role::Api, Role::Loader, &requests);
     let replies = [
@@ -389,6 +382,9 @@ fn every_message_has_its_golden_frame() {
         LoaderReply::Doctor(doctor),
         LoaderReply::Iterator,
         LoaderReply::NoIterator,
+        LoaderReply::Dispatchers(vec![chain().dispatcher]),
+        LoaderReply::Chain(Box::new(chain())),
+        LoaderReply::Hooks(vec![hook_view()]),
     ];
     direction(&mut golden, Role::Loader, Role::Api, &replies);
     let requests = [

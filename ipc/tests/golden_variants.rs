@@ -10,6 +10,7 @@ mod golden_file;
 use bincode::Encode;
 use ipc::codec;
 use ipc::messages::attach::{AttachSpec, Direction, LinkDetails, Sampling, XdpMode};
+use ipc::messages::chain::{HookKind, InterfaceHook, Strategy};
 use ipc::messages::failure::{FailureCode, Stage};
 use ipc::messages::helper::HelperKind;
 use ipc::messages::kernel::Inventory;
@@ -66,12 +67,15 @@ fn every_variant_has_its_golden_bytes() {
     variants!(lines, Source: File(text("a.o")));
     variants!(lines, Direction: Ingress, Egress);
     variants!(lines, XdpMode: Native, Generic);
+    variants!(lines, Strategy: Direct, Libxdp, Fused);
+    variants!(lines, HookKind: Xdp, TcIngress, TcEgress);
+    variants!(lines, InterfaceHook: Xdp, TcxIngress, TcIngress, TcxEgress, TcEgress);
     variants!(lines, Sampling: Period(1000), Frequency(99));
     variants!(
         lines,
         AttachSpec:
         Tcx { interface: text("eth0"), direction: Direction::Egress, priority: 50 },
-        Xdp { interface: text("eth0"), priority: 50, proceed_on: vec![2, 31] },
+        Xdp { interface: text("eth0"), priority: 50, proceed_on: vec![2, 31], strategy: Some(Strategy::Fused) },
         Tracepoint { group: text("syscalls"), name: text("sys_enter_openat") },
         Uprobe {
             target: text("libc"), path: text("/lib/libc.so.6"), function: Some(text("malloc")), offset: 4, pid: Some(1),
@@ -87,6 +91,9 @@ fn every_variant_has_its_golden_bytes() {
         SkLookup,
         Cgroup { kind: ProgramKind::CgroupSkb, path: text("/sys/fs/cgroup/a") },
         PerfEvent { event: text("cpu-clock"), sampling: Sampling::Period(1000), pid: Some(1), cpu: None },
+        Tc {
+            interface: text("eth0"), direction: Direction::Ingress, priority: 50, proceed_on: vec![3, 30], strategy: None,
+        },
     );
     variants!(
         lines,
@@ -98,6 +105,7 @@ fn every_variant_has_its_golden_bytes() {
         Xdp {
             interface: text("eth0"), ifindex: 2, priority: 50, position: 1, proceed_on: vec![2, 31],
             netns: text("/run/netns/a"), nsid: 4_026_531_840, dispatcher_id: 3, revision: 4, mode: XdpMode::Generic,
+            strategy: Strategy::Libxdp,
         },
         Tracepoint { group: text("syscalls"), name: text("sys_enter_openat") },
         Uprobe {
@@ -114,6 +122,11 @@ fn every_variant_has_its_golden_bytes() {
         SkLookup { netns: text("/run/netns/a"), nsid: 4_026_531_840 },
         Cgroup { path: text("/sys/fs/cgroup/a"), hook: text("ingress") },
         PerfEvent { event: text("cpu-clock"), sampling: Sampling::Frequency(99), pid: None, cpu: Some(1) },
+        Tc {
+            interface: text("eth0"), ifindex: 2, direction: Direction::Egress, priority: 50, position: 1,
+            proceed_on: vec![3, 30], netns: text("/run/netns/a"), nsid: 4_026_531_840, dispatcher_id: 3, revision: 4,
+            strategy: Strategy::Fused,
+        },
     );
 
     golden_file::assert_lines("variants.txt", &golden);

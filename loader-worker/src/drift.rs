@@ -1,8 +1,10 @@
 //! Where records and kernel differ. Pure: what is wanted and what was seen, to a list of differences.
 
+use crate::layout::Layout;
 use crate::limits::FINDINGS;
-use crate::store::records::StoredProgram;
+use crate::store::records::{StoredHook, StoredProgram};
 use ipc::messages::attach::{LinkDetails, LinkRecord};
+use ipc::messages::chain::{Dispatcher, HookKey, HookKind};
 use ipc::messages::kernel::KernelLink;
 use ipc::messages::loader::DoctorReport;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,10 +14,14 @@ use std::path::{Path, PathBuf};
 /// What the store says.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
+    /// Where pins are.
+    pub layout: &'a Layout,
     /// Programs.
     pub programs: &'a [StoredProgram],
     /// Links.
     pub links: &'a [LinkRecord],
+    /// Hooks.
+    pub hooks: &'a [StoredHook],
     /// Intents that could not be finished yet.
     pub unfinished: usize,
 }
@@ -38,6 +44,8 @@ pub struct Seen {
     pub programs: BTreeMap<u32, Behind<u32>>,
     /// By link of the store: the link behind its pin.
     pub links: BTreeMap<u64, Behind<KernelLink>>,
+    /// By hook of the store: whether what it says is there.
+    pub hooks: BTreeMap<HookKey, Behind<()>>,
     /// By pin of a program's maps: the kernel id behind it.
     pub maps: BTreeMap<String, Behind<u32>>,
     /// Every pin in bpfman's subtree.
@@ -83,6 +91,12 @@ pub enum Drift {
     },
     /// A link is at no interface or network namespace any more: it is there but has no effect.
     LinkIdle { id: u64, place: String },
+    /// Nothing of bpfman's is on a hook with members.
+    HookIdle {
+        hook: HookKind,
+        place: String,
+        links: String,
+    },
     /// A link's program has no record.
     LinkAlone { id: u64, program: u32 },
     /// A pin that cannot be opened.
@@ -152,6 +166,11 @@ impl fmt::Display for Drift {
                      detach it, and attach again if {place} is there"
                 )
             }
+            Drift::HookIdle { hook, place, links } => write!(
+                out,
+                "the chain on the {hook} hook (links {links}) has no effect: {place} is gone, or somebody took the chain \
+                 off it; detach these links, and attach again if the interface is there"
+            ),
             Drift::LinkAlone { id, program } => {
                 write!(
                     out,
@@ -199,15 +218,25 @@ pub fn compare(wanted: Wanted<'_>, seen: &Seen) -> Vec<Drift> {
             });
         }
     }
+    for hook in wanted.hooks {
+        compare_hook(hook, wanted.links, seen, &mut drift);
+    }
     let known = known_pins(wanted);
     // A map set stays whole while one program uses any of it, so maps that only an unloaded owner used are no orphans.
     let sets: BTreeSet<&Path> = wanted
         .programs
         .iter()
-        .map(|program| Path::new(&program.record.maps_dir))
+        .flat_map(|program| {
+            let form = program.member.as_ref();
+            let sections = form.and_then(|form| form.sections.as_deref());
+            sections
+                .into_iter()
+                .chain([program.record.maps_dir.as_str()])
+        })
+        .map(Path::new)
         .collect();
     let orphans = seen.pins.iter().filter(|pin| {
-        !known.contains(pin.as_path()) && !pin.parent().is_some_and(|parent| sets.contains(parent))
+        !known.contains(*pin) && !pin.parent().is_some_and(|parent| sets.contains(parent))
     });
     drift.extend(orphans.map(|pin| Drift::Orphan { pin: pin.clone() }));
     if wanted.unfinished > 0 {
@@ -223,7 +252,9 @@ pub fn compare(wanted: Wanted<'_>, seen: &Seen) -> Vec<Drift> {
 
 /// Whether a link in the kernel is the one that a record is of.
 pub fn is_recorded(found: &KernelLink, record: &LinkRecord) -> bool {
-    record.kernel_link_id == Some(found.id) && found.program_id == record.program_id
+    // A filter in the place of a link has no id.
+    record.kernel_link_id.unwrap_or_default() == found.id
+        && found.program_id == record.details.carrier().unwrap_or(record.program_id)
 }
 
 /// Whether a link in the kernel holds the program, pinned or not.
@@ -321,13 +352,7 @@ fn lost_place(details: &LinkDetails, found: &KernelLink) -> Option<String> {
     match details {
         LinkDetails::Tcx {
             interface, netns, ..
-        }
-        | LinkDetails::Xdp {
-            interface, netns, ..
-        } if found.ifindex == 0 => Some(match netns.as_str() {
-            "" => format!("interface {interface}"),
-            netns => format!("interface {interface} of network namespace {netns}"),
-        }),
+        } if found.ifindex == 0 => Some(interface_at(interface, netns)),
         LinkDetails::SkLookup { netns, .. } if found.netns_ino == 0 => Some(match netns.as_str() {
             "" => "the service's network namespace".to_owned(),
             netns => format!("network namespace {netns}"),
@@ -336,13 +361,54 @@ fn lost_place(details: &LinkDetails, found: &KernelLink) -> Option<String> {
     }
 }
 
-fn known_pins<'a>(wanted: Wanted<'a>) -> BTreeSet<&'a Path> {
+fn interface_at(interface: &str, netns: &str) -> String {
+    match netns {
+        "" => format!("interface {interface}"),
+        netns => format!("interface {interface} of network namespace {netns}"),
+    }
+}
+
+fn compare_hook(hook: &StoredHook, links: &[LinkRecord], seen: &Seen, drift: &mut Vec<Drift>) {
+    let key = hook.dispatcher.key;
+    match seen.hooks.get(&key).unwrap_or(&Behind::Nothing) {
+        Behind::Found(()) => {}
+        Behind::Nothing => {
+            let members = links
+                .iter()
+                .filter(|link| link.details.hook() == Some(key))
+                .map(|link| link.id.to_string());
+            drift.push(Drift::HookIdle {
+                hook: key.kind,
+                place: interface_at(&hook.dispatcher.interface, &hook.dispatcher.netns),
+                links: members.collect::<Vec<_>>().join(", "),
+            });
+        }
+        Behind::Unknown(reason) => drift.push(Drift::Unreadable {
+            pin: format!("the {} hook of {}", key.kind, hook.dispatcher.interface),
+            reason: reason.clone(),
+        }),
+    }
+}
+
+fn known_pins(wanted: Wanted<'_>) -> BTreeSet<PathBuf> {
     let programs = wanted.programs.iter().flat_map(|program| {
         let maps = program.maps.iter().map(|map| map.pin_path.as_str());
         maps.chain([program.record.pin_path.as_str()])
     });
     let links = wanted.links.iter().map(|link| link.pin_path.as_str());
-    programs.chain(links).map(Path::new).collect()
+    let hooks = wanted.hooks.iter().flat_map(|hook| {
+        let Dispatcher { key, revision, .. } = hook.dispatcher;
+        [
+            wanted.layout.hook_link(key),
+            wanted.layout.hook_counters(key),
+            wanted.layout.head(key, revision),
+        ]
+    });
+    programs
+        .chain(links)
+        .map(PathBuf::from)
+        .chain(hooks)
+        .collect()
 }
 
 /// The differences as a report for clients.

@@ -3,6 +3,7 @@
 //! An executor holds what the steps of one request made, as descriptors. Dropping it lets go of them, and of everything
 //! that was not pinned.
 
+use crate::chains::{self, member, rebuild::ChainStep, work::Work};
 use crate::faults::{Faults, Point};
 use crate::helpers::{Done, Helpers};
 use crate::kernel::{Error, btf, info, map, pin, probe, program};
@@ -35,6 +36,8 @@ pub enum Subject<'a> {
         /// What the kind found out about the target; taken by the step that makes the link.
         prepared: Option<Prepared>,
     },
+    /// A change of a chain.
+    Chain(Work<'a>),
 }
 
 /// What the steps of one request made.
@@ -45,7 +48,7 @@ pub struct Executor<'a> {
     done: Vec<Step>,
     btf: Option<OwnedFd>,
     maps: BTreeMap<MapInstance, OwnedFd>,
-    programs: Vec<OwnedFd>,
+    programs: Vec<member::Loaded>,
     helped: Option<Done>,
     attached: Option<Attached>,
 }
@@ -55,6 +58,8 @@ pub struct Executor<'a> {
 pub struct Loaded {
     /// The program.
     pub program: KernelProgram,
+    /// Why it cannot replace a function of a dispatcher, if it is of a kind that might.
+    pub own_form: Option<String>,
     /// Its maps in the order of the plan: the role, and what the kernel says.
     pub maps: Vec<(MapRole, KernelMap)>,
 }
@@ -96,6 +101,9 @@ impl<'a> Executor<'a> {
         self.done.clear();
         // A link has to lose this holder before it can go.
         self.attached = None;
+        if let Subject::Chain(work) = &mut self.subject {
+            work.release();
+        }
         let mut outcome = Ok(());
         for removal in &removals {
             if let Err(failure) = remove(removal) {
@@ -109,11 +117,11 @@ impl<'a> Executor<'a> {
     /// The programs that were loaded, in the order of the plan.
     pub fn loaded(&self) -> Result<Vec<Loaded>, Failure> {
         let valid = self.plan()?;
-        let describe = |(index, descriptor): (usize, &OwnedFd)| {
+        let describe = |(index, loaded): (usize, &member::Loaded)| {
             let name = &valid.plan().programs[index].name;
             let failed =
                 |error: Error| error.into_failure(Stage::Load, format!("program \"{name}\""));
-            let (program, _) = info::program(descriptor.as_fd()).map_err(failed)?;
+            let (program, _) = info::program(loaded.program.as_fd()).map_err(failed)?;
             let maps = (0..valid.plan().maps.len())
                 .filter(|map| valid.role(*map) != MapRole::Template)
                 .map(|map| {
@@ -127,9 +135,21 @@ impl<'a> Executor<'a> {
                     Ok((valid.role(map), described))
                 })
                 .collect::<Result<_, Failure>>()?;
-            Ok(Loaded { program, maps })
+            Ok(Loaded {
+                program,
+                own_form: loaded.own_form.clone(),
+                maps,
+            })
         };
         self.programs.iter().enumerate().map(describe).collect()
+    }
+
+    /// The chain that was made.
+    pub fn chain(&self) -> Result<&Work<'a>, Failure> {
+        match &self.subject {
+            Subject::Chain(work) => Ok(work),
+            Subject::Plan(_) | Subject::Attachment { .. } => Err(out_of_order("a chain")),
+        }
     }
 
     /// The link that was made.
@@ -166,10 +186,11 @@ impl<'a> Executor<'a> {
                     .programs
                     .get(*program)
                     .ok_or_else(|| out_of_order("a program"))?;
-                pin::pin(program.as_fd(), path).map_err(|error| pin_failure(path, error))
+                pin::pin(program.program.as_fd(), path).map_err(|error| pin_failure(path, error))
             }
             Step::AskHelper => self.ask_helper().await,
             Step::CreateLink => self.create_link(),
+            Step::Chain(step) => self.change_chain(step).await,
             Step::PinLink { path } => pin::pin(self.attached()?.link.as_fd(), path)
                 .map_err(|error| pin_failure(path, error)),
         }
@@ -251,9 +272,17 @@ impl<'a> Executor<'a> {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let btf = self.btf.as_ref().map(AsFd::as_fd);
-        let loaded = program::load(plan, &valid.plan().license, btf, &maps)
-            .map_err(|error| load_failure(plan, error))?;
-        self.programs.push(loaded);
+        let license = &valid.plan().license;
+        let loaded = if chains::takes(plan.kind) {
+            member::load(plan, license, btf, &maps)
+        } else {
+            program::load(plan, license, btf, &maps).map(|program| member::Loaded {
+                program,
+                own_form: None,
+            })
+        };
+        self.programs
+            .push(loaded.map_err(|error| load_failure(plan, error))?);
         Ok(())
     }
 
@@ -295,6 +324,19 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
+    async fn change_chain(&mut self, step: &ChainStep) -> Result<(), Failure> {
+        let Subject::Chain(work) = &mut self.subject else {
+            return Err(out_of_order("a chain"));
+        };
+        match work.job(step)? {
+            None => work.execute(step),
+            Some((job, beside)) => {
+                let kind = HelperKind::NetworkNamespace;
+                work.attached(self.helpers.run(kind, job, beside).await?)
+            }
+        }
+    }
+
     fn create_link(&mut self) -> Result<(), Failure> {
         let Subject::Attachment { request, prepared } = &mut self.subject else {
             return Err(out_of_order("an attachment"));
@@ -311,7 +353,7 @@ impl<'a> Executor<'a> {
     fn plan(&self) -> Result<&'a ValidPlan, Failure> {
         match &self.subject {
             Subject::Plan(valid) => Ok(valid),
-            Subject::Attachment { .. } => Err(out_of_order("a plan")),
+            Subject::Attachment { .. } | Subject::Chain(_) => Err(out_of_order("a plan")),
         }
     }
 

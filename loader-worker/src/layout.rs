@@ -2,6 +2,7 @@
 //!
 //! The bpffs layout is a contract with applications, which open map pins by these paths.
 
+use ipc::messages::chain::{HookKey, HookKind};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -36,11 +37,61 @@ impl Layout {
         self.fs.join("maps").join(set_id.to_string())
     }
 
+    /// Directory with the pins of a program's data sections, for programs that are made of it later. Not a place for
+    /// applications: what is in it is theirs to see under no name.
+    pub fn sections(&self, program_id: u32) -> PathBuf {
+        self.fs.join("sections").join(program_id.to_string())
+    }
+
+    /// Pin of the link on a hook (XDP), whose program changes with every revision.
+    pub fn hook_link(&self, key: HookKey) -> PathBuf {
+        self.hook_directory(key.kind)
+            .join(format!("dispatcher_{}_{}_link", key.nsid, key.ifindex))
+    }
+
+    /// Pin of the counters of a hook.
+    pub fn hook_counters(&self, key: HookKey) -> PathBuf {
+        self.hook_directory(key.kind)
+            .join(format!("dispatcher_{}_{}_counters", key.nsid, key.ifindex))
+    }
+
+    /// Directory with the pins of one revision of a hook.
+    pub fn revision(&self, key: HookKey, revision: u32) -> PathBuf {
+        self.hook_directory(key.kind).join(format!(
+            "dispatcher_{}_{}_{revision}",
+            key.nsid, key.ifindex
+        ))
+    }
+
+    /// Pin of the program on the hook, in the directory of a revision.
+    pub fn head(&self, key: HookKey, revision: u32) -> PathBuf {
+        self.revision(key, revision).join("dispatcher")
+    }
+
+    /// Pin of a member's own link, in the directory of a revision.
+    pub fn member(&self, key: HookKey, revision: u32, position: usize) -> PathBuf {
+        self.revision(key, revision)
+            .join(format!("link_{position}"))
+    }
+
+    fn hook_directory(&self, kind: HookKind) -> PathBuf {
+        self.fs.join(kind.name())
+    }
+
     /// Directories that are there as long as the service is installed; they hold pins but mean nothing.
     pub fn fixed_directories(&self) -> Vec<PathBuf> {
-        ["maps", "links", "tcx-ingress", "tcx-egress"]
-            .map(|name| self.fs.join(name))
-            .to_vec()
+        [
+            "maps",
+            "links",
+            "sections",
+            "tcx-ingress",
+            "tcx-egress",
+            "xdp",
+            "tc-ingress",
+            "tc-egress",
+        ]
+        .map(|name| self.fs.join(name))
+        .to_vec()
     }
 
     /// Directory of the pins of this build's iterators. They are nobody's program: no record knows them.
@@ -62,14 +113,19 @@ impl Layout {
 
     /// File of the plan with this digest.
     pub fn plan(&self, digest: &[u8; 32]) -> PathBuf {
-        let mut name = String::with_capacity(69);
-        for byte in digest {
-            // Writing to a String cannot fail.
-            let _ = write!(name, "{byte:02x}");
-        }
-        name.push_str(".plan");
-        self.plans().join(name)
+        self.plans().join(plan_name(digest))
     }
+}
+
+/// Name of the file of the plan with this digest.
+pub fn plan_name(digest: &[u8; 32]) -> String {
+    let mut name = String::with_capacity(69);
+    for byte in digest {
+        // Writing to a String cannot fail.
+        let _ = write!(name, "{byte:02x}");
+    }
+    name.push_str(".plan");
+    name
 }
 
 #[cfg(test)]

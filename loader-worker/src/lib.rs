@@ -13,6 +13,7 @@
 //! What is deliberately absent: any parser of a foreign format. Plans and requests are typed and bounded, and no byte of
 //! an object file comes here. No bpf descriptor is kept between requests: pins keep programs alive.
 
+pub mod chains;
 pub mod control;
 pub mod drift;
 pub mod engine;

@@ -1,11 +1,13 @@
 //! Looks at bpffs and the kernel for what the store says is there.
 
+use crate::chains::presence;
 use crate::drift::{Behind, Seen};
 use crate::kernel::{Error, info, pin};
 use crate::layout::Layout;
 use crate::limits::PINS;
-use crate::store::records::StoredProgram;
-use ipc::messages::attach::LinkRecord;
+use crate::store::records::{StoredHook, StoredProgram};
+use ipc::messages::attach::{LinkDetails, LinkRecord};
+use ipc::messages::chain::{Dispatcher, Strategy};
 use ipc::messages::kernel::{KernelLink, KernelProgram, ProgramStats};
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,9 +20,30 @@ pub fn program(path: &str) -> Behind<(KernelProgram, ProgramStats)> {
     behind(pin::get(Path::new(path)), info::program)
 }
 
-/// The link behind a pin.
-pub fn link(path: &str) -> Behind<KernelLink> {
-    behind(pin::get(Path::new(path)), info::link)
+/// The link behind the pin of a record. On clsact there may be a filter in the place of a link: it has the id 0.
+pub fn link(record: &LinkRecord) -> Behind<KernelLink> {
+    let opened = pin::get(Path::new(&record.pin_path));
+    match &record.details {
+        LinkDetails::Tc {
+            ifindex, strategy, ..
+        } if *strategy != Strategy::Libxdp => behind(opened, |program| {
+            Ok(KernelLink {
+                program_id: info::program(program)?.0.id,
+                ifindex: *ifindex,
+                ..KernelLink::default()
+            })
+        }),
+        _ => behind(opened, info::link),
+    }
+}
+
+/// Whether what the record of a hook says is on the hook.
+pub fn hook(layout: &Layout, dispatcher: &Dispatcher) -> Behind<()> {
+    match presence::is_live(layout, dispatcher) {
+        Ok(true) => Behind::Found(()),
+        Ok(false) => Behind::Nothing,
+        Err(error) => Behind::Unknown(error.to_string()),
+    }
 }
 
 fn behind<T>(
@@ -46,6 +69,7 @@ pub fn observe(
     layout: &Layout,
     programs: &[StoredProgram],
     links: &[LinkRecord],
+    hooks: &[StoredHook],
 ) -> io::Result<Seen> {
     let mut seen = Seen::default();
     for program in programs {
@@ -64,7 +88,10 @@ pub fn observe(
         }
     }
     for record in links {
-        seen.links.insert(record.id, link(&record.pin_path));
+        seen.links.insert(record.id, link(record));
+    }
+    for dispatcher in hooks.iter().map(|hook| &hook.dispatcher) {
+        seen.hooks.insert(dispatcher.key, hook(layout, dispatcher));
     }
     seen.truncated = !walk(layout.fs(), PINS, &mut seen.pins)?;
     // Iterators have no records: they are there or are made again.

@@ -1,10 +1,15 @@
 //! Plans beside the store: content-addressed files, written once, so that programs can be brought back without the
 //! image worker or the network.
 
+use crate::layout;
+use crate::plan_intake;
+use crate::valid_plan::ValidPlan;
+use ipc::limits::PLAN_BYTES;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +36,36 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         )
         .remedy("see that the disk is neither full nor failing")
     })
+}
+
+/// Reads a plan that was written here, and checks it like one that comes from the image worker: a file may have been
+/// damaged.
+pub fn read(path: &Path) -> Result<ValidPlan, Failure> {
+    let unreadable = |reason: String| {
+        Failure::new(
+            FailureCode::FailedPrecondition,
+            Stage::Store,
+            format!("the load plan {} cannot be used: {reason}", path.display()),
+        )
+        .remedy("unload the programs that were loaded with it and load them again")
+    };
+    let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
+    let mut bytes = Vec::new();
+    file.take(PLAN_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(error.to_string()))?;
+    if bytes.len() > PLAN_BYTES {
+        return Err(unreadable(format!("it has more than {PLAN_BYTES} bytes")));
+    }
+    let digest = plan_intake::digest(&bytes);
+    if path.file_name() != Some(OsStr::new(&layout::plan_name(&digest))) {
+        return Err(unreadable(
+            "its contents are not those that were written".into(),
+        ));
+    }
+    plan_intake::decode(bytes, digest)
+        .and_then(ValidPlan::try_from)
+        .map_err(|failure| unreadable(failure.cause))
 }
 
 fn create(path: &Path) -> io::Result<File> {

@@ -25,7 +25,7 @@ pub fn reconcile(
     faults: &mut Faults,
 ) -> Result<Vec<Drift>, Failure> {
     replay(store, faults)?;
-    let (programs, mut links) = (store.programs()?, store.links()?);
+    let (programs, mut links, hooks) = (store.programs()?, store.links()?, store.hooks()?);
     let plans = programs
         .iter()
         .map(|program| PathBuf::from(&program.record.plan_path))
@@ -34,7 +34,8 @@ pub fn reconcile(
     if swept > 0 {
         tracing::info!(swept, "removed plans that no program uses");
     }
-    let seen = observe::observe(layout, &programs, &links).map_err(|error| unreadable(&error))?;
+    let seen =
+        observe::observe(layout, &programs, &links, &hooks).map_err(|error| unreadable(&error))?;
     let mut changed = Change::default();
     for link in &mut links {
         let is_gone = seen.links.get(&link.id) == Some(&Behind::Nothing);
@@ -48,8 +49,10 @@ pub fn reconcile(
     let unfinished = store.intents()?.len();
     Ok(drift::compare(
         Wanted {
+            layout,
             programs: &programs,
             links: &links,
+            hooks: &hooks,
             unfinished,
         },
         &seen,
@@ -58,11 +61,14 @@ pub fn reconcile(
 
 /// What differs now, without repairing anything.
 pub fn doctor(store: &Store, layout: &Layout) -> Result<DoctorReport, Failure> {
-    let (programs, links) = (store.programs()?, store.links()?);
-    let seen = observe::observe(layout, &programs, &links).map_err(|error| unreadable(&error))?;
+    let (programs, links, hooks) = (store.programs()?, store.links()?, store.hooks()?);
+    let seen =
+        observe::observe(layout, &programs, &links, &hooks).map_err(|error| unreadable(&error))?;
     let wanted = Wanted {
+        layout,
         programs: &programs,
         links: &links,
+        hooks: &hooks,
         unfinished: store.intents()?.len(),
     };
     Ok(drift::report(wanted, &drift::compare(wanted, &seen)))
@@ -87,7 +93,9 @@ fn replay_one(
     faults: &mut Faults,
 ) -> Result<(), Failure> {
     let (removals, gone): (Vec<_>, Vec<Row>) = match intent {
-        Intent::Back { removals } => (removals.iter().collect(), Vec::new()),
+        Intent::Back { removals } | Intent::Outdated { removals } => {
+            (removals.iter().collect(), Vec::new())
+        }
         Intent::Forward { parts } => (
             parts.iter().flat_map(|part| &part.removals).collect(),
             parts.iter().map(|part| part.row).collect(),
@@ -103,11 +111,12 @@ fn replay_one(
         remove(removal)?;
     }
     faults.pass(&Point::Commit)?;
-    Ok(store.commit(&Change {
+    store.commit(&Change {
         gone,
         finished: Some(number),
         ..Change::default()
-    })?)
+    })?;
+    Ok(())
 }
 
 fn unreadable(error: &std::io::Error) -> Failure {

@@ -1,13 +1,19 @@
 //! Carries out [`Removal`]s. Each may be repeated: what is gone already is no error.
 
-use crate::kernel::pin;
+use crate::chains::rebuild::FilterPlace;
+use crate::chains::{filter, work};
+use crate::kernel::clsact::{self, Put};
+use crate::kernel::netlink::Socket;
+use crate::kernel::{Error, pin};
 use crate::kinds;
 use crate::limits::PINS;
 use crate::steps::Removal;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
+use rustix::io::Errno;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 /// Carries out one removal.
 pub fn remove(removal: &Removal) -> Result<(), Failure> {
@@ -19,6 +25,53 @@ pub fn remove(removal: &Removal) -> Result<(), Failure> {
         Removal::RemoveDirectory { path } => gone(fs::remove_dir(path), path),
         Removal::RemoveMapSet { path } => remove_map_set(path),
         Removal::ForgetPlan { path } => gone(fs::remove_file(path), path),
+        Removal::RemoveRevision { path } => remove_revision(path),
+        Removal::RestoreHead { link, head } => restore_head(link, head)
+            .map_err(|error| error.into_failure(Stage::Detach, link.display())),
+        Removal::RemoveFilter(place) => remove_filter(*place)
+            .map_err(|error| error.into_failure(Stage::Detach, "the filter of a chain")),
+        Removal::RestoreFilter { place, head } => restore_filter(*place, head)
+            .map_err(|error| error.into_failure(Stage::Detach, "the filter of a chain")),
+    }
+}
+
+/// Links end before the head that they are part of.
+fn remove_revision(path: &Path) -> Result<(), Failure> {
+    let mut pins = entries(path)?;
+    pins.sort_by_key(|pin| pin.file_name().is_some_and(|name| name == "dispatcher"));
+    for pin in pins {
+        kinds::detach(&pin).map_err(|error| error.into_failure(Stage::Detach, pin.display()))?;
+    }
+    gone(fs::remove_dir(path), path)
+}
+
+/// Nothing to do where the hook is gone, or its interface.
+fn restore_head(link: &Path, head: &Path) -> Result<(), Error> {
+    let swapped = pin::get(head).and_then(|head| work::swap_head(link, head.as_fd(), None));
+    match swapped {
+        Err(error) if error.is_not_found() || error.errno == Errno::NOLINK => Ok(()),
+        swapped => swapped,
+    }
+}
+
+fn remove_filter(place: FilterPlace) -> Result<(), Error> {
+    let socket = Socket::open()?;
+    let filters = clsact::filters(&socket, place.ifindex, place.direction)?;
+    let is_ours = filters
+        .iter()
+        .any(|found| found.filter == place.filter && found.program_id == Some(place.program_id));
+    if is_ours {
+        clsact::remove(&socket, place.ifindex, place.direction, place.filter)?;
+    }
+    Ok(())
+}
+
+fn restore_filter(place: FilterPlace, head: &Path) -> Result<(), Error> {
+    let restored = pin::get(head).and_then(|head| filter::put(place, head.as_fd(), Put::InPlace));
+    match restored {
+        // The filter, clsact or the interface is gone.
+        Err(error) if matches!(error.errno, Errno::NOENT | Errno::NODEV | Errno::INVAL) => Ok(()),
+        restored => restored,
     }
 }
 
@@ -29,16 +82,23 @@ fn unlink(path: &Path) -> Result<(), Failure> {
 }
 
 fn remove_map_set(path: &Path) -> Result<(), Failure> {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(&error, path)),
-    };
-    for entry in entries.take(PINS) {
-        let entry = entry.map_err(|error| failed(&error, path))?;
-        unlink(&entry.path())?;
+    for pin in entries(path)? {
+        unlink(&pin)?;
     }
     gone(fs::remove_dir(path), path)
+}
+
+/// What is in a directory; nothing where there is none.
+fn entries(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(&error, path)),
+    };
+    entries
+        .take(PINS)
+        .map(|entry| Ok(entry.map_err(|error| failed(&error, path))?.path()))
+        .collect()
 }
 
 fn gone(outcome: io::Result<()>, path: &Path) -> Result<(), Failure> {

@@ -5,6 +5,8 @@
 //! attachments are therefore planned in two parts: [`create`] and [`attach`] (descriptors only), and, once it is known
 //! what the kernel gave and hence the paths, [`keep`] and [`keep_link`] (pins and files), which an intent covers.
 
+use crate::chains;
+use crate::chains::rebuild::{ChainStep, FilterPlace};
 use crate::layout::Layout;
 use crate::valid_plan::{MapRole, ValidPlan};
 use bincode::{Decode, Encode};
@@ -89,6 +91,8 @@ pub enum Step {
         /// Where.
         path: PathBuf,
     },
+    /// Make a part of a chain.
+    Chain(ChainStep),
 }
 
 /// Takes one thing away. Doing it again, or when the thing is gone, succeeds: what is stored in an intent is replayed.
@@ -118,6 +122,27 @@ pub enum Removal {
     ForgetPlan {
         /// Its file.
         path: PathBuf,
+    },
+    /// Remove the pins of a revision of a chain, and with them what they hold.
+    RemoveRevision {
+        /// Its directory.
+        path: PathBuf,
+    },
+    /// Put the program that was on a hook back on it.
+    RestoreHead {
+        /// Pin of the link on the hook.
+        link: PathBuf,
+        /// Pin of the program.
+        head: PathBuf,
+    },
+    /// Take a filter off its hook, if it is bpfman's.
+    RemoveFilter(FilterPlace),
+    /// Put the program that was in a filter back in it.
+    RestoreFilter {
+        /// Where.
+        place: FilterPlace,
+        /// Pin of the program.
+        head: PathBuf,
     },
 }
 
@@ -194,6 +219,9 @@ pub fn keep(layout: &Layout, keep: Keep<'_>) -> Vec<Step> {
         if keep.owner.is_none() {
             keep_maps(layout, keep, program, *id, &mut steps);
         }
+        if chains::takes(keep.valid.plan().programs[program].kind) {
+            keep_sections(layout, keep, program, *id, &mut steps);
+        }
         steps.push(Step::PinProgram {
             program,
             path: layout.program_pin(*id),
@@ -238,6 +266,28 @@ fn keep_maps(layout: &Layout, keep: Keep<'_>, program: usize, id: u32, steps: &m
     }
 }
 
+/// Data sections by their index in the plan: bpffs takes no names with a dot.
+fn keep_sections(layout: &Layout, keep: Keep<'_>, program: usize, id: u32, steps: &mut Vec<Step>) {
+    let directory = layout.sections(id);
+    let sections = sections(keep.valid);
+    if !sections.is_empty() {
+        steps.push(Step::MakeDirectory {
+            path: directory.clone(),
+        });
+    }
+    steps.extend(sections.into_iter().map(|map| Step::PinMap {
+        instance: MapInstance { program, map },
+        path: directory.join(map.to_string()),
+    }));
+}
+
+/// Indices of a plan's data sections.
+pub fn sections(valid: &ValidPlan) -> Vec<usize> {
+    (0..valid.plan().maps.len())
+        .filter(|map| valid.role(*map) == MapRole::Internal)
+        .collect()
+}
+
 /// The first part of an attachment: the link, as a descriptor.
 pub fn attach(needs_helper: bool) -> Vec<Step> {
     let mut steps = Vec::new();
@@ -258,10 +308,17 @@ pub fn detach(pin: PathBuf) -> Vec<Removal> {
     vec![Removal::RemoveLink { pin }]
 }
 
-/// Taking a program away whose links are gone. `map_set` and `plan` are given when nobody else uses them.
-pub fn unload(pin: PathBuf, map_set: Option<PathBuf>, plan: Option<PathBuf>) -> Vec<Removal> {
+/// Taking a program away whose links are gone, with its data sections. `map_set` and `plan` are given when nobody else uses
+/// them.
+pub fn unload(
+    pin: PathBuf,
+    sections: Option<PathBuf>,
+    map_set: Option<PathBuf>,
+    plan: Option<PathBuf>,
+) -> Vec<Removal> {
     let mut removals = vec![Removal::RemovePin { path: pin }];
-    removals.extend(map_set.map(|path| Removal::RemoveMapSet { path }));
+    let directories = sections.into_iter().chain(map_set);
+    removals.extend(directories.map(|path| Removal::RemoveMapSet { path }));
     removals.extend(plan.map(|path| Removal::ForgetPlan { path }));
     removals
 }

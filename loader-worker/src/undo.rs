@@ -21,6 +21,7 @@ pub fn inverse(step: &Step) -> Option<Removal> {
         Step::PinMap { path, .. } | Step::PinProgram { path, .. } => {
             Some(Removal::RemovePin { path: path.clone() })
         }
+        Step::Chain(step) => step.inverse(),
         Step::PinLink { path } => Some(Removal::RemoveLink { pin: path.clone() }),
     }
 }

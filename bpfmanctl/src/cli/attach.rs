@@ -3,7 +3,7 @@
 mod cgroup;
 mod perf_event;
 
-use super::{Anything, OutputArgs};
+use super::{OutputArgs, WantedStrategy};
 use crate::parse;
 pub(crate) use cgroup::CgroupCommand;
 use clap::builder::NonEmptyStringValueParser;
@@ -36,9 +36,9 @@ pub(crate) enum AttachCommand {
     )]
     Uprobe(UprobeArgs),
 
-    /// To an interface, before the network stack
+    /// To an interface, before the network stack, in a chain with others
     #[command(
-        long_about = "To an interface, before the network stack.\n\n\
+        long_about = "To an interface, before the network stack, in a chain with others.\n\n\
             The driver's hook is used where there is one, the generic hook otherwise; `link get` tells which.",
         after_help = "Examples:\n  bpfmanctl link attach xdp 512 eth0 --priority 50\n  \
             bpfmanctl link attach xdp 512 eth0 --priority 50 --proceed-on pass,drop\n  \
@@ -129,8 +129,14 @@ pub(crate) enum AttachCommand {
     )]
     PerfEvent(PerfEventArgs),
 
-    #[command(hide = true)]
-    Tc(Anything),
+    /// To an interface through clsact, in a chain with others
+    #[command(
+        long_about = "To an interface through clsact, in a chain with others.\n\n\
+            Works on kernels before tcx, too; what else is on clsact stays as it is.",
+        after_help = "Examples:\n  bpfmanctl link attach tc 512 eth0 ingress --priority 50\n  \
+            bpfmanctl link attach tc 512 eth0 egress --priority 50 --proceed-on pipe,ok"
+    )]
+    Tc(TcArgs),
 }
 
 #[derive(Args, Debug)]
@@ -179,10 +185,54 @@ pub(crate) struct XdpArgs {
     pub(crate) proceed_on: Vec<i32>,
 
     #[command(flatten)]
+    pub(crate) chain: StrategyArgs,
+
+    #[command(flatten)]
     pub(crate) namespace: NamespaceArgs,
 
     #[command(flatten)]
     pub(crate) link: LinkArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TcArgs {
+    /// Program id
+    #[arg(value_name = "PROGRAM", value_parser = parse::program_id)]
+    pub(crate) program_id: u32,
+
+    /// Interface name
+    #[arg(value_name = "INTERFACE", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) interface: String,
+
+    /// ingress or egress
+    #[arg(value_name = "DIRECTION", value_parser = parse::direction)]
+    pub(crate) direction: Direction,
+
+    /// Lower runs first
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i32).range(0..))]
+    pub(crate) priority: i32,
+
+    /// Verdicts after which the next program runs [default: pipe,dispatcher_return]
+    #[arg(long, value_name = "ACTION", value_delimiter = ',', value_parser = parse::tc_action)]
+    pub(crate) proceed_on: Vec<i32>,
+
+    #[command(flatten)]
+    pub(crate) chain: StrategyArgs,
+
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArgs,
+
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+}
+
+/// How a chain is called.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct StrategyArgs {
+    /// How the programs of the hook are called from now on: auto, direct, libxdp, fused [default: as before, or auto]
+    #[arg(long, value_name = "STRATEGY", value_parser = parse::strategy)]
+    pub(crate) strategy: Option<WantedStrategy>,
 }
 
 #[derive(Args, Debug)]

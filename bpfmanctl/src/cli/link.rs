@@ -12,7 +12,7 @@ pub(crate) enum LinkCommand {
         subcommand,
         disable_help_subcommand = true,
         long_about = "Attach a program.\n\n\
-            This build attaches every kind below; tc is refused.",
+            Programs of XDP and tc share their hooks in chains: see `bpfmanctl chain`.",
         after_help = "Examples:\n  bpfmanctl link attach tcx 512 eth0 ingress --priority 50"
     )]
     Attach(AttachCommand),

@@ -1,13 +1,19 @@
 //! The grammar of the command line.
 
 mod attach;
+mod chain;
 mod link;
 mod map;
 mod program;
 
 pub(crate) use attach::{
     AttachCommand, CgroupCommand, FixedArgs, KprobeArgs, LinkArgs, NamespaceArgs, PerfEventArgs,
-    RawTracepointArgs, SkLookupArgs, TcxArgs, TracepointArgs, UprobeArgs, XdpArgs,
+    RawTracepointArgs, SkLookupArgs, StrategyArgs, TcArgs, TcxArgs, TracepointArgs, UprobeArgs,
+    XdpArgs,
+};
+pub(crate) use chain::{
+    ChainCommand, ChainConvertArgs, ChainShowArgs, DispatcherCommand, DispatcherGetArgs,
+    DispatcherListArgs, WantedStrategy,
 };
 pub(crate) use link::{LinkCommand, LinkDetachArgs, LinkGetArgs, LinkListArgs};
 pub(crate) use map::{MapCommand, MapListArgs};
@@ -112,6 +118,23 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bpfmanctl map\n  bpfmanctl map list --all"
     )]
     Map(MapCommand),
+
+    /// Show how programs share XDP and TC hooks, and change it
+    #[command(
+        subcommand,
+        disable_help_subcommand = true,
+        after_help = "Examples:\n  bpfmanctl chain show eth0\n  bpfmanctl chain convert xdp eth0 fused"
+    )]
+    Chain(ChainCommand),
+
+    /// Show the hooks on which bpfman orders the programs
+    #[command(
+        subcommand,
+        disable_help_subcommand = true,
+        long_about = "Show the hooks on which bpfman orders the programs.\n\nWithout a command: list.",
+        after_help = "Examples:\n  bpfmanctl dispatcher\n  bpfmanctl dispatcher get xdp 4026531840 2 -o json"
+    )]
+    Dispatcher(DispatcherCommand),
 
     /// Show a program or a link
     #[command(subcommand, hide = true, disable_help_subcommand = true)]

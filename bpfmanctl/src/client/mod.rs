@@ -12,6 +12,7 @@ use ipc::limits::FRAME_DEADLINE;
 use ipc::link::LinkError;
 use ipc::messages::Message;
 use ipc::messages::attach::{AttachSpec, Link, LinkEntry};
+use ipc::messages::chain::{Chain, Dispatcher, HookKey, HookView, Strategy};
 use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::kernel::{ForeignLink, KernelMap, KernelProgram};
 use ipc::messages::loader::DoctorReport;
@@ -156,6 +157,34 @@ impl Client {
     /// All links in the kernel, whoever made them, ascending by id.
     pub fn kernel_links(&mut self) -> Result<Vec<ForeignLink>, ClientError> {
         reply!(self, ClientRequest::ListKernelLinks, &[], ClientReply::KernelLinks(links) => links)
+    }
+
+    /// All hooks on which bpfman orders the programs.
+    pub fn dispatchers(&mut self) -> Result<Vec<Dispatcher>, ClientError> {
+        let request = ClientRequest::ListDispatchers;
+        reply!(self, request, &[], ClientReply::Dispatchers(dispatchers) => dispatchers)
+    }
+
+    /// One of them with its members.
+    pub fn dispatcher(&mut self, key: HookKey) -> Result<Chain, ClientError> {
+        let request = ClientRequest::GetDispatcher { key };
+        reply!(self, request, &[], ClientReply::Chain(chain) => *chain)
+    }
+
+    /// Has the programs of a hook called in another way; `None` lets the service choose.
+    pub fn convert(
+        &mut self,
+        key: HookKey,
+        strategy: Option<Strategy>,
+    ) -> Result<Chain, ClientError> {
+        let request = ClientRequest::ConvertChain { key, strategy };
+        reply!(self, request, &[], ClientReply::Chain(chain) => *chain)
+    }
+
+    /// Everything on the hooks of an interface.
+    pub fn hooks(&mut self, interface: String) -> Result<Vec<HookView>, ClientError> {
+        let request = ClientRequest::ShowHooks { interface };
+        reply!(self, request, &[], ClientReply::Hooks(hooks) => hooks)
     }
 
     /// Every process of the service.

@@ -14,7 +14,7 @@ use crate::target::open_target;
 use crate::{json, text};
 pub(super) use cgroup::cgroup;
 use ipc::messages::attach::{AttachSpec, Link};
-pub(super) use network::{sk_lookup, tcx, xdp};
+pub(super) use network::{sk_lookup, tc, tcx, xdp};
 use std::os::fd::{AsFd, BorrowedFd};
 
 pub(super) fn tracepoint(

@@ -1,14 +1,15 @@
 //! Carrying commands out.
 
 mod attach;
+mod chain;
 mod link;
 mod map;
 mod program;
 mod service;
 
 use crate::cli::{
-    AttachCommand, Cli, Command, GetCommand, LinkCommand, LoadCommand, MapCommand, Output,
-    ProgramCommand,
+    AttachCommand, ChainCommand, Cli, Command, DispatcherCommand, GetCommand, LinkCommand,
+    LoadCommand, MapCommand, Output, ProgramCommand,
 };
 use crate::client::{self, Client};
 use crate::console::Console;
@@ -42,6 +43,19 @@ pub(crate) fn run(cli: Cli, console: &mut Console<'_>) -> Result<(), Error> {
             LinkCommand::List(arguments) => link::list(arguments, &service, console),
         },
         Command::Map(MapCommand::List(arguments)) => map::list(&arguments, &service, console),
+        Command::Dispatcher(DispatcherCommand::List(arguments)) => {
+            chain::list(&arguments, &service, console)
+        }
+        Command::Dispatcher(DispatcherCommand::Get(arguments)) => {
+            chain::get(&arguments, &service, console)
+        }
+        Command::Chain(ChainCommand::Show(arguments)) => chain::show(&arguments, &service, console),
+        Command::Chain(ChainCommand::Explain(arguments)) => {
+            chain::explain(&arguments, &service, console)
+        }
+        Command::Chain(ChainCommand::Convert(arguments)) => {
+            chain::convert(&arguments, &service, console)
+        }
         Command::Get(GetCommand::Program(arguments)) => program::get(&arguments, &service, console),
         Command::Get(GetCommand::Link(arguments)) => link::get(&arguments, &service, console),
         Command::Status(arguments) => service::status(arguments, &service, console),
@@ -93,11 +107,7 @@ fn attach(
             return attach::sk_lookup(arguments, service, console);
         }
         AttachCommand::Cgroup(command) => return attach::cgroup(command, service, console),
-        AttachCommand::Tc(_) => {
-            return Err(Error::unsupported(
-                "this build cannot attach tc programs yet",
-            ));
-        }
+        AttachCommand::Tc(arguments) => return attach::tc(arguments, service, console),
     };
     attach::fixed(arguments, spec, service, console)
 }

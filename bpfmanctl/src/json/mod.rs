@@ -1,12 +1,14 @@
 //! JSON results, byte for byte as scripts of the established command expect them: keys in one order, none left out,
 //! two spaces of indent, and the characters that HTML gives a meaning escaped.
 
+mod chain;
 mod kernel;
 mod link;
 mod map;
 mod program;
 mod status;
 
+pub(crate) use chain::{Chain, DispatcherList, Hooks};
 pub(crate) use kernel::{is_restricted, tag};
 pub(crate) use link::{Link, LinkList};
 pub(crate) use map::MapList;

@@ -1,7 +1,9 @@
 //! Where to attach.
 
 use super::suggestion;
+use crate::cli::WantedStrategy;
 use ipc::messages::attach::Direction;
+use ipc::messages::chain::{HookKind, Strategy, UnknownHook};
 
 /// Names of XDP verdicts and their numbers, which are also their bits in a mask.
 pub(crate) const XDP_ACTIONS: [(&str, i32); 6] = [
@@ -13,21 +15,70 @@ pub(crate) const XDP_ACTIONS: [(&str, i32); 6] = [
     ("dispatcher_return", 31),
 ];
 
+/// Names of clsact verdicts and their numbers.
+pub(crate) const TC_ACTIONS: [(&str, i32); 11] = [
+    ("unspec", -1),
+    ("ok", 0),
+    ("reclassify", 1),
+    ("shot", 2),
+    ("pipe", 3),
+    ("stolen", 4),
+    ("queued", 5),
+    ("repeat", 6),
+    ("redirect", 7),
+    ("trap", 8),
+    ("dispatcher_return", 30),
+];
+
 /// The number of an XDP verdict.
 pub(crate) fn xdp_action(text: &str) -> Result<i32, String> {
+    action(text, &XDP_ACTIONS)
+}
+
+/// The number of a clsact verdict.
+pub(crate) fn tc_action(text: &str) -> Result<i32, String> {
+    action(text, &TC_ACTIONS)
+}
+
+fn action(text: &str, known: &[(&'static str, i32)]) -> Result<i32, String> {
     let wanted = text.trim().to_lowercase();
-    XDP_ACTIONS
-        .iter()
-        .find(|(name, _)| *name == wanted)
-        .map(|(_, number)| *number)
+    let found = known.iter().find(|(name, _)| *name == wanted);
+    found.map(|(_, number)| *number).ok_or_else(|| {
+        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        format!(
+            "unknown action \"{wanted}\"{}; known are {}",
+            suggestion(&wanted, names.iter().copied()),
+            names.join(", ")
+        )
+    })
+}
+
+/// How a chain is called; `None` for auto.
+pub(crate) fn strategy(text: &str) -> Result<WantedStrategy, String> {
+    let wanted = text.trim().to_lowercase();
+    if wanted == "auto" {
+        return Ok(WantedStrategy(None));
+    }
+    Strategy::ALL
+        .into_iter()
+        .find(|strategy| strategy.name() == wanted)
+        .map(|strategy| WantedStrategy(Some(strategy)))
         .ok_or_else(|| {
-            let names = XDP_ACTIONS.map(|(name, _)| name);
+            let names = ["auto", "direct", "libxdp", "fused"];
             format!(
-                "unknown action \"{wanted}\"{}; known are {}",
+                "unknown strategy \"{wanted}\"{}; known are {}",
                 suggestion(&wanted, names),
                 names.join(", ")
             )
         })
+}
+
+/// A hook that bpfman orders.
+pub(crate) fn dispatcher_type(text: &str) -> Result<HookKind, String> {
+    text.trim()
+        .to_lowercase()
+        .parse()
+        .map_err(|error: UnknownHook| error.to_string())
 }
 
 /// Traffic direction.
@@ -82,6 +133,26 @@ mod tests {
             "unknown action \"redirec\"; did you mean \"redirect\"?; \
              known are aborted, drop, pass, tx, redirect, dispatcher_return"
         );
+    }
+
+    #[test]
+    fn tc_actions_begin_below_zero() {
+        assert_eq!(tc_action("unspec"), Ok(-1));
+        assert_eq!(tc_action("Pipe"), Ok(3));
+        assert!(tc_action("pass").unwrap_err().contains("known are unspec"));
+    }
+
+    #[test]
+    fn strategies_and_hooks_have_names() {
+        assert_eq!(strategy("auto"), Ok(WantedStrategy(None)));
+        assert_eq!(strategy("Fused"), Ok(WantedStrategy(Some(Strategy::Fused))));
+        assert!(
+            strategy("fuse")
+                .unwrap_err()
+                .contains("did you mean \"fused\"")
+        );
+        assert_eq!(dispatcher_type("TC-Ingress"), Ok(HookKind::TcIngress));
+        assert!(dispatcher_type("tcx").unwrap_err().contains("tc-ingress"));
     }
 
     #[test]

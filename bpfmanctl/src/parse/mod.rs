@@ -7,7 +7,10 @@ mod labels;
 mod program;
 mod selector;
 
-pub(crate) use attach::{XDP_ACTIONS, direction, offset, tracepoint, xdp_action};
+pub(crate) use attach::{
+    TC_ACTIONS, XDP_ACTIONS, direction, dispatcher_type, offset, strategy, tc_action, tracepoint,
+    xdp_action,
+};
 pub(crate) use duration::duration;
 pub(crate) use id::{link_id, program_id};
 pub(crate) use labels::{global, key_value};

@@ -4,7 +4,7 @@ use super::report::{NONE, Section};
 use super::{or_none, table};
 use crate::inventory::ForeignLinkRow;
 use crate::kernel_names::link_type;
-use crate::parse::XDP_ACTIONS;
+use crate::parse::{TC_ACTIONS, XDP_ACTIONS};
 use crate::select::application;
 use crate::time::rfc3339;
 use ipc::messages::attach::{Link, LinkDetails, LinkEntry, Sampling};
@@ -93,6 +93,13 @@ pub(super) fn attachment(details: &LinkDetails) -> String {
             position,
             netns,
             ..
+        }
+        | LinkDetails::Tc {
+            interface,
+            direction,
+            position,
+            netns,
+            ..
         } => {
             format!(
                 "{interface} {} pos-{position}{}",
@@ -174,6 +181,7 @@ fn details(spec: &mut Section, details: &LinkDetails) {
             proceed_on,
             netns,
             mode,
+            strategy,
             ..
         } => {
             spec.row("Interface", interface);
@@ -181,7 +189,26 @@ fn details(spec: &mut Section, details: &LinkDetails) {
             spec.row("Network Namespace", netns);
             spec.row("Position", position);
             spec.row("Priority", priority);
-            spec.row("Proceed On", actions(proceed_on));
+            spec.row("Proceed On", actions(proceed_on, &XDP_ACTIONS));
+            spec.row("Strategy", strategy);
+        }
+        LinkDetails::Tc {
+            interface,
+            direction,
+            priority,
+            position,
+            proceed_on,
+            netns,
+            strategy,
+            ..
+        } => {
+            spec.row("Direction", direction.name());
+            spec.row("Interface", interface);
+            spec.row("Network Namespace", netns);
+            spec.row("Position", position);
+            spec.row("Priority", priority);
+            spec.row("Proceed On", actions(proceed_on, &TC_ACTIONS));
+            spec.row("Strategy", strategy);
         }
         LinkDetails::Tcx {
             interface,
@@ -272,9 +299,9 @@ fn details(spec: &mut Section, details: &LinkDetails) {
     }
 }
 
-fn actions(numbers: &[i32]) -> String {
+fn actions(numbers: &[i32], known: &[(&str, i32)]) -> String {
     let name = |number: &i32| {
-        let action = XDP_ACTIONS.iter().find(|(_, known)| known == number);
+        let action = known.iter().find(|(_, known)| known == number);
         action.map_or_else(|| number.to_string(), |(name, _)| (*name).to_owned())
     };
     numbers.iter().map(name).collect::<Vec<_>>().join(", ")

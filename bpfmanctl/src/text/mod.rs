@@ -1,11 +1,13 @@
 //! Results for people: tables and reports, columns two spaces apart, folded to the terminal's width.
 
+mod chain;
 mod link;
 mod map;
 mod program;
 mod report;
 mod status;
 
+pub(crate) use chain::{chains, dispatcher, dispatchers, explanation};
 pub(crate) use link::{link, links};
 pub(crate) use map::maps;
 pub(crate) use program::{program, programs};

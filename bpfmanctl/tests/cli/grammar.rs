@@ -172,10 +172,6 @@ fn usage_does_not_depend_on_the_environment() {
 fn what_is_known_and_not_built_says_so() {
     for (line, part) in [
         (
-            "link attach tc 5 eth0 ingress -p 1",
-            "cannot attach tc programs yet",
-        ),
-        (
             "link attach uprobe 5 libc -f f --container-pid 3",
             "containers (--container-pid) yet",
         ),

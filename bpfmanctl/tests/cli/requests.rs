@@ -253,6 +253,7 @@ fn attach_requests() {
         interface: interface(),
         priority,
         proceed_on,
+        strategy: None,
     };
     assert_eq!(specs[0], xdp(50, vec![0, 1, 2]));
     assert_eq!(specs[1], xdp(0, vec![]));

@@ -1,5 +1,6 @@
 //! Attachments: what is asked for, what is recorded, what is reported.
 
+use super::chain::{HookKey, HookKind, Strategy};
 use super::kernel::KernelLink;
 use super::program::ProgramKind;
 use bincode::{Decode, Encode};
@@ -68,15 +69,17 @@ pub enum AttachSpec {
         /// Lower runs first.
         priority: i32,
     },
-    /// An interface, as its only XDP program.
+    /// An interface, before the network stack, in a chain with others.
     Xdp {
         /// Interface name.
         interface: String,
-        /// Kept for the chain that follows.
+        /// Lower runs first.
         priority: i32,
         /// Verdicts after which the chain goes on; empty for the default.
         #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
         proceed_on: Vec<i32>,
+        /// How the chain is to be called from now on; `None` keeps what was asked for before, or lets bpfman choose.
+        strategy: Option<Strategy>,
     },
     /// A tracepoint.
     Tracepoint {
@@ -143,6 +146,20 @@ pub enum AttachSpec {
         /// Only this CPU; all on which the process runs otherwise.
         cpu: Option<u32>,
     },
+    /// An interface, through clsact, in a chain with others. Since version 2.
+    Tc {
+        /// Interface name.
+        interface: String,
+        /// Direction.
+        direction: Direction,
+        /// Lower runs first.
+        priority: i32,
+        /// Verdicts after which the chain goes on; empty for the default.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
+        proceed_on: Vec<i32>,
+        /// How the chain is to be called from now on; `None` keeps what was asked for before, or lets bpfman choose.
+        strategy: Option<Strategy>,
+    },
 }
 
 impl AttachSpec {
@@ -163,6 +180,7 @@ impl AttachSpec {
             AttachSpec::SkLookup => "sk_lookup",
             AttachSpec::Cgroup { kind, .. } => kind.name(),
             AttachSpec::PerfEvent { .. } => "perf_event",
+            AttachSpec::Tc { .. } => "tc",
         }
     }
 
@@ -224,7 +242,7 @@ pub enum LinkDetails {
         ifindex: u32,
         /// Lower runs first.
         priority: i32,
-        /// Place in the chain; 0 when alone.
+        /// Place in the chain, from 0.
         position: u32,
         /// Verdicts after which the chain goes on, ascending by mask bit.
         #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
@@ -233,12 +251,14 @@ pub enum LinkDetails {
         netns: String,
         /// Inode of the network namespace.
         nsid: u64,
-        /// Dispatcher program, 0 when the link is direct.
+        /// Kernel id of the program on the hook.
         dispatcher_id: u32,
-        /// Revision of the dispatcher, 0 when the link is direct.
+        /// Revision of the hook.
         revision: u32,
         /// How the kernel runs it.
         mode: XdpMode,
+        /// How the chain is called.
+        strategy: Strategy,
     },
     /// tracepoint.
     Tracepoint {
@@ -330,6 +350,32 @@ pub enum LinkDetails {
         /// Only this CPU.
         cpu: Option<u32>,
     },
+    /// tc. Since version 2.
+    Tc {
+        /// Interface name at the time of attaching.
+        interface: String,
+        /// Interface index.
+        ifindex: u32,
+        /// Direction.
+        direction: Direction,
+        /// Lower runs first.
+        priority: i32,
+        /// Place in the chain, from 0.
+        position: u32,
+        /// Verdicts after which the chain goes on, ascending by mask bit.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
+        proceed_on: Vec<i32>,
+        /// Path of the network namespace, empty for bpfman's own.
+        netns: String,
+        /// Inode of the network namespace.
+        nsid: u64,
+        /// Kernel id of the program on the hook.
+        dispatcher_id: u32,
+        /// Revision of the hook.
+        revision: u32,
+        /// How the chain is called.
+        strategy: Strategy,
+    },
 }
 
 impl LinkDetails {
@@ -349,7 +395,51 @@ impl LinkDetails {
             | LinkDetails::Iter { .. }
             | LinkDetails::SkLookup { .. }
             | LinkDetails::Cgroup { .. }
-            | LinkDetails::PerfEvent { .. } => 2,
+            | LinkDetails::PerfEvent { .. }
+            | LinkDetails::Tc { .. } => 2,
+        }
+    }
+
+    /// The program on the hook, where it is another than the link's own: in a chain whose members have no links of their
+    /// own.
+    pub fn carrier(&self) -> Option<u32> {
+        match self {
+            LinkDetails::Xdp {
+                dispatcher_id,
+                strategy,
+                ..
+            }
+            | LinkDetails::Tc {
+                dispatcher_id,
+                strategy,
+                ..
+            } if *strategy != Strategy::Libxdp => Some(*dispatcher_id),
+            _ => None,
+        }
+    }
+
+    /// The hook that bpfman orders, for links in a chain.
+    pub fn hook(&self) -> Option<HookKey> {
+        match self {
+            LinkDetails::Xdp { ifindex, nsid, .. } => Some(HookKey {
+                kind: HookKind::Xdp,
+                nsid: *nsid,
+                ifindex: *ifindex,
+            }),
+            LinkDetails::Tc {
+                ifindex,
+                nsid,
+                direction,
+                ..
+            } => Some(HookKey {
+                kind: match direction {
+                    Direction::Ingress => HookKind::TcIngress,
+                    Direction::Egress => HookKind::TcEgress,
+                },
+                nsid: *nsid,
+                ifindex: *ifindex,
+            }),
+            _ => None,
         }
     }
 }

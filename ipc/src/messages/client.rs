@@ -1,6 +1,7 @@
 //! bpfmanctl ⇄ API worker.
 
 use super::attach::{AttachSpec, Link, LinkEntry};
+use super::chain::{Chain, Dispatcher, HookKey, HookView, Strategy};
 use super::edge;
 use super::failure::Failure;
 use super::hello::Hello;
@@ -18,7 +19,7 @@ pub enum ClientRequest {
     /// Since version 1.
     Hello(Hello),
     /// Load programs; beside it the open object file.
-    Load(LoadOptions),
+    Load(#[cfg_attr(test, proptest(strategy = "crate::messages::one()"))] LoadOptions),
     /// One program.
     GetProgram {
         /// Kernel program id.
@@ -36,6 +37,7 @@ pub enum ClientRequest {
         /// Kernel program id.
         program_id: u32,
         /// Where.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::one()"))]
         spec: AttachSpec,
         /// Labels of the link.
         #[cfg_attr(test, proptest(strategy = "crate::messages::few_labels()"))]
@@ -68,6 +70,7 @@ pub enum ClientRequest {
         /// Kernel program id.
         program_id: u32,
         /// Where.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::one()"))]
         spec: AttachSpec,
         /// What the user called the namespace's file; shown, never opened.
         netns: String,
@@ -75,9 +78,28 @@ pub enum ClientRequest {
         #[cfg_attr(test, proptest(strategy = "crate::messages::few_labels()"))]
         metadata: BTreeMap<String, String>,
     },
+    /// All hooks on which bpfman orders the programs. Since version 2.
+    ListDispatchers,
+    /// One of them with its members. Since version 2.
+    GetDispatcher {
+        /// Which.
+        key: HookKey,
+    },
+    /// Has the programs of a hook called in another way. Since version 2.
+    ConvertChain {
+        /// Which hook.
+        key: HookKey,
+        /// How; `None` lets bpfman choose.
+        strategy: Option<Strategy>,
+    },
+    /// Everything on the hooks of an interface. Since version 2.
+    ShowHooks {
+        /// Its name.
+        interface: String,
+    },
 }
 
-edge!(ClientRequest: Hello, Load, GetProgram, ListPrograms, Unload, Attach, Detach, GetLink, ListLinks, Status, Doctor, ListKernelPrograms, ListKernelMaps, ListKernelLinks, AttachInNamespace);
+edge!(ClientRequest: Hello, Load, GetProgram, ListPrograms, Unload, Attach, Detach, GetLink, ListLinks, Status, Doctor, ListKernelPrograms, ListKernelMaps, ListKernelLinks, AttachInNamespace, ListDispatchers, GetDispatcher, ConvertChain, ShowHooks);
 
 /// API worker to client. Every request has exactly one answer.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
@@ -92,11 +114,11 @@ pub enum ClientReply {
     /// To `Load`, in the order of the request.
     Loaded(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<Program>),
     /// To `GetProgram`.
-    Program(Box<Program>),
+    Program(#[cfg_attr(test, proptest(strategy = "crate::messages::boxed()"))] Box<Program>),
     /// To `ListPrograms`, ascending by id.
     Programs(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<ProgramEntry>),
     /// To `Attach` and `GetLink`.
-    Link(Box<Link>),
+    Link(#[cfg_attr(test, proptest(strategy = "crate::messages::boxed()"))] Box<Link>),
     /// To `ListLinks`, ascending by id.
     Links(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<LinkEntry>),
     /// To `Status`.
@@ -111,6 +133,12 @@ pub enum ClientReply {
     KernelMaps(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<KernelMap>),
     /// To `ListKernelLinks`, ascending by id. Since version 2.
     KernelLinks(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<ForeignLink>),
+    /// To `ListDispatchers`, by kind, namespace and interface.
+    Dispatchers(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<Dispatcher>),
+    /// To `GetDispatcher` and `ConvertChain`.
+    Chain(#[cfg_attr(test, proptest(strategy = "crate::messages::boxed()"))] Box<Chain>),
+    /// To `ShowHooks`.
+    Hooks(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<HookView>),
 }
 
-edge!(ClientReply: Hello, Failed, Done, Loaded, Program, Programs, Link, Links, Status, Doctor, KernelPrograms, KernelMaps, KernelLinks);
+edge!(ClientReply: Hello, Failed, Done, Loaded, Program, Programs, Link, Links, Status, Doctor, KernelPrograms, KernelMaps, KernelLinks, Dispatchers, Chain, Hooks);

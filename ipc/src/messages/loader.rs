@@ -1,6 +1,7 @@
 //! API worker ⇄ loader.
 
 use super::attach::{AttachSpec, Link, LinkEntry, Place};
+use super::chain::{Chain, Dispatcher, HookKey, HookView, Strategy};
 use super::edge;
 use super::failure::Failure;
 use super::hello::Hello;
@@ -38,6 +39,7 @@ pub enum LoaderRequest {
         /// Which plan.
         ticket: Ticket,
         /// What was asked for.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::one()"))]
         options: LoadOptions,
     },
     /// No plan will come for the ticket (the image worker died).
@@ -71,6 +73,7 @@ pub enum LoaderRequest {
         /// Kernel program id.
         program_id: u32,
         /// Where.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::one()"))]
         spec: AttachSpec,
         /// Places in the target's file, resolved by the image worker (uprobes).
         #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
@@ -119,9 +122,37 @@ pub enum LoaderRequest {
         /// Which plan.
         ticket: Ticket,
     },
+    /// All hooks on which bpfman orders the programs.
+    ListDispatchers {
+        /// Who asks.
+        session: Session,
+    },
+    /// One of them with its members.
+    GetDispatcher {
+        /// Who asks.
+        session: Session,
+        /// Which.
+        key: HookKey,
+    },
+    /// Have the programs of a hook called in another way.
+    ConvertChain {
+        /// Who asks.
+        session: Session,
+        /// Which hook.
+        key: HookKey,
+        /// How; `None` lets the loader choose.
+        strategy: Option<Strategy>,
+    },
+    /// Everything on the hooks of an interface.
+    ShowHooks {
+        /// Who asks.
+        session: Session,
+        /// Its name.
+        interface: String,
+    },
 }
 
-edge!(LoaderRequest: Hello, OpenSession, CloseSession, Load, CancelLoad, Unload, GetProgram, ListPrograms, Attach, Detach, GetLink, ListLinks, Doctor, OpenIterator, InstallIterators);
+edge!(LoaderRequest: Hello, OpenSession, CloseSession, Load, CancelLoad, Unload, GetProgram, ListPrograms, Attach, Detach, GetLink, ListLinks, Doctor, OpenIterator, InstallIterators, ListDispatchers, GetDispatcher, ConvertChain, ShowHooks);
 
 /// Loader to API worker. Every request but `CloseSession` and `CancelLoad` has exactly one answer.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
@@ -136,11 +167,11 @@ pub enum LoaderReply {
     /// To `Load`, in the order of the request.
     Loaded(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<Program>),
     /// To `GetProgram`.
-    Program(Box<Program>),
+    Program(#[cfg_attr(test, proptest(strategy = "crate::messages::boxed()"))] Box<Program>),
     /// To `ListPrograms`, ascending by id.
     Programs(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<ProgramEntry>),
     /// To `Attach` and `GetLink`.
-    Link(Box<Link>),
+    Link(#[cfg_attr(test, proptest(strategy = "crate::messages::boxed()"))] Box<Link>),
     /// To `ListLinks`, ascending by id.
     Links(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<LinkEntry>),
     /// To `Doctor`.
@@ -149,9 +180,15 @@ pub enum LoaderReply {
     Iterator,
     /// To `OpenIterator`: it has to be installed first. Since version 2.
     NoIterator,
+    /// To `ListDispatchers`, by kind, namespace and interface.
+    Dispatchers(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<Dispatcher>),
+    /// To `GetDispatcher` and `ConvertChain`.
+    Chain(#[cfg_attr(test, proptest(strategy = "crate::messages::boxed()"))] Box<Chain>),
+    /// To `ShowHooks`.
+    Hooks(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<HookView>),
 }
 
-edge!(LoaderReply: Hello, Failed, Done, Loaded, Program, Programs, Link, Links, Doctor, Iterator, NoIterator);
+edge!(LoaderReply: Hello, Failed, Done, Loaded, Program, Programs, Link, Links, Doctor, Iterator, NoIterator, Dispatchers, Chain, Hooks);
 
 /// Where store, pins and kernel differ. Empty lists mean no drift.
 #[derive(Clone, Debug, Default, Decode, Encode, Eq, PartialEq)]

@@ -4,6 +4,7 @@
 //! shape; it validates before it believes (the receiving crate converts into its own types).
 
 pub mod attach;
+pub mod chain;
 pub mod client;
 pub mod failure;
 pub mod hello;
@@ -67,16 +68,35 @@ pub(crate) use edge;
 
 /// At most three of anything: messages nest, and their sizes would multiply.
 #[cfg(test)]
-pub(crate) fn few<T: proptest::arbitrary::Arbitrary>()
--> impl proptest::strategy::Strategy<Value = Vec<T>> {
-    proptest::collection::vec(proptest::arbitrary::any::<T>(), 0..=3)
+pub(crate) fn few<T: proptest::arbitrary::Arbitrary + 'static>()
+-> proptest::strategy::BoxedStrategy<Vec<T>> {
+    use proptest::strategy::Strategy;
+    // Boxed, because generators nest as messages do, and a test's stack is small.
+    proptest::collection::vec(proptest::arbitrary::any::<T>(), 0..=3).boxed()
+}
+
+/// One, on the heap with its generator.
+#[cfg(test)]
+pub(crate) fn boxed<T: proptest::arbitrary::Arbitrary + 'static>()
+-> proptest::strategy::BoxedStrategy<Box<T>> {
+    use proptest::strategy::Strategy;
+    proptest::arbitrary::any::<T>().prop_map(Box::new).boxed()
+}
+
+/// One, with its generator on the heap.
+#[cfg(test)]
+pub(crate) fn one<T: proptest::arbitrary::Arbitrary + 'static>()
+-> proptest::strategy::BoxedStrategy<T> {
+    use proptest::strategy::Strategy;
+    proptest::arbitrary::any::<T>().boxed()
 }
 
 /// At most three labels.
 #[cfg(test)]
 pub(crate) fn few_labels()
--> impl proptest::strategy::Strategy<Value = std::collections::BTreeMap<String, String>> {
-    proptest::collection::btree_map("\\PC{0,8}", "\\PC{0,8}", 0..=3)
+-> proptest::strategy::BoxedStrategy<std::collections::BTreeMap<String, String>> {
+    use proptest::strategy::Strategy;
+    proptest::collection::btree_map("\\PC{0,8}", "\\PC{0,8}", 0..=3).boxed()
 }
 
 #[cfg(test)]

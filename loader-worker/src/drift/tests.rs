@@ -1,5 +1,5 @@
 use super::*;
-use ipc::messages::attach::{Direction, XdpMode};
+use ipc::messages::attach::Direction;
 use ipc::messages::kernel::KernelMap;
 use ipc::messages::program::{ProgramKind, ProgramRecord, Source};
 use proptest::prelude::*;
@@ -36,7 +36,12 @@ fn program(id: u32) -> StoredProgram {
                 ..KernelMap::default()
             },
         ],
+        member: None,
     }
+}
+
+fn layout() -> Layout {
+    Layout::new(Path::new("/r"), Path::new("/s"))
 }
 
 fn link(id: u64, program_id: u32) -> LinkRecord {
@@ -94,6 +99,7 @@ fn healthy(programs: &[StoredProgram], links: &[LinkRecord]) -> Seen {
                 )
             })
             .collect(),
+        hooks: BTreeMap::new(),
         links: links
             .iter()
             .map(|link| (link.id, Behind::Found(kernel(link))))
@@ -114,6 +120,8 @@ fn drift(change: impl FnOnce(&mut Seen)) -> Vec<Drift> {
     change(&mut seen);
     compare(
         Wanted {
+            layout: &layout(),
+            hooks: &[],
             programs: &programs,
             links: &links,
             unfinished: 0,
@@ -245,6 +253,8 @@ fn a_program_that_its_links_hold_is_not_gone() {
 fn links_without_programs_and_unfinished_changes_are_found() {
     let links = [link(1, 7)];
     let wanted = Wanted {
+        layout: &layout(),
+        hooks: &[],
         programs: &[],
         links: &links,
         unfinished: 2,
@@ -280,6 +290,8 @@ fn after_a_reboot_everything_is_gone_and_nothing_is_an_orphan() {
 fn a_report_is_bounded() {
     let programs: Vec<_> = (1..).take(FINDINGS + 1).map(program).collect();
     let wanted = Wanted {
+        layout: &layout(),
+        hooks: &[],
         programs: &programs,
         links: &[],
         unfinished: 0,
@@ -307,7 +319,7 @@ proptest! {
         for id in &orphans {
             seen.pins.insert(format!("/r/fs/links/{id}").into());
         }
-        let wanted = Wanted { programs: &programs, links: &[], unfinished: 0 };
+        let wanted = Wanted { layout: &layout(), hooks: &[], programs: &programs, links: &[], unfinished: 0 };
         let found = compare(wanted, &seen);
         prop_assert_eq!(found.len(), ids.intersection(&lost).count() + orphans.len());
     }
@@ -315,17 +327,14 @@ proptest! {
 
 #[test]
 fn a_link_without_effect_says_where_it_was() {
-    let interface = |netns: &str| LinkDetails::Xdp {
+    let interface = |netns: &str| LinkDetails::Tcx {
         interface: "eth0".into(),
         ifindex: 2,
+        direction: Direction::Ingress,
         priority: 0,
         position: 0,
-        proceed_on: vec![],
         netns: netns.into(),
         nsid: 1,
-        dispatcher_id: 0,
-        revision: 0,
-        mode: XdpMode::Native,
     };
     let sockets = |netns: &str| LinkDetails::SkLookup {
         netns: netns.into(),

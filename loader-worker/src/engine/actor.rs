@@ -10,6 +10,7 @@ use crate::plan_intake::{self, Delivery};
 use crate::policy::Identity;
 use crate::reply::Reply;
 use crate::valid_plan::ValidPlan;
+use ipc::messages::chain::{HookKey, Strategy};
 use ipc::messages::failure::Failure;
 use ipc::messages::kernel::Inventory;
 use ipc::messages::loader::LoaderReply;
@@ -50,6 +51,14 @@ pub enum Command {
     OpenIterator(Inventory),
     /// Install the iterators of a plan.
     InstallIterators(Delivery),
+    /// All hooks that bpfman orders.
+    ListDispatchers,
+    /// One of them.
+    GetDispatcher(HookKey),
+    /// Call a chain in another way.
+    Convert(HookKey, Option<Strategy>),
+    /// Everything on the hooks of an interface.
+    ShowHooks(String),
 }
 
 /// A command with its author and its answer.
@@ -110,14 +119,14 @@ impl Engine {
                 LoaderReply::Loaded(self.load(caller.uid, &valid, &options).await?)
             }
             Command::Unload(id) => {
-                self.unload(id)?;
+                self.unload(id).await?;
                 LoaderReply::Done
             }
             Command::GetProgram(id) => LoaderReply::Program(Box::new(self.program(id)?)),
             Command::ListPrograms => LoaderReply::Programs(self.programs()?),
             Command::Attach(command) => LoaderReply::Link(Box::new(self.attach(&command).await?)),
             Command::Detach(id) => {
-                self.detach(id)?;
+                self.detach(id).await?;
                 LoaderReply::Done
             }
             Command::GetLink(id) => LoaderReply::Link(Box::new(self.link(id)?)),
@@ -134,6 +143,13 @@ impl Engine {
                 iterators::install(&self.layout.iterators(), &plan_intake::read(delivery)?.plan)?;
                 LoaderReply::Done
             }
+            Command::ListDispatchers => LoaderReply::Dispatchers(self.dispatchers()?),
+            Command::GetDispatcher(key) => LoaderReply::Chain(Box::new(self.chain(key)?)),
+            Command::Convert(key, strategy) => {
+                self.convert(key, strategy).await?;
+                LoaderReply::Chain(Box::new(self.chain(key)?))
+            }
+            Command::ShowHooks(interface) => LoaderReply::Hooks(self.show_hooks(&interface)?),
         };
         Ok((answer, beside))
     }

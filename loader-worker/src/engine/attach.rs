@@ -2,6 +2,7 @@
 
 use super::journal::keep;
 use super::{Engine, no_such_program, now};
+use crate::chains;
 use crate::execute::{Executor, Subject};
 use crate::helpers::Helpers;
 use crate::kernel::pin;
@@ -73,6 +74,16 @@ impl Engine {
             links: &links,
         };
         let prepared = kinds::prepare(&request)?;
+        if chains::takes(stored.record.kind) {
+            let place = network.as_ref().ok_or_else(|| {
+                Failure::new(
+                    FailureCode::Internal,
+                    Stage::Attach,
+                    "a chain on what is no interface",
+                )
+            })?;
+            return self.attach_to_chain(command, stored, place).await;
+        }
         let steps = steps::attach(matches!(prepared, Prepared::NeedsHelper { .. }));
         let subject = Subject::Attachment {
             request,
@@ -174,7 +185,7 @@ fn wrong_namespace(spec: &AttachSpec) -> Failure {
         .remedy("leave the network namespace out")
 }
 
-fn open_program(path: &str, id: u32) -> Result<OwnedFd, Failure> {
+pub(super) fn open_program(path: &str, id: u32) -> Result<OwnedFd, Failure> {
     pin::get(Path::new(path)).map_err(|error| {
         if error.is_not_found() {
             Failure::new(

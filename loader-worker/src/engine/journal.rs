@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::execute::Executor;
-use crate::faults::Point;
+use crate::faults::{Faults, Point};
 use crate::remove::remove;
 use crate::steps::Step;
 use crate::store::intents::{Intent, IntentNumber, Part};
@@ -26,11 +26,37 @@ pub(super) async fn keep(
     };
     let number = store.begin(&intent, link_id)?;
     change.finished = Some(number);
-    let Err(failure) = carry_out(store, executor, steps, &change).await else {
-        return executor.faults().pass(&Point::Answer);
+    match carry_out(store, executor, steps, &change).await {
+        Ok(None) => {}
+        Ok(Some(next)) => *has_leftovers |= !clear(store, executor.faults(), next, &change),
+        Err(failure) => {
+            *has_leftovers |= !take_back(store, executor, number);
+            return Err(failure);
+        }
+    }
+    executor.faults().pass(&Point::Answer)
+}
+
+/// What was replaced is taken away. The request has succeeded whatever comes of this; what stays is tried again.
+fn clear(store: &mut Store, faults: &mut Faults, number: IntentNumber, change: &Change) -> bool {
+    let Some(Intent::Outdated { removals }) = &change.followed_by else {
+        return true;
     };
-    *has_leftovers |= !take_back(store, executor, number);
-    Err(failure)
+    let finished = Change {
+        finished: Some(number),
+        ..Change::default()
+    };
+    let cleared = removals.iter().try_for_each(|removal| {
+        faults.pass(&Point::Removal(removal))?;
+        remove(removal)
+    });
+    let outcome = cleared
+        .and_then(|()| faults.pass(&Point::Commit))
+        .and_then(|()| Ok(store.commit(&finished)?));
+    if let Err(failure) = &outcome {
+        tracing::error!(%failure, "what was replaced could not be taken away");
+    }
+    outcome.is_ok()
 }
 
 async fn carry_out(
@@ -38,7 +64,7 @@ async fn carry_out(
     executor: &mut Executor<'_>,
     steps: Vec<Step>,
     change: &Change,
-) -> Result<(), Failure> {
+) -> Result<Option<IntentNumber>, Failure> {
     executor.run(steps).await?;
     executor.faults().pass(&Point::Commit)?;
     Ok(store.commit(change)?)

@@ -2,6 +2,7 @@
 
 use super::journal::keep;
 use super::{Engine, now};
+use crate::chains::{self, fused::HAS_FRAGS};
 use crate::execute::{Executor, Loaded, Subject};
 use crate::layout::Layout;
 use crate::limits::PROGRAMS;
@@ -9,7 +10,7 @@ use crate::request;
 use crate::room;
 use crate::steps::{self, Keep, Owner};
 use crate::store::intents::Row;
-use crate::store::records::StoredProgram;
+use crate::store::records::{MemberForm, StoredProgram};
 use crate::store::{Change, Store};
 use crate::valid_plan::{MapRole, ValidPlan};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
@@ -172,9 +173,16 @@ impl Records<'_> {
             loaded_by: self.loaded_by,
             created_at: now(),
         };
+        let member = chains::takes(planned.kind).then(|| MemberForm {
+            sections: (!steps::sections(self.valid).is_empty())
+                .then(|| self.layout.sections(id).display().to_string()),
+            own: loaded.own_form.clone(),
+            has_frags: planned.flags & HAS_FRAGS != 0,
+        });
         StoredProgram {
             record,
             maps: stored_maps(self.valid, loaded, &maps_dir),
+            member,
         }
     }
 }

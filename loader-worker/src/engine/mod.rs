@@ -6,6 +6,8 @@
 
 pub mod actor;
 mod attach;
+mod chain;
+mod hooks;
 mod journal;
 mod load;
 mod query;

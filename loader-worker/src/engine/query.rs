@@ -64,7 +64,7 @@ impl Engine {
                 kernel,
                 attached: links
                     .iter()
-                    .any(|link| matches!(observe::link(&link.pin_path), Behind::Found(_))),
+                    .any(|link| matches!(observe::link(link), Behind::Found(_))),
                 links: links.iter().map(|link| link.id).collect(),
                 record: stored.record,
             }
@@ -140,7 +140,7 @@ impl Engine {
 }
 
 fn link(record: LinkRecord, program_name: &str) -> Link {
-    let found = observe::link(&record.pin_path);
+    let found = observe::link(&record);
     let pin_present = found != Behind::Nothing;
     let kernel = match found {
         Behind::Found(kernel) if is_recorded(&kernel, &record) => Some(kernel),

@@ -9,19 +9,22 @@ use std::path::PathBuf;
 
 impl Engine {
     /// Detaches a link and forgets it. When this returns, the program does not run through it any more.
-    pub fn detach(&mut self, link_id: u64) -> Result<(), Failure> {
+    pub async fn detach(&mut self, link_id: u64) -> Result<(), Failure> {
         self.finish_leftovers()?;
         let link = self
             .store
             .link(link_id)?
             .ok_or_else(|| no_such_link(link_id, Stage::Detach))?;
-        self.take_away(vec![link_part(&link)])?;
+        match link.details.hook() {
+            Some(hook) => self.detach_from_chain(&link, hook).await?,
+            None => self.take_away(vec![link_part(&link)])?,
+        }
         tracing::info!(link = link_id, program = link.program_id, "detached");
         Ok(())
     }
 
     /// Detaches all links of a program and forgets it, with its maps when no other program uses them.
-    pub fn unload(&mut self, program_id: u32) -> Result<(), Failure> {
+    pub async fn unload(&mut self, program_id: u32) -> Result<(), Failure> {
         self.finish_leftovers()?;
         let program = self
             .store
@@ -41,9 +44,14 @@ impl Engine {
             .any(|other| other.record.plan_path == program.record.plan_path);
         let removals = steps::unload(
             PathBuf::from(&program.record.pin_path),
+            program
+                .member
+                .and_then(|form| form.sections)
+                .map(PathBuf::from),
             (!shares_maps).then(|| PathBuf::from(&program.record.maps_dir)),
             (!shares_plan).then(|| PathBuf::from(&program.record.plan_path)),
         );
+        self.leave_chains(program_id).await?;
         let links = self.store.links()?;
         let mut parts: Vec<Part> = links
             .iter()
@@ -56,6 +64,22 @@ impl Engine {
         });
         self.take_away(parts)?;
         tracing::info!(program = program_id, "unloaded");
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Hook by hook: each is as atomic as a detach. After a crash in between the program is still there, on fewer hooks.
+    async fn leave_chains(&mut self, program_id: u32) -> Result<(), Failure> {
+        for link in self.store.links()? {
+            if let Some(hook) = link
+                .details
+                .hook()
+                .filter(|_| link.program_id == program_id)
+            {
+                self.detach_from_chain(&link, hook).await?;
+            }
+        }
         Ok(())
     }
 }

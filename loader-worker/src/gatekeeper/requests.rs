@@ -134,6 +134,20 @@ impl State {
             LoaderRequest::OpenIterator { session, of } => {
                 (session, Action::Read, Command::OpenIterator(of))
             }
+            LoaderRequest::ListDispatchers { session } => {
+                (session, Action::Read, Command::ListDispatchers)
+            }
+            LoaderRequest::GetDispatcher { session, key } => {
+                (session, Action::Read, Command::GetDispatcher(key))
+            }
+            LoaderRequest::ConvertChain {
+                session,
+                key,
+                strategy,
+            } => (session, Action::Attach, Command::Convert(key, strategy)),
+            LoaderRequest::ShowHooks { session, interface } => {
+                (session, Action::Read, Command::ShowHooks(interface))
+            }
         };
         match self.admit(session, action) {
             Ok(caller) => self.arguments.engine.cast(Order {

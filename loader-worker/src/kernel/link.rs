@@ -79,6 +79,16 @@ pub fn create_tracing(program: BorrowedFd<'_>, attach_type: u32) -> Result<Owned
     sys::link::create_tracing(program, attach_type).map_err(created)
 }
 
+/// Puts a program in the place of a function of another program (freplace). `function` is the type id of the function in
+/// the BTF of `target`, which the caller must know: looking it up takes CAP_SYS_ADMIN.
+pub fn create_replacing(
+    program: BorrowedFd<'_>,
+    target: BorrowedFd<'_>,
+    function: u32,
+) -> Result<OwnedFd, Error> {
+    sys::link::create_replacing(program, target, function).map_err(created)
+}
+
 /// Puts a program on the look-up of sockets in a network namespace.
 pub fn create_sk_lookup(
     program: BorrowedFd<'_>,

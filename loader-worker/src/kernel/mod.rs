@@ -6,6 +6,7 @@
 //! What is deliberately absent: knowledge of object files, of records and of policy. A plan comes in, descriptors go out.
 
 pub mod btf;
+pub mod clsact;
 pub mod cpus;
 pub mod error;
 pub mod functions;
@@ -16,6 +17,7 @@ pub mod link;
 pub mod map;
 pub mod name;
 pub mod namespaces;
+pub mod netlink;
 pub mod perf;
 pub mod pin;
 pub mod probe;
@@ -25,5 +27,6 @@ pub mod sampled_events;
 pub mod suggest;
 mod sys;
 pub mod tracepoints;
+pub mod xdp_hook;
 
 pub use error::Error;

@@ -117,6 +117,7 @@ fn empty(prog_type: u32) -> sys::program::Load<'static> {
         func_info: (0, &[]),
         line_info: (0, &[]),
         attach_btf_id: 0,
+        target: None,
     }
 }
 

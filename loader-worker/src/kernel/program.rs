@@ -22,6 +22,49 @@ const PSEUDO_MAP_FD: u8 = 1;
 const PSEUDO_MAP_VALUE: u8 = 2;
 const INSTRUCTION_BYTES: usize = 8;
 
+/// `BPF_PROG_TYPE_EXT`.
+const EXTENSION: u32 = 28;
+
+/// A function of a loaded program that another program may replace.
+#[derive(Clone, Copy, Debug)]
+pub struct Replaced<'a> {
+    /// The program that has the function.
+    pub program: BorrowedFd<'a>,
+    /// Type id of the function in the BTF of that program.
+    pub function: u32,
+}
+
+/// Loads a program in the form in which it can replace functions like this one (freplace), whatever its own type.
+pub fn load_replacing(
+    plan: &ProgramPlan,
+    license: &str,
+    btf: BorrowedFd<'_>,
+    maps: &[BorrowedFd<'_>],
+    replaced: Replaced<'_>,
+) -> Result<OwnedFd, Error> {
+    let instructions = patch(&plan.instructions, &plan.map_slots, maps)?;
+    let license = terminated(license);
+    load_with_log(&sys::program::Load {
+        prog_type: EXTENSION,
+        expected_attach_type: 0,
+        // What the program may do with its packets is decided by the one that it becomes part of.
+        flags: 0,
+        name: name::object(&plan.name),
+        license: &license,
+        instructions: &instructions,
+        btf: Some(btf),
+        func_info: table(plan.func_info.as_ref()),
+        line_info: table(plan.line_info.as_ref()),
+        attach_btf_id: replaced.function,
+        target: Some(replaced.program),
+    })
+}
+
+/// What stands behind a NUL the kernel would not see either.
+fn terminated(license: &str) -> CString {
+    CString::new(license.split('\0').next().unwrap_or_default()).unwrap_or_default()
+}
+
 /// Loads a program. `maps` are the descriptors of the plan's maps, in its order.
 ///
 /// The first attempt asks for no log, because writing one makes the verifier many times slower. A rejected program is
@@ -33,8 +76,7 @@ pub fn load(
     maps: &[BorrowedFd<'_>],
 ) -> Result<OwnedFd, Error> {
     let instructions = patch(&plan.instructions, &plan.map_slots, maps)?;
-    // What stands behind a NUL the kernel would not see either.
-    let license = CString::new(license.split('\0').next().unwrap_or_default()).unwrap_or_default();
+    let license = terminated(license);
     let program = sys::program::Load {
         prog_type: plan.prog_type,
         expected_attach_type: expected_attach_type(plan),
@@ -46,6 +88,7 @@ pub fn load(
         func_info: table(plan.func_info.as_ref()),
         line_info: table(plan.line_info.as_ref()),
         attach_btf_id: plan.attach_btf_id,
+        target: None,
     };
     load_with_log(&program)
 }

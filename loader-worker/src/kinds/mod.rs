@@ -15,6 +15,7 @@ pub mod lsm;
 pub mod perf_event;
 pub mod raw_tracepoint;
 pub mod sk_lookup;
+pub mod tc;
 pub mod tcx;
 pub mod tp_btf;
 pub mod tracepoint;
@@ -182,6 +183,7 @@ pub fn of(spec: &AttachSpec) -> &'static dyn Kind {
         AttachSpec::SkLookup => &sk_lookup::SkLookup,
         AttachSpec::Cgroup { kind, .. } => cgroup::of(*kind),
         AttachSpec::PerfEvent { .. } => &perf_event::PerfEvent,
+        AttachSpec::Tc { .. } => &tc::Tc,
     }
 }
 
@@ -307,6 +309,7 @@ mod tests {
                 interface: name.into(),
                 priority: 0,
                 proceed_on: vec![],
+                strategy: None,
             },
             tracepoint(name, "n"),
             tracepoint("g", name),
@@ -345,6 +348,7 @@ mod tests {
             interface: "lo".into(),
             priority: 0,
             proceed_on: vec![2; count],
+            strategy: None,
         };
         assert!(xdp::Xdp.bounds(&verdicts(32)).is_ok());
         assert!(xdp::Xdp.bounds(&verdicts(33)).is_err());

@@ -59,6 +59,10 @@ impl World {
                 self.files.retain(|file| !file.starts_with(path));
                 self.directories.remove(path);
             }
+            Removal::RemoveRevision { .. }
+            | Removal::RestoreHead { .. }
+            | Removal::RemoveFilter(_)
+            | Removal::RestoreFilter { .. } => panic!("{removal:?} is of no load"),
         }
     }
 }
@@ -273,7 +277,7 @@ proptest! {
         for (index, id) in ids.iter().enumerate() {
             let set = owner.is_none().then(|| layout().map_set(*id));
             let plan = (index + 1 == ids.len() && !kept).then(|| layout().plan(valid.digest()));
-            unload(layout().program_pin(*id), set, plan).iter().for_each(|removal| world.remove(removal));
+            unload(layout().program_pin(*id), None, set, plan).iter().for_each(|removal| world.remove(removal));
         }
         prop_assert_eq!(&world, &World::default());
     }

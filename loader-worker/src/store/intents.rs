@@ -4,6 +4,7 @@
 use super::records;
 use crate::steps::Removal;
 use bincode::{Decode, Encode};
+use ipc::messages::chain::HookKey;
 
 pub(super) const INTENT: &str = "intent/";
 
@@ -23,6 +24,11 @@ pub enum Intent {
         /// In this order.
         parts: Vec<Part>,
     },
+    /// Something was replaced, and nothing refers to it any more: take it away.
+    Outdated {
+        /// In this order.
+        removals: Vec<Removal>,
+    },
 }
 
 /// One object that goes.
@@ -41,6 +47,8 @@ pub enum Row {
     Program(u32),
     /// Of a link.
     Link(u64),
+    /// Of a hook.
+    Hook(HookKey),
 }
 
 impl Row {
@@ -48,6 +56,7 @@ impl Row {
         match self {
             Row::Program(id) => records::program_key(id),
             Row::Link(id) => records::link_key(id),
+            Row::Hook(key) => records::hook_key(key),
         }
     }
 }

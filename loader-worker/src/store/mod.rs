@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `program/<id>` | [`StoredProgram`] |
 //! | `link/<id>` | [`LinkRecord`] |
+//! | `hook/<kind>/<nsid>/<ifindex>` | [`StoredHook`] |
 //! | `intent/<n>` | [`Intent`] |
 //! | `meta/schema` | version of the whole store |
 //! | `meta/next_link_id` | the next link id, never taken back |
@@ -22,7 +23,8 @@ pub use error::StoreError;
 use crate::limits;
 use intents::{Intent, IntentNumber, Row};
 use ipc::messages::attach::LinkRecord;
-use records::StoredProgram;
+use ipc::messages::chain::HookKey;
+use records::{StoredHook, StoredProgram};
 use rocksdb::{BlockBasedOptions, Cache, DB, IteratorMode, Options, WriteBatch, WriteOptions};
 use std::path::Path;
 
@@ -47,10 +49,14 @@ pub struct Change {
     pub programs: Vec<StoredProgram>,
     /// Records of links, new or changed.
     pub links: Vec<LinkRecord>,
+    /// Records of hooks, new or changed.
+    pub hooks: Vec<StoredHook>,
     /// Records that go.
     pub gone: Vec<Row>,
     /// The intent that this finishes.
     pub finished: Option<IntentNumber>,
+    /// What is to be done next, whatever happens.
+    pub followed_by: Option<Intent>,
 }
 
 impl Store {
@@ -126,6 +132,20 @@ impl Store {
         self.get(&records::link_key(id))
     }
 
+    /// All hooks, by kind, namespace and interface.
+    pub fn hooks(&self) -> Result<Vec<StoredHook>, StoreError> {
+        Ok(self
+            .scan(records::HOOK)?
+            .into_iter()
+            .map(|(_, value)| value)
+            .collect())
+    }
+
+    /// One hook.
+    pub fn hook(&self, key: HookKey) -> Result<Option<StoredHook>, StoreError> {
+        self.get(&records::hook_key(key))
+    }
+
     /// The id that the next link will have.
     pub fn next_link_id(&self) -> u64 {
         self.next_link_id
@@ -166,8 +186,8 @@ impl Store {
         Ok(number)
     }
 
-    /// Writes what was done, and that it is finished.
-    pub fn commit(&mut self, change: &Change) -> Result<(), StoreError> {
+    /// Writes what was done, and that it is finished. Returns the number of the intent that follows, if there is one.
+    pub fn commit(&mut self, change: &Change) -> Result<Option<IntentNumber>, StoreError> {
         let mut batch = WriteBatch::default();
         // Deletions first: a record that supersedes another has the same key.
         for row in &change.gone {
@@ -183,10 +203,21 @@ impl Store {
         for link in &change.links {
             put(&mut batch, &records::link_key(link.id), link)?;
         }
+        for hook in &change.hooks {
+            put(&mut batch, &records::hook_key(hook.dispatcher.key), hook)?;
+        }
         if let Some(number) = change.finished {
             batch.delete(intents::key(number));
         }
-        self.write(batch, true)
+        let Some(next) = &change.followed_by else {
+            self.write(batch, true)?;
+            return Ok(None);
+        };
+        let number = self.next_intent;
+        put(&mut batch, &intents::key(number), next)?;
+        self.write(batch, true)?;
+        self.next_intent += 1;
+        Ok(Some(number))
     }
 
     fn get<T: bincode::Decode<()>>(&self, key: &str) -> Result<Option<T>, StoreError> {

@@ -2,6 +2,7 @@
 
 use super::StoreError;
 use bincode::{Decode, Encode};
+use ipc::messages::chain::{Dispatcher, HookKey};
 use ipc::messages::kernel::KernelMap;
 use ipc::messages::program::ProgramRecord;
 
@@ -10,6 +11,7 @@ const VERSION: u8 = 1;
 
 pub(super) const PROGRAM: &str = "program/";
 pub(super) const LINK: &str = "link/";
+pub(super) const HOOK: &str = "hook/";
 
 /// A program as stored.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
@@ -20,6 +22,19 @@ pub struct StoredProgram {
     /// without a path (a data section) cannot be looked up again, since that takes a capability that no bpfman process
     /// has.
     pub maps: Vec<KernelMap>,
+    /// What chains need to know of it, if it is of a kind that they take.
+    pub member: Option<MemberForm>,
+}
+
+/// A program as a member of chains.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct MemberForm {
+    /// Directory in which its data sections are pinned, for the programs that are made of it later; `None` if it has none.
+    pub sections: Option<String>,
+    /// Why it was loaded in its own form and cannot replace a function of a dispatcher; `None` where it can.
+    pub own: Option<String>,
+    /// Whether it takes packets in several pieces (XDP).
+    pub has_frags: bool,
 }
 
 impl StoredProgram {
@@ -27,6 +42,30 @@ impl StoredProgram {
     pub fn map_set(&self) -> u32 {
         self.record.map_owner.unwrap_or(self.record.program_id)
     }
+}
+
+/// A hook as stored: what clients see, and where the members are among the counters.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct StoredHook {
+    /// What clients see.
+    pub dispatcher: Dispatcher,
+    /// Rows of the counters, when the hook counts.
+    pub slots: Vec<CounterSlot>,
+}
+
+/// A row of counters and whose it is.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct CounterSlot {
+    /// The link.
+    pub link_id: u64,
+    /// Index of the row.
+    pub slot: u32,
+    /// What had been counted there before.
+    pub before: Vec<u64>,
+}
+
+pub(super) fn hook_key(key: HookKey) -> String {
+    format!("{HOOK}{}/{:020}/{:010}", key.kind, key.nsid, key.ifindex)
 }
 
 pub(super) fn program_key(id: u32) -> String {

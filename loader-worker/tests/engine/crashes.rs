@@ -1,7 +1,7 @@
 //! The process killed before every act of every request, and while it recovers: the next one finds the old state or the
 //! new one, never anything between.
 
-use crate::host::{Host, network, other_tracepoint, tracepoint, with_host};
+use crate::host::{Host, network, now, other_tracepoint, tracepoint, with_host};
 use crate::switch::{Mode, survive};
 use ipc::messages::program::ProgramKind;
 use loader_worker::engine::Engine;
@@ -89,7 +89,7 @@ fn an_attach_happens_or_not() {
                     assert!(link.kernel.is_some() && link.pin_present);
                     assert!(link.record.id > last_id, "a link id was given twice");
                     last_id = link.record.id;
-                    engine.detach(link.record.id).unwrap();
+                    now(engine.detach(link.record.id)).unwrap();
                 }
             }
         }
@@ -109,7 +109,7 @@ fn an_unload_happens_or_not() {
             host.attach(&mut engine, id, tracepoint()).unwrap();
             host.attach(&mut engine, id, other_tracepoint()).unwrap();
             let request = |engine: &mut Engine| {
-                let _ = engine.unload(id);
+                let _ = now(engine.unload(id));
             };
             let Some((point, mut engine)) = kill(host, engine, number, request) else {
                 assert!(number >= 6, "only {number} points");
@@ -151,7 +151,7 @@ fn a_detach_happens_or_not() {
                     .record
                     .id;
                 let request = |engine: &mut Engine| {
-                    let _ = engine.detach(link);
+                    let _ = now(engine.detach(link));
                 };
                 let Some((point, mut engine)) = kill(host, engine, number, request) else {
                     assert!(number >= 4, "only {number} points");
@@ -161,7 +161,7 @@ fn a_detach_happens_or_not() {
                 assert_eq!(links.len(), usize::from(point == "Begin"), "{point}");
                 assert!(links.iter().all(|link| link.kernel.is_some()));
                 if !links.is_empty() {
-                    engine.detach(link).unwrap();
+                    now(engine.detach(link)).unwrap();
                 }
             }
         }
@@ -173,6 +173,6 @@ fn a_detach_happens_or_not() {
 
 fn forget_all(engine: &mut Engine) {
     for program in engine.programs().unwrap() {
-        engine.unload(program.record.program_id).unwrap();
+        now(engine.unload(program.record.program_id)).unwrap();
     }
 }

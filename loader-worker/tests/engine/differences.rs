@@ -1,6 +1,6 @@
 //! What `doctor` finds when somebody else handles pins and links.
 
-use crate::host::{Host, network, other_tracepoint, tracepoint, with_host};
+use crate::host::{Host, network, now, other_tracepoint, tracepoint, with_host};
 use ipc::messages::program::{ProgramKind, ProgramRecord};
 use loader_worker::engine::Engine;
 use loader_worker::kernel::{link, pin};
@@ -47,7 +47,7 @@ fn map_pins_that_were_exchanged() {
         exchange(&maps[0], &maps[1]);
         fs::remove_file(&maps[0]).unwrap();
         assert_finds(&engine, &["the map pin"]);
-        engine.unload(record.program_id).unwrap();
+        now(engine.unload(record.program_id)).unwrap();
         host.assert_clean(&engine);
     });
 }
@@ -71,7 +71,7 @@ fn link_pins_of_one_program_that_were_exchanged() {
         assert_eq!(engine.link(1).unwrap().kernel, None, "it is another link");
         exchange(one, other);
         assert_finds(&engine, &[]);
-        engine.unload(record.program_id).unwrap();
+        now(engine.unload(record.program_id)).unwrap();
         host.assert_clean(&engine);
     });
 }
@@ -87,8 +87,8 @@ fn a_link_that_was_taken_off_its_interface() {
         link::detach(held.as_fd()).unwrap();
         drop(held);
         assert_finds(&engine, &["or somebody took the link off it"]);
-        engine.detach(1).unwrap();
-        engine.unload(record.program_id).unwrap();
+        now(engine.detach(1)).unwrap();
+        now(engine.unload(record.program_id)).unwrap();
         host.assert_clean(&engine);
     });
 }

@@ -1,6 +1,6 @@
 //! Every act of every request made to fail once: nothing of the request remains, or it can be repeated.
 
-use crate::host::{Host, network, other_tracepoint, tracepoint, with_host};
+use crate::host::{Host, network, now, other_tracepoint, tracepoint, with_host};
 use crate::switch::Mode;
 use ipc::messages::failure::{Failure, FailureCode};
 use ipc::messages::program::ProgramKind;
@@ -69,7 +69,7 @@ fn a_failed_load_leaves_nothing() {
         }
         assert_eq!(engine.doctor().unwrap().findings, Vec::<String>::new());
         for program in loaded {
-            engine.unload(program.record.program_id).unwrap();
+            now(engine.unload(program.record.program_id)).unwrap();
         }
         host.assert_clean(&engine);
     });
@@ -107,7 +107,7 @@ fn a_failed_attach_leaves_nothing() {
             );
         }
         for program in loaded {
-            engine.unload(program.record.program_id).unwrap();
+            now(engine.unload(program.record.program_id)).unwrap();
         }
         host.assert_clean(&engine);
     });
@@ -140,9 +140,9 @@ fn a_failed_detach_or_unload_can_be_repeated() {
 
             host.switch.set(Mode::Fail(number));
             let outcomes = [
-                engine.detach(other),
-                engine.unload(ids[0]),
-                engine.unload(ids[1]),
+                now(engine.detach(other)),
+                now(engine.unload(ids[0])),
+                now(engine.unload(ids[1])),
             ];
             let fired = host.switch.fired();
             host.switch.set(Mode::Off);
@@ -161,9 +161,9 @@ fn a_failed_detach_or_unload_can_be_repeated() {
                     assert_eq!(failure.code, FailureCode::NotFound, "{fired:?}: {failure}");
                 }
             };
-            gone(engine.detach(other));
-            gone(engine.detach(extra));
-            ids.into_iter().for_each(|id| gone(engine.unload(id)));
+            gone(now(engine.detach(other)));
+            gone(now(engine.detach(extra)));
+            ids.into_iter().for_each(|id| gone(now(engine.unload(id))));
             host.assert_clean(&engine);
             if fired.is_none() {
                 assert!(number > 8, "only {number} points");

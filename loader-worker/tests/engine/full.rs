@@ -1,6 +1,6 @@
 //! What would make an answer too long for a frame is refused, leaves nothing, and every list can still be had.
 
-use crate::host::{Host, tracepoint, with_host};
+use crate::host::{Host, now, tracepoint, with_host};
 use ipc::limits::{FRAME_BYTES, METADATA_BYTES, METADATA_ENTRIES};
 use ipc::messages::failure::{Failure, FailureCode};
 use ipc::messages::loader::LoaderReply;
@@ -46,7 +46,7 @@ fn a_load_whose_answer_would_be_too_long() {
         assert_fits(&LoaderReply::Loaded(loaded.clone()));
         assert_fits(&LoaderReply::Programs(engine.programs().unwrap()));
         for program in loaded {
-            engine.unload(program.record.program_id).unwrap();
+            now(engine.unload(program.record.program_id)).unwrap();
         }
         host.assert_clean(&engine);
     });
@@ -68,9 +68,10 @@ fn a_load_that_would_make_the_list_too_long() {
         assert!(ids.len() > 13, "refused after {}", ids.len());
         assert_fits(&LoaderReply::Programs(engine.programs().unwrap()));
         // Room is there again when something is unloaded.
-        engine.unload(ids.remove(0)).unwrap();
+        now(engine.unload(ids.remove(0))).unwrap();
         ids.push(load(host, &mut engine, 1).unwrap()[0].record.program_id);
-        ids.into_iter().for_each(|id| engine.unload(id).unwrap());
+        ids.into_iter()
+            .for_each(|id| now(engine.unload(id)).unwrap());
         host.assert_clean(&engine);
     });
 }
@@ -94,10 +95,11 @@ fn an_attachment_that_would_make_the_list_too_long() {
         assert_refused(attach(ids[attached]), "the list of links");
         assert_eq!(engine.links().unwrap().len(), attached);
         assert_fits(&LoaderReply::Links(engine.links().unwrap()));
-        engine.detach(1).unwrap();
+        now(engine.detach(1)).unwrap();
         host.attach_with(&mut engine, ids[attached], tracepoint(), labels())
             .unwrap();
-        ids.into_iter().for_each(|id| engine.unload(id).unwrap());
+        ids.into_iter()
+            .for_each(|id| now(engine.unload(id)).unwrap());
         host.assert_clean(&engine);
     });
 }

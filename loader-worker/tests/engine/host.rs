@@ -34,6 +34,14 @@ pub(crate) fn with_host(test: impl FnOnce(&mut Host) + Send + 'static) {
     });
 }
 
+/// Waits for what the engine does, which waits for nothing here.
+pub(crate) fn now<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(work)
+}
+
 pub(crate) struct Host {
     directory: tempfile::TempDir,
     pub(crate) layout: Layout,
@@ -103,7 +111,11 @@ impl Host {
 
     /// A valid plan of a fixture, its programs and maps renamed so that they can be found in the kernel.
     pub(crate) fn plan(&self, object: &[u8], programs: &[(&str, ProgramKind)]) -> LoadPlan {
-        let mut plan = plan(object, programs);
+        self.marked(plan(object, programs))
+    }
+
+    /// The plan with names that can be found in the kernel.
+    pub(crate) fn marked(&self, mut plan: LoadPlan) -> LoadPlan {
         for (index, program) in plan.programs.iter_mut().enumerate() {
             program.name = format!("{}p{index}", self.mark);
         }
@@ -264,6 +276,7 @@ pub(crate) fn network() -> ((&'static str, ProgramKind), AttachSpec) {
         interface: "lo".into(),
         priority: 7,
         proceed_on: vec![],
+        strategy: None,
     };
     (("xdp_count", ProgramKind::Xdp), spec)
 }

@@ -1,6 +1,6 @@
 //! Programs from load to unload.
 
-use crate::host::{network, other_tracepoint, tcx, tracepoint, with_host};
+use crate::host::{network, now, other_tracepoint, tcx, tracepoint, with_host};
 use ipc::messages::attach::{AttachSpec, Direction, LinkDetails};
 use ipc::messages::failure::{Failure, FailureCode};
 use ipc::messages::program::ProgramKind;
@@ -145,7 +145,7 @@ fn a_program_lives_from_load_to_unload() {
             "{report:?}"
         );
 
-        engine.detach(1).unwrap();
+        now(engine.detach(1)).unwrap();
         let after = count(&counters.pin_path);
         call_getpid(100);
         assert_eq!(
@@ -153,14 +153,14 @@ fn a_program_lives_from_load_to_unload() {
             after,
             "nothing is counted after detaching"
         );
-        assert_eq!(code(engine.detach(1)), FailureCode::NotFound);
+        assert_eq!(code(now(engine.detach(1))), FailureCode::NotFound);
         assert_eq!(engine.link(1).unwrap_err().cause, "link 1: not found");
 
-        engine.unload(classifier.program_id).unwrap();
+        now(engine.unload(classifier.program_id)).unwrap();
         assert_eq!(engine.links().unwrap(), [], "its link went with it");
-        engine.unload(probe.program_id).unwrap();
+        now(engine.unload(probe.program_id)).unwrap();
         assert_eq!(
-            engine.unload(probe.program_id).unwrap_err().cause,
+            now(engine.unload(probe.program_id)).unwrap_err().cause,
             format!("program {} does not exist", probe.program_id)
         );
         host.assert_clean(&engine);
@@ -219,7 +219,7 @@ fn tcx_links_run_in_the_order_of_their_priorities() {
             "the kernel has the order that is shown"
         );
         for link in links {
-            engine.unload(link.program_id).unwrap();
+            now(engine.unload(link.program_id)).unwrap();
         }
         host.assert_clean(&engine);
     });
@@ -256,7 +256,7 @@ fn programs_run_on_without_the_loader_and_are_managed_by_the_next() {
                 .id,
             2
         );
-        engine.unload(id).unwrap();
+        now(engine.unload(id)).unwrap();
         host.assert_clean(&engine);
     });
 }
@@ -292,8 +292,8 @@ fn after_a_reboot_it_is_known_what_is_gone() {
             code(host.attach(&mut engine, id, tracepoint())),
             FailureCode::FailedPrecondition
         );
-        engine.detach(1).unwrap();
-        engine.unload(id).unwrap();
+        now(engine.detach(1)).unwrap();
+        now(engine.unload(id)).unwrap();
         host.assert_clean(&engine);
     });
 }
@@ -319,7 +319,7 @@ fn a_program_without_its_pin_is_told_from_one_that_is_gone() {
             code(host.attach(&mut engine, record.program_id, other_tracepoint())),
             FailureCode::FailedPrecondition
         );
-        engine.unload(record.program_id).unwrap();
+        now(engine.unload(record.program_id)).unwrap();
         host.assert_clean(&engine);
     });
 }
@@ -344,7 +344,7 @@ fn foreign_pins_are_reported_and_left_alone() {
                 pin: foreign.clone()
             }]
         );
-        engine.unload(record.program_id).unwrap();
+        now(engine.unload(record.program_id)).unwrap();
         assert_eq!(host.pins(), [foreign]);
     });
 }
@@ -383,7 +383,8 @@ fn wrong_places_are_refused_and_leave_nothing() {
         );
         assert_eq!(engine.links().unwrap(), []);
         assert_eq!(engine.doctor().unwrap().findings, Vec::<String>::new());
-        ids.into_iter().for_each(|id| engine.unload(id).unwrap());
+        ids.into_iter()
+            .for_each(|id| now(engine.unload(id)).unwrap());
         host.assert_clean(&engine);
     });
 }

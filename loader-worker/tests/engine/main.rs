@@ -10,6 +10,7 @@
 #[allow(unreachable_pub, reason = "shared by several test binaries")]
 mod kernel_support;
 
+mod chains;
 mod crashes;
 mod differences;
 mod failures;

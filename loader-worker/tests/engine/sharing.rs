@@ -1,6 +1,6 @@
 //! Map sets with more than one user, and the rights on map pins.
 
-use crate::host::with_host;
+use crate::host::{now, with_host};
 use ipc::messages::failure::FailureCode;
 use ipc::messages::program::ProgramKind;
 use std::os::unix::fs::MetadataExt;
@@ -50,7 +50,7 @@ fn a_map_set_lives_as_long_as_its_last_user() {
             format!("map_owner_id {of_user} does not exist: map owner not found")
         );
 
-        engine.unload(id).unwrap();
+        now(engine.unload(id)).unwrap();
         assert!(
             Path::new(&owner.maps_dir).is_dir(),
             "the set outlives its owner"
@@ -62,8 +62,8 @@ fn a_map_set_lives_as_long_as_its_last_user() {
             .unwrap()
             .remove(0);
         assert_eq!(late.map_used_by, [of_user, late.record.program_id]);
-        engine.unload(of_user).unwrap();
-        engine.unload(late.record.program_id).unwrap();
+        now(engine.unload(of_user)).unwrap();
+        now(engine.unload(late.record.program_id)).unwrap();
         host.assert_clean(&engine);
     });
 }
@@ -99,7 +99,7 @@ fn maps_that_do_not_fit_are_not_shared() {
             })
             .unwrap_err();
         assert!(failure.cause.contains("no map of this name"), "{failure}");
-        engine.unload(owner).unwrap();
+        now(engine.unload(owner)).unwrap();
         host.assert_clean(&engine);
     });
 }
@@ -126,7 +126,7 @@ fn map_pins_get_the_mode_and_group_that_were_asked_for() {
         }
         let metadata = std::fs::metadata(&program.record.pin_path).unwrap();
         assert_eq!((metadata.mode() & 0o7777, metadata.gid()), (0o600, 0));
-        engine.unload(id).unwrap();
+        now(engine.unload(id)).unwrap();
         host.assert_clean(&engine);
     });
 }

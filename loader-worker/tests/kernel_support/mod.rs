@@ -11,7 +11,7 @@
 
 use image_worker::compile::{Request, RunningKernel, compile};
 use ipc::messages::attach::{AttachSpec, Direction, LinkDetails, LinkRecord};
-use ipc::messages::program::{ProgramKind, ProgramRecord, ProgramRequest, Source};
+use ipc::messages::program::{GlobalValue, ProgramKind, ProgramRecord, ProgramRequest, Source};
 use ipc::plan::LoadPlan;
 use loader_worker::kernel::{btf, info, map, pin, program};
 use loader_worker::kinds::{self, AttachRequest, Attached, Target};
@@ -147,6 +147,15 @@ pub(crate) struct Loaded {
 
 /// Compiles programs of a fixture.
 pub(crate) fn plan(object: &[u8], programs: &[(&str, ProgramKind)]) -> LoadPlan {
+    compiled(object, programs, &[])
+}
+
+/// Compiles programs of a fixture, with values for its globals.
+pub(crate) fn compiled(
+    object: &[u8],
+    programs: &[(&str, ProgramKind)],
+    globals: &[GlobalValue],
+) -> LoadPlan {
     let programs: Vec<ProgramRequest> = programs
         .iter()
         .map(|(name, kind)| ProgramRequest {
@@ -159,7 +168,7 @@ pub(crate) fn plan(object: &[u8], programs: &[(&str, ProgramKind)]) -> LoadPlan 
         object,
         &Request {
             programs: &programs,
-            globals: &[],
+            globals,
         },
         &mut RunningKernel::default(),
     )

@@ -14,6 +14,7 @@
 )]
 
 mod bad_input;
+mod chains;
 mod crash;
 mod forbidden;
 mod frames;

@@ -280,6 +280,7 @@ fn netns_that_loses_its_name_between_the_steps_is_still_the_one_that_was_opened(
             interface: "lo".to_owned(),
             priority: 50,
             proceed_on: Vec::new(),
+            strategy: None,
         },
         netns: other.path(),
         metadata: Default::default(),

@@ -19,6 +19,7 @@ const MODULES: &[&str] = &[
     "dummy",
     "sch_ingress",
     "cls_bpf",
+    "cls_u32",
     "act_bpf",
     "tun",
     "overlay",
@@ -87,15 +88,18 @@ pub(super) fn write(path: &Path, kernel: &Kernel, content: &Content<'_>) -> Resu
     archive.file("/bin/busybox", 0o755, &std::fs::read(busybox)?)?;
     for name in capture(Command::new(busybox).arg("--list"))?.lines() {
         // The real ones are beside it.
-        if name != "busybox" && name != "ip" {
+        if !["busybox", "ip", "tc"].contains(&name) {
             archive.symlink(&format!("/bin/{name}"), "busybox")?;
         }
     }
 
     let mut libraries = BTreeSet::new();
     let ip = find(&["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip", "/bin/ip"])?;
-    archive.file("/bin/ip", 0o755, &std::fs::read(ip)?)?;
-    libraries.extend(shared_libraries(ip)?);
+    let tc = find(&["/usr/sbin/tc", "/sbin/tc"])?;
+    for (name, tool) in [("/bin/ip", ip), ("/bin/tc", tc)] {
+        archive.file(name, 0o755, &std::fs::read(tool)?)?;
+        libraries.extend(shared_libraries(tool)?);
+    }
     for program in content.programs {
         archive.file(&inside(program), 0o755, &stripped(program)?)?;
         libraries.extend(shared_libraries(program)?);

@@ -30,7 +30,7 @@ pub(crate) struct Options {
     run: Option<String>,
 
     /// Run this executable instead of the system tests, to look at what a kernel does
-    #[arg(long, value_name = "FILE", conflicts_with = "run")]
+    #[arg(long, value_name = "FILE")]
     executable: Option<PathBuf>,
 }
 

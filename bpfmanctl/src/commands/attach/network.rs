@@ -1,11 +1,12 @@
-//! `link attach tcx`, `xdp` and `sk_lookup`: hooks that are in a network namespace.
+//! `link attach tcx`, `xdp`, `tc` and `sk_lookup`: hooks that are in a network namespace.
 
 use super::{Service, show};
-use crate::cli::{LinkArgs, NamespaceArgs, SkLookupArgs, TcxArgs, XdpArgs};
+use crate::cli::{LinkArgs, NamespaceArgs, SkLookupArgs, StrategyArgs, TcArgs, TcxArgs, XdpArgs};
 use crate::console::Console;
 use crate::exit::Error;
 use crate::object::{OpenError, open_regular};
 use ipc::messages::attach::AttachSpec;
+use ipc::messages::chain::Strategy;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -40,6 +41,7 @@ pub(in crate::commands) fn xdp(
         interface,
         priority,
         mut proceed_on,
+        chain,
         namespace,
         link,
     } = arguments;
@@ -49,8 +51,41 @@ pub(in crate::commands) fn xdp(
         interface,
         priority,
         proceed_on,
+        strategy: strategy(chain),
     };
     attach(program_id, spec, namespace, link, service, console)
+}
+
+pub(in crate::commands) fn tc(
+    arguments: TcArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let TcArgs {
+        program_id,
+        interface,
+        direction,
+        priority,
+        mut proceed_on,
+        chain,
+        namespace,
+        link,
+    } = arguments;
+    proceed_on.sort_unstable();
+    proceed_on.dedup();
+    let spec = AttachSpec::Tc {
+        interface,
+        direction,
+        priority,
+        proceed_on,
+        strategy: strategy(chain),
+    };
+    attach(program_id, spec, namespace, link, service, console)
+}
+
+/// What was asked for before is kept, unless something is asked for now.
+fn strategy(arguments: StrategyArgs) -> Option<Strategy> {
+    arguments.strategy.and_then(|wanted| wanted.0)
 }
 
 pub(in crate::commands) fn sk_lookup(

@@ -24,6 +24,13 @@ struct Tcx {
 }
 
 #[repr(C)]
+struct Replacing {
+    head: Head,
+    target_btf_id: u32,
+    padding: u32,
+}
+
+#[repr(C)]
 struct PerfEvent {
     head: Head,
     bpf_cookie: u64,
@@ -111,6 +118,26 @@ pub(in crate::kernel) fn create_tracing(
         target: 0,
         attach_type,
         flags: 0,
+    };
+    // SAFETY: the structure holds no address; the command returns a descriptor.
+    unsafe { bpf::open(Command::LinkCreate, &mut attributes) }
+}
+
+pub(in crate::kernel) fn create_replacing(
+    program: BorrowedFd<'_>,
+    target: BorrowedFd<'_>,
+    function: u32,
+) -> Result<OwnedFd, Errno> {
+    let head = Head {
+        prog_fd: number(program),
+        target: number(target),
+        attach_type: 0,
+        flags: 0,
+    };
+    let mut attributes = Replacing {
+        head,
+        target_btf_id: function,
+        padding: 0,
     };
     // SAFETY: the structure holds no address; the command returns a descriptor.
     unsafe { bpf::open(Command::LinkCreate, &mut attributes) }

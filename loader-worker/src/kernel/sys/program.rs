@@ -43,8 +43,10 @@ pub(in crate::kernel) struct Load<'a> {
     /// Record size and records.
     pub(in crate::kernel) func_info: (u32, &'a [u8]),
     pub(in crate::kernel) line_info: (u32, &'a [u8]),
-    /// Type id in the kernel's own BTF, 0 for programs that are attached later.
+    /// Type id of the target: in the kernel's own BTF, or in that of `target`; 0 for programs that are attached later.
     pub(in crate::kernel) attach_btf_id: u32,
+    /// The program with the function that this one is to replace.
+    pub(in crate::kernel) target: Option<BorrowedFd<'a>>,
 }
 
 #[derive(Default)]
@@ -70,6 +72,9 @@ struct Attributes {
     line_info: u64,
     line_info_cnt: u32,
     attach_btf_id: u32,
+    attach_prog_fd: u32,
+    /// Named, because padding would be whatever was there before, and the kernel reads it.
+    core_relo_cnt: u32,
 }
 
 /// Loads a program, writing the verifier's log (level 1) to `log` unless that is empty.
@@ -86,6 +91,7 @@ pub(in crate::kernel) fn load(program: &Load<'_>, log: &mut [u8]) -> Result<Owne
         prog_name: program.name,
         expected_attach_type: program.expected_attach_type,
         attach_btf_id: program.attach_btf_id,
+        attach_prog_fd: program.target.map_or(0, number),
         ..Attributes::default()
     };
     if let Some(btf) = program.btf {

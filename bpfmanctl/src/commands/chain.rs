@@ -1,0 +1,121 @@
+//! `dispatcher` and `chain`.
+
+use super::{Service, print};
+use crate::cli::{ChainConvertArgs, ChainShowArgs, DispatcherGetArgs, DispatcherListArgs};
+use crate::console::Console;
+use crate::exit::Error;
+use crate::{json, text};
+use ipc::messages::chain::{HookKey, HookView};
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+
+pub(super) fn list(
+    arguments: &DispatcherListArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let mut found = service.connect()?.dispatchers()?;
+    found.retain(|dispatcher| {
+        let key = dispatcher.key;
+        arguments.kind.is_none_or(|kind| kind == key.kind)
+            && (arguments.nsid == 0 || arguments.nsid == key.nsid)
+            && (arguments.ifindex == 0 || arguments.ifindex == key.ifindex)
+    });
+    print(
+        console,
+        arguments.output.output,
+        |width| text::dispatchers(&found, width),
+        || json::DispatcherList::from(found.clone()),
+    )
+}
+
+pub(super) fn get(
+    arguments: &DispatcherGetArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let chain = service.connect()?.dispatcher(HookKey {
+        kind: arguments.kind,
+        nsid: arguments.nsid,
+        ifindex: arguments.ifindex,
+    })?;
+    print(
+        console,
+        arguments.output.output,
+        |width| text::dispatcher(&chain, width),
+        || json::Chain::from(chain.clone()),
+    )
+}
+
+pub(super) fn show(
+    arguments: &ChainShowArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let hooks = hooks(arguments, service)?;
+    print(
+        console,
+        arguments.output.output,
+        |_| text::chains(&arguments.interface, &hooks),
+        || json::Hooks::from(hooks.clone()),
+    )
+}
+
+pub(super) fn explain(
+    arguments: &ChainShowArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let hooks = hooks(arguments, service)?;
+    print(
+        console,
+        arguments.output.output,
+        |_| text::explanation(&arguments.interface, &hooks),
+        || json::Hooks::from(hooks.clone()),
+    )
+}
+
+fn hooks(arguments: &ChainShowArgs, service: &Service) -> Result<Vec<HookView>, Error> {
+    Ok(service.connect()?.hooks(arguments.interface.clone())?)
+}
+
+pub(super) fn convert(
+    arguments: &ChainConvertArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let mut client = service.connect()?;
+    let mut found = client.dispatchers()?;
+    found.retain(|dispatcher| {
+        dispatcher.key.kind == arguments.kind
+            && dispatcher.interface == arguments.interface
+            && arguments
+                .nsid
+                .is_none_or(|nsid| nsid == dispatcher.key.nsid)
+    });
+    let [dispatcher] = found.as_slice() else {
+        let (kind, interface) = (arguments.kind, &arguments.interface);
+        let failure = if found.is_empty() {
+            let cause = format!("{interface} has no chain of type {kind}");
+            Failure::new(FailureCode::NotFound, Stage::Request, cause)
+                .remedy("see `bpfmanctl dispatcher list`")
+        } else {
+            let spaces: Vec<_> = found
+                .iter()
+                .map(|dispatcher| dispatcher.key.nsid.to_string())
+                .collect();
+            let cause = format!(
+                "several network namespaces have an interface {interface} with a chain of type {kind}"
+            );
+            Failure::new(FailureCode::InvalidArgument, Stage::Request, cause)
+                .remedy(format!("name one with --nsid: {}", spaces.join(", ")))
+        };
+        return Err(failure.into());
+    };
+    let chain = client.convert(dispatcher.key, arguments.strategy.0)?;
+    print(
+        console,
+        arguments.output.output,
+        |width| text::dispatcher(&chain, width),
+        || json::Chain::from(chain.clone()),
+    )
+}

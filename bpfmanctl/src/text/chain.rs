@@ -1,0 +1,278 @@
+//! Dispatchers as tables, chains as drawings.
+
+use super::report::NONE;
+use super::{columns, or_none, table};
+use crate::console::printable;
+use crate::parse::{TC_ACTIONS, XDP_ACTIONS};
+use ipc::messages::chain::{
+    Chain, Dispatcher, DispatcherMember, HookEntry, HookKind, HookView, InterfaceHook,
+    OTHER_VERDICT, SlotCounters,
+};
+
+/// The table of `dispatcher list`.
+pub(crate) fn dispatchers(dispatchers: &[Dispatcher], width: Option<u16>) -> String {
+    let headings = [
+        "TYPE",
+        "NSID",
+        "IFINDEX",
+        "REVISION",
+        "PROGRAM ID",
+        "KERNEL LINK ID",
+        "PRIORITY",
+        "HANDLE",
+        "MEMBERS",
+        "STRATEGY",
+        "NETNS",
+    ];
+    let row = |dispatcher: &Dispatcher| {
+        let key = dispatcher.key;
+        vec![
+            key.kind.to_string(),
+            key.nsid.to_string(),
+            key.ifindex.to_string(),
+            dispatcher.revision.to_string(),
+            dispatcher.program_id.to_string(),
+            or_none(dispatcher.kernel_link_id, "-"),
+            or_none(dispatcher.filter.map(|filter| filter.priority), "-"),
+            or_none(
+                dispatcher
+                    .filter
+                    .map(|filter| format!("{:#x}", filter.handle)),
+                "-",
+            ),
+            dispatcher.member_count.to_string(),
+            dispatcher.strategy.to_string(),
+            or_none(Some(&dispatcher.netns).filter(|path| !path.is_empty()), "-"),
+        ]
+    };
+    table(&headings, dispatchers.iter().map(row).collect(), width)
+}
+
+/// The report of `dispatcher get`.
+pub(crate) fn dispatcher(chain: &Chain, width: Option<u16>) -> String {
+    let dispatcher = &chain.dispatcher;
+    let key = dispatcher.key;
+    let mut rows = vec![
+        (
+            "Filter Handle",
+            dispatcher
+                .filter
+                .map(|filter| format!("{:#x}", filter.handle)),
+        ),
+        (
+            "Kernel Link ID",
+            dispatcher.kernel_link_id.map(|id| id.to_string()),
+        ),
+        ("Mode", dispatcher.mode.map(|mode| mode.name().to_owned())),
+        (
+            "Priority",
+            dispatcher.filter.map(|filter| filter.priority.to_string()),
+        ),
+    ];
+    rows.retain(|(_, value)| value.is_some());
+    rows.push(("Program ID", Some(dispatcher.program_id.to_string())));
+    rows.push(("Revision", Some(dispatcher.revision.to_string())));
+    rows.push((
+        "Strategy",
+        Some(format!("{} ({})", dispatcher.strategy, dispatcher.reason)),
+    ));
+    rows.sort_by_key(|(label, _)| *label);
+    let rows = rows
+        .into_iter()
+        .map(|(label, value)| vec![format!("{label}:"), value.unwrap_or_default()])
+        .collect();
+    let most = match dispatcher.strategy {
+        ipc::messages::chain::Strategy::Direct => 1,
+        ipc::messages::chain::Strategy::Libxdp => 10,
+        ipc::messages::chain::Strategy::Fused => 64,
+    };
+    let headings = [
+        "POS",
+        "PRIORITY",
+        "PROGRAM ID",
+        "FUNCTION NAME",
+        "LINK ID",
+        "KERNEL LINK ID",
+        "PROCEED ON",
+    ];
+    let row = |member: &DispatcherMember| {
+        vec![
+            member.position.to_string(),
+            member.priority.to_string(),
+            member.program_id.to_string(),
+            member.program_name.clone(),
+            member.link_id.to_string(),
+            or_none(member.kernel_link_id, "<none>"),
+            proceed_on(key.kind, member.proceed_on),
+        ]
+    };
+    format!(
+        "Dispatcher: {} nsid={} ifindex={}\n{}Members ({}/{most}):\n{}",
+        key.kind,
+        key.nsid,
+        key.ifindex,
+        columns(rows, 2, width),
+        chain.members.len(),
+        table(&headings, chain.members.iter().map(row).collect(), width)
+    )
+}
+
+/// The drawing of `chain show`.
+pub(crate) fn chains(interface: &str, hooks: &[HookView]) -> String {
+    draw(interface, hooks, |hook, entry| match &entry.member {
+        Some(member) => {
+            let mut words = vec![format!("priority {}", member.priority)];
+            if let Some(kind) = kind(hook) {
+                words.push(format!(
+                    "goes on after {}",
+                    proceed_on(kind, member.proceed_on)
+                ));
+            }
+            words.push(format!(
+                "program {}, link {}",
+                entry.program_id, member.link_id
+            ));
+            if let (Some(counters), Some(kind)) = (&member.counters, kind(hook)) {
+                words.push(counted(kind, counters));
+            }
+            words.join("; ")
+        }
+        None => format!("program {}, not bpfman's", entry.program_id),
+    })
+}
+
+/// The drawing of `chain explain`.
+pub(crate) fn explanation(interface: &str, hooks: &[HookView]) -> String {
+    draw(interface, hooks, |_, entry| entry.reason.clone())
+}
+
+fn draw(
+    interface: &str,
+    hooks: &[HookView],
+    words: impl Fn(InterfaceHook, &HookEntry) -> String,
+) -> String {
+    let mut text = String::new();
+    for view in hooks.iter().filter(|view| !view.entries.is_empty()) {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&format!("{interface} {}", view.hook.name()));
+        if let Some(dispatcher) = &view.dispatcher {
+            let mode = dispatcher
+                .mode
+                .map_or_else(String::new, |mode| format!(", {}", mode.name()));
+            text.push_str(&format!(
+                ": {}{mode}, revision {} ({})",
+                dispatcher.strategy, dispatcher.revision, dispatcher.reason
+            ));
+        }
+        text.push('\n');
+        let width = view
+            .entries
+            .iter()
+            .map(|entry| name(entry).chars().count())
+            .max()
+            .unwrap_or_default();
+        for (index, entry) in view.entries.iter().enumerate() {
+            let branch = if index + 1 == view.entries.len() {
+                "└─"
+            } else {
+                "├─"
+            };
+            let name = printable(&name(entry), false);
+            let words = printable(&words(view.hook, entry), false);
+            text.push_str(&format!("  {branch} {name:width$}  {words}\n"));
+        }
+    }
+    if text.is_empty() {
+        return format!("nothing is attached to {interface}\n");
+    }
+    text
+}
+
+fn name(entry: &HookEntry) -> String {
+    if entry.name.is_empty() {
+        "?".to_owned()
+    } else {
+        entry.name.clone()
+    }
+}
+
+/// Hooks on which bpfman calls the programs itself, and therefore looks at their verdicts.
+fn kind(hook: InterfaceHook) -> Option<HookKind> {
+    match hook {
+        InterfaceHook::Xdp => Some(HookKind::Xdp),
+        InterfaceHook::TcIngress => Some(HookKind::TcIngress),
+        InterfaceHook::TcEgress => Some(HookKind::TcEgress),
+        InterfaceHook::TcxIngress | InterfaceHook::TcxEgress => None,
+    }
+}
+
+fn actions(kind: HookKind) -> &'static [(&'static str, i32)] {
+    match kind {
+        HookKind::Xdp => &XDP_ACTIONS,
+        HookKind::TcIngress | HookKind::TcEgress => &TC_ACTIONS,
+    }
+}
+
+/// A mask as the names of its verdicts.
+fn proceed_on(kind: HookKind, mask: u32) -> String {
+    let shift = match kind {
+        HookKind::Xdp => 0,
+        HookKind::TcIngress | HookKind::TcEgress => 1,
+    };
+    let names: Vec<&str> = actions(kind)
+        .iter()
+        .filter(|(_, verdict)| mask >> (verdict + shift) & 1 == 1)
+        .map(|(name, _)| *name)
+        .collect();
+    if names.is_empty() {
+        NONE.to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+fn counted(kind: HookKind, counters: &SlotCounters) -> String {
+    let verdicts: Vec<String> = counters
+        .verdicts
+        .iter()
+        .map(|(verdict, count)| {
+            let known = actions(kind).iter().find(|(_, number)| number == verdict);
+            let name = match known {
+                Some((name, _)) => (*name).to_owned(),
+                None if *verdict == OTHER_VERDICT => "other".to_owned(),
+                None => verdict.to_string(),
+            };
+            format!("{name} {count}")
+        })
+        .collect();
+    match verdicts.as_slice() {
+        [] => "no packets".to_owned(),
+        verdicts => format!("{} packets: {}", counters.packets, verdicts.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn tables() {
+        let [xdp, tc] = samples::chains();
+        let list = [xdp.dispatcher.clone(), tc.dispatcher.clone()];
+        insta::assert_snapshot!(dispatchers(&list, None));
+        insta::assert_snapshot!(dispatcher(&xdp, None));
+        insta::assert_snapshot!(dispatcher(&tc, None));
+        assert_eq!(dispatchers(&[], None), "");
+    }
+
+    #[test]
+    fn drawings() {
+        let hooks = samples::hooks();
+        insta::assert_snapshot!(chains("eth0", &hooks));
+        insta::assert_snapshot!(explanation("eth0", &hooks));
+        assert_eq!(chains("eth0", &[]), "nothing is attached to eth0\n");
+    }
+}

@@ -1,0 +1,108 @@
+//! Values for golden frames: places, chains, processes.
+
+use ipc::messages::attach::{AttachSpec, Direction};
+use ipc::messages::chain::{
+    Chain, Dispatcher, DispatcherMember, Filter, HookEntry, HookKey, HookKind, HookView,
+    InterfaceHook, SlotCounters, Strategy,
+};
+use ipc::messages::supervision::{ProcessState, ProcessStatus};
+
+pub(crate) fn hook() -> HookKey {
+    HookKey {
+        kind: HookKind::TcIngress,
+        nsid: 4_026_531_840,
+        ifindex: 2,
+    }
+}
+
+pub(crate) fn chain() -> Chain {
+    Chain {
+        dispatcher: Dispatcher {
+            key: hook(),
+            interface: "eth0".to_owned(),
+            netns: String::new(),
+            strategy: Strategy::Libxdp,
+            requested: None,
+            reason: "asked for".to_owned(),
+            mode: None,
+            revision: 3,
+            program_id: 515,
+            kernel_link_id: None,
+            filter: Some(Filter {
+                priority: 50,
+                handle: 1,
+            }),
+            member_count: 1,
+        },
+        members: vec![member()],
+    }
+}
+
+fn member() -> DispatcherMember {
+    DispatcherMember {
+        program_id: 5,
+        program_name: "count".to_owned(),
+        program_pin: "/r/prog_5".to_owned(),
+        link_id: 1,
+        kernel_link_id: Some(9),
+        link_pin: "/r/link_0".to_owned(),
+        position: 0,
+        priority: 50,
+        proceed_on: 0x8000_0010,
+        metadata: [("owner".to_owned(), "acme".to_owned())].into(),
+        counters: Some(SlotCounters {
+            packets: 2,
+            verdicts: vec![(3, 2)],
+        }),
+    }
+}
+
+pub(crate) fn hook_view() -> HookView {
+    HookView {
+        hook: InterfaceHook::TcIngress,
+        dispatcher: Some(chain().dispatcher),
+        entries: vec![HookEntry {
+            program_id: 5,
+            name: "count".to_owned(),
+            member: Some(member()),
+            reason: "first".to_owned(),
+        }],
+    }
+}
+
+pub(crate) fn process() -> ProcessStatus {
+    ProcessStatus {
+        role: "loader".to_owned(),
+        state: ProcessState::Serving,
+        pid: 10,
+        uid: 0,
+        cap_effective: 1 << 39,
+        cap_permitted: 1 << 39,
+        seccomp_mode: 2,
+        no_new_privs: true,
+        landlock: 6,
+        generation: 1,
+        restarts: 0,
+        memory: 4096,
+        note: String::new(),
+    }
+}
+
+pub(crate) fn uprobe() -> AttachSpec {
+    AttachSpec::Uprobe {
+        target: "libc".to_owned(),
+        path: "/lib/libc.so.6".to_owned(),
+        function: Some("malloc".to_owned()),
+        offset: 4,
+        pid: Some(1),
+        container_pid: None,
+    }
+}
+
+pub(crate) fn tcx() -> AttachSpec {
+    AttachSpec::Tcx {
+        interface: "eth0".to_owned(),
+        direction: Direction::Egress,
+        priority: 50,
+    }
+}

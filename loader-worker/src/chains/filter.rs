@@ -1,0 +1,89 @@
+//! The filter that carries the head of a clsact hook.
+
+use super::direction;
+use super::rebuild::FilterPlace;
+use crate::kernel::Error;
+use crate::kernel::clsact::{self, Put, Qdisc};
+use crate::kernel::netlink::Socket;
+use ipc::messages::chain::{Dispatcher, Filter, HookKey};
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use rustix::io::Errno;
+use std::os::fd::BorrowedFd;
+
+/// Name of the filter on a clsact hook, whatever its program.
+const FILTER_NAME: &str = "tc_dispatcher";
+
+/// Where the filter of a clsact hook is, or goes; `None` for XDP.
+pub fn place(
+    key: HookKey,
+    (interface, netns): (&str, &str),
+    before: Option<&Dispatcher>,
+) -> Result<Option<Filter>, Failure> {
+    let Some(direction) = direction(key.kind) else {
+        return Ok(None);
+    };
+    if let Some(filter) = before.and_then(|before| before.filter) {
+        return Ok(Some(filter));
+    }
+    if !netns.is_empty() {
+        let cause = "clsact is reached in the service's own network namespace only";
+        return Err(Failure::new(FailureCode::Unsupported, Stage::Attach, cause)
+            .remedy("use tcx or xdp, which take --netns"));
+    }
+    let failed =
+        |error: Error| error.into_failure(Stage::Attach, format!("filters of {interface}"));
+    let socket = Socket::open().map_err(failed)?;
+    ensure_clsact(&socket, key.ifindex, interface)?;
+    let found = clsact::filters(&socket, key.ifindex, direction).map_err(failed)?;
+    Ok(Some(clsact::free_place(&found)))
+}
+
+/// Sees that clsact is on the interface, and nothing else in its place.
+fn ensure_clsact(socket: &Socket, ifindex: u32, interface: &str) -> Result<(), Failure> {
+    let failed = |error: Error| {
+        let missing = error.errno == Errno::NOENT;
+        let failure = error.into_failure(Stage::Attach, format!("clsact on {interface}"));
+        if missing {
+            Failure {
+                code: FailureCode::Unsupported,
+                ..failure
+            }
+            .remedy("the kernel has no clsact: load the module sch_ingress")
+        } else {
+            failure
+        }
+    };
+    match clsact::qdisc(socket, ifindex).map_err(failed)? {
+        Qdisc::Clsact => Ok(()),
+        Qdisc::None => match clsact::add_qdisc(socket, ifindex) {
+            // Somebody was faster; who that was is looked at once more.
+            Err(error) if error.errno == Errno::EXIST => {
+                match clsact::qdisc(socket, ifindex).map_err(failed)? {
+                    Qdisc::Clsact => Ok(()),
+                    _ => Err(failed(error)),
+                }
+            }
+            added => added.map_err(failed),
+        },
+        Qdisc::Other(kind) => Err(Failure::new(
+            FailureCode::FailedPrecondition,
+            Stage::Attach,
+            format!("{interface} has a qdisc of kind \"{kind}\" where clsact would be"),
+        )
+        .remedy(format!(
+            "replace it by clsact, if nothing needs it: tc qdisc show dev {interface}"
+        ))),
+    }
+}
+
+/// Puts a program where a filter of bpfman's is or goes.
+pub fn put(place: FilterPlace, head: BorrowedFd<'_>, put: Put) -> Result<(), Error> {
+    clsact::put(
+        &Socket::open()?,
+        (place.ifindex, place.direction),
+        place.filter,
+        head,
+        FILTER_NAME,
+        put,
+    )
+}

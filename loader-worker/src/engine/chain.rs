@@ -1,0 +1,480 @@
+//! Changes of chains: attaching to one, detaching from one, calling it in another way. Each makes a new revision of the
+//! hook beside the old one and puts it in its place.
+
+use super::attach::open_program;
+use super::journal::keep;
+use super::{AttachCommand, Engine, now};
+use crate::chains::order::Rank;
+use crate::chains::rebuild::{self, Change as Rebuild};
+use crate::chains::records::{details, interface_of, placed, rank, revision_of};
+use crate::chains::strategy::{self, Choice, Facts};
+use crate::chains::work::{Member, Work};
+use crate::chains::{direction, filter, fused, member::Parts, presence, support};
+use crate::execute::{Executor, Subject};
+use crate::kernel::{info, map, pin};
+use crate::layout::Layout;
+use crate::network_namespace::{NetworkNamespace, NetworkPlace};
+use crate::room;
+use crate::store::Change;
+use crate::store::intents::{Intent, Part, Row};
+use crate::store::records::{CounterSlot, MemberForm, StoredHook, StoredProgram};
+use ipc::messages::attach::{Link, LinkRecord};
+use ipc::messages::chain::{Dispatcher, HookKey, Strategy};
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use std::os::fd::AsFd;
+
+/// A hook as a change finds it.
+#[derive(Debug)]
+pub(super) struct Present {
+    /// The record, if there is something on the hook.
+    pub(super) hook: Option<StoredHook>,
+    /// The links of its members.
+    pub(super) members: Vec<LinkRecord>,
+}
+
+/// What a hook is to be.
+struct Wanted<'a> {
+    key: HookKey,
+    interface: String,
+    netns: String,
+    requested: Option<Strategy>,
+    members: Vec<(LinkRecord, StoredProgram)>,
+    gone: Vec<Row>,
+    /// The id that is used up by this.
+    new_link: Option<u64>,
+    /// The network namespace of a hook that has nothing yet.
+    namespace: Option<&'a NetworkNamespace>,
+}
+
+impl Engine {
+    pub(super) async fn attach_to_chain(
+        &mut self,
+        command: &AttachCommand,
+        stored: StoredProgram,
+        place: &NetworkPlace,
+    ) -> Result<Link, Failure> {
+        let link_id = self.store.next_link_id();
+        let (details, asked) = details(&command.spec, place)?;
+        let key = details.hook().ok_or_else(|| no_chain(link_id))?;
+        let interface = interface_of(&details);
+        let record = LinkRecord {
+            id: link_id,
+            program_id: command.program_id,
+            kernel_link_id: None,
+            kind: stored.record.kind,
+            pin_path: String::new(),
+            details,
+            created_at: now(),
+            metadata: command.metadata.clone(),
+        };
+        let links = self.store.links()?;
+        let with_it = links.iter().chain([&record]);
+        room::check_links(with_it, &self.store.programs()?, &stored)?;
+        let name = stored.record.name.clone();
+        let present = self.present(key)?;
+        let kept = present
+            .hook
+            .as_ref()
+            .and_then(|hook| hook.dispatcher.requested);
+        let mut members = self.with_programs(present.members.clone())?;
+        members.push((record, stored));
+        let wanted = Wanted {
+            key,
+            interface,
+            netns: place.namespace.path().to_owned(),
+            requested: asked.or(kept),
+            members,
+            gone: Vec::new(),
+            new_link: Some(link_id),
+            namespace: Some(&place.namespace),
+        };
+        self.rebuild(present.hook, wanted).await?;
+        tracing::info!(link = link_id, program = command.program_id, hook = %key.kind, "attached");
+        let mut link = self.link(link_id)?;
+        link.program_name = name;
+        Ok(link)
+    }
+
+    /// Takes a link off its chain; the others stay as they are.
+    pub(super) async fn detach_from_chain(
+        &mut self,
+        link: &LinkRecord,
+        key: HookKey,
+    ) -> Result<(), Failure> {
+        let present = self.present(key)?;
+        let is_member = present.members.iter().any(|member| member.id == link.id);
+        let row = Row::Link(link.id);
+        let Some(hook) = present.hook.filter(|_| is_member) else {
+            // The hook is gone, and with it whatever ran there.
+            let removals = self.leftovers(link, key)?;
+            return self.take_away(removals);
+        };
+        let survivors: Vec<LinkRecord> = present
+            .members
+            .into_iter()
+            .filter(|member| member.id != link.id)
+            .collect();
+        if survivors.is_empty() {
+            let hook_part = Part {
+                row: Row::Hook(key),
+                removals: rebuild::remove(&self.layout, &hook.dispatcher),
+            };
+            let link_part = Part {
+                row,
+                removals: Vec::new(),
+            };
+            return self.take_away(vec![hook_part, link_part]);
+        }
+        let wanted = Wanted {
+            key,
+            interface: hook.dispatcher.interface.clone(),
+            netns: hook.dispatcher.netns.clone(),
+            requested: hook.dispatcher.requested,
+            members: self.with_programs(survivors)?,
+            gone: vec![row],
+            new_link: None,
+            namespace: None,
+        };
+        self.rebuild(Some(hook), wanted).await.map(drop)
+    }
+
+    /// Has a chain called in another way, or lets bpfman choose again.
+    pub async fn convert(
+        &mut self,
+        key: HookKey,
+        requested: Option<Strategy>,
+    ) -> Result<Dispatcher, Failure> {
+        self.finish_leftovers()?;
+        let present = self.present(key)?;
+        let hook = present.hook.ok_or_else(|| no_hook(key))?;
+        let wanted = Wanted {
+            key,
+            interface: hook.dispatcher.interface.clone(),
+            netns: hook.dispatcher.netns.clone(),
+            requested,
+            members: self.with_programs(present.members)?,
+            gone: Vec::new(),
+            new_link: None,
+            namespace: None,
+        };
+        self.rebuild(Some(hook), wanted).await
+    }
+
+    /// What is on a hook. A record whose hook is gone (with its interface, or by somebody else's hand) counts as nothing;
+    /// its links stay on record until they are detached.
+    pub(super) fn present(&self, key: HookKey) -> Result<Present, Failure> {
+        let hook = self.store.hook(key)?;
+        let hook = match hook {
+            Some(hook) if is_live(&self.layout, &hook)? => Some(hook),
+            _ => None,
+        };
+        let revision = hook.as_ref().map(|hook| hook.dispatcher.revision);
+        let mut members = self.store.links()?;
+        members.retain(|link| {
+            link.details.hook() == Some(key)
+                && revision.is_some()
+                && revision_of(&link.details) == revision
+        });
+        Ok(Present { hook, members })
+    }
+
+    /// A link that is on no live hook: its own pins, if any, and the hook's record with the last of its links.
+    fn leftovers(&self, link: &LinkRecord, key: HookKey) -> Result<Vec<Part>, Failure> {
+        let mut parts = Vec::new();
+        let others = self
+            .store
+            .links()?
+            .into_iter()
+            .any(|other| other.id != link.id && other.details.hook() == Some(key));
+        if let Some(hook) = self.store.hook(key)?
+            && !others
+        {
+            parts.push(Part {
+                row: Row::Hook(key),
+                removals: rebuild::remove(&self.layout, &hook.dispatcher),
+            });
+        }
+        parts.push(Part {
+            row: Row::Link(link.id),
+            removals: Vec::new(),
+        });
+        Ok(parts)
+    }
+
+    fn with_programs(
+        &self,
+        links: Vec<LinkRecord>,
+    ) -> Result<Vec<(LinkRecord, StoredProgram)>, Failure> {
+        links
+            .into_iter()
+            .map(|link| {
+                let program = self.store.program(link.program_id)?;
+                let program = program.ok_or_else(|| {
+                    Failure::new(
+                        FailureCode::FailedPrecondition,
+                        Stage::Attach,
+                        format!(
+                            "program {} of link {} is not managed",
+                            link.program_id, link.id
+                        ),
+                    )
+                    .remedy("see `bpfmanctl doctor`")
+                })?;
+                Ok((link, program))
+            })
+            .collect()
+    }
+
+    async fn rebuild(
+        &mut self,
+        before: Option<StoredHook>,
+        wanted: Wanted<'_>,
+    ) -> Result<Dispatcher, Failure> {
+        let Wanted {
+            key,
+            interface,
+            netns,
+            requested,
+            members,
+            gone,
+            new_link,
+            namespace,
+        } = wanted;
+        let choice = choose(requested, &members)?;
+        if before.is_none() {
+            self.forget_dead_hook(key)?;
+        }
+        let mut ranked: Vec<(Rank, LinkRecord, StoredProgram)> = members
+            .into_iter()
+            .map(|(link, program)| (rank(&link, &program, key.kind), link, program))
+            .collect();
+        ranked.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+        let slots = self.slots(key, before.as_ref(), choice.strategy, &ranked)?;
+        let mut members = Vec::with_capacity(ranked.len());
+        for (position, (rank, link, program)) in ranked.into_iter().enumerate() {
+            let slot = slots.get(position).map_or(0, |slot| slot.slot as usize);
+            members.push(open_member(rank, link, &program, choice.strategy, slot)?);
+        }
+
+        let revision = before.as_ref().map_or_else(
+            || self.next_revision(key),
+            |hook| Ok(hook.dispatcher.revision + 1),
+        )?;
+        let change = Rebuild {
+            key,
+            before: before.as_ref().map(|hook| &hook.dispatcher),
+            members: members.len(),
+            strategy: choice.strategy,
+            revision,
+        };
+        let filter = filter::place(key, (&interface, &netns), change.before)?;
+        let work = Work::new(key, &interface, choice.strategy, &members, namespace);
+        let mut executor = Executor::new(Subject::Chain(work), &*self.helpers, &mut self.faults);
+        executor.run(rebuild::create(&self.layout, change)).await?;
+
+        let work = executor.chain()?;
+        let head = work.head()?.id;
+        let hook_link = match (work.hook(), change.before) {
+            (Some(link), _) => Some(
+                info::link(link)
+                    .map_err(|error| error.into_failure(Stage::Attach, "the link on the hook"))?
+                    .id,
+            ),
+            (None, before) => before.and_then(|before| before.kernel_link_id),
+        };
+        let mode = work.mode().or(change.before.and_then(|before| before.mode));
+        let dispatcher = Dispatcher {
+            key,
+            interface: interface.clone(),
+            netns,
+            strategy: choice.strategy,
+            requested,
+            reason: choice.reason,
+            mode: direction(key.kind).is_none().then_some(mode).flatten(),
+            revision,
+            program_id: head,
+            kernel_link_id: hook_link,
+            filter,
+            member_count: u32::try_from(members.len()).unwrap_or(u32::MAX),
+        };
+        let own_links: Vec<u32> = work.links().map(|link| link.id).collect();
+        let links = members
+            .iter()
+            .enumerate()
+            .map(|(position, member)| {
+                let own = own_links.get(position).copied();
+                placed(&self.layout, &member.link, &dispatcher, position, own)
+            })
+            .collect();
+        let steps = rebuild::keep(&self.layout, change, head, filter, work.pins_counters());
+        let outdated = rebuild::outdated(&self.layout, change);
+        let stored = Change {
+            links,
+            hooks: vec![StoredHook {
+                dispatcher: dispatcher.clone(),
+                slots,
+            }],
+            gone,
+            followed_by: (!outdated.is_empty()).then_some(Intent::Outdated { removals: outdated }),
+            ..Change::default()
+        };
+        keep(
+            &mut self.store,
+            &mut executor,
+            steps,
+            new_link,
+            stored,
+            &mut self.has_leftovers,
+        )
+        .await?;
+        Ok(dispatcher)
+    }
+
+    /// Pins of a hook that is gone stand in the way of a new one.
+    fn forget_dead_hook(&mut self, key: HookKey) -> Result<(), Failure> {
+        match self.store.hook(key)? {
+            Some(hook) => self.take_away(vec![Part {
+                row: Row::Hook(key),
+                removals: rebuild::remove(&self.layout, &hook.dispatcher),
+            }]),
+            None => Ok(()),
+        }
+    }
+
+    /// The first revision that no link on record belongs to.
+    fn next_revision(&self, key: HookKey) -> Result<u32, Failure> {
+        let links = self.store.links()?;
+        let known = links
+            .iter()
+            .filter(|link| link.details.hook() == Some(key))
+            .filter_map(|link| revision_of(&link.details));
+        Ok(known.max().unwrap_or_default() + 1)
+    }
+
+    /// Rows of the counters: members keep theirs, new ones get one that is free, with what was counted there before.
+    fn slots(
+        &self,
+        key: HookKey,
+        before: Option<&StoredHook>,
+        strategy: Strategy,
+        members: &[(Rank, LinkRecord, StoredProgram)],
+    ) -> Result<Vec<CounterSlot>, Failure> {
+        if strategy != Strategy::Fused {
+            return Ok(Vec::new());
+        }
+        let known = before
+            .filter(|hook| hook.dispatcher.strategy == Strategy::Fused)
+            .map_or(&[][..], |hook| &hook.slots);
+        let present = counted(&self.layout, key)?;
+        let taken: Vec<u32> = members
+            .iter()
+            .filter_map(|(_, link, _)| Some(slot_of(known, link.id)?.slot))
+            .collect();
+        let mut free = (0..).filter(|slot| !taken.contains(slot));
+        let slots = members.iter().filter_map(|(_, link, _)| {
+            if let Some(slot) = slot_of(known, link.id) {
+                return Some(slot.clone());
+            }
+            let slot = free.next()?;
+            let before = present.as_deref().map_or_else(Vec::new, |element| {
+                fused::buckets(element, slot as usize).to_vec()
+            });
+            Some(CounterSlot {
+                link_id: link.id,
+                slot,
+                before,
+            })
+        });
+        Ok(slots.collect())
+    }
+}
+
+/// The element of the counters of a hook; `None` where it does not count.
+pub(super) fn counted(layout: &Layout, key: HookKey) -> Result<Option<Vec<u8>>, Failure> {
+    let path = layout.hook_counters(key);
+    let read = pin::get(&path).and_then(|counters| map::lookup(counters.as_fd(), &[0; 4]));
+    match read {
+        Ok(element) => Ok(Some(element)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into_failure(Stage::Query, path.display())),
+    }
+}
+
+fn slot_of(slots: &[CounterSlot], link_id: u64) -> Option<&CounterSlot> {
+    slots.iter().find(|slot| slot.link_id == link_id)
+}
+
+fn choose(
+    requested: Option<Strategy>,
+    members: &[(LinkRecord, StoredProgram)],
+) -> Result<Choice, Failure> {
+    let own_form = members.iter().find_map(|(_, program)| {
+        let why = program.member.as_ref()?.own.as_deref()?;
+        Some((program.record.name.as_str(), why))
+    });
+    let facts = Facts {
+        members: members.len(),
+        no_replacing: support::replacing().as_ref().err().map(String::as_str),
+        own_form,
+    };
+    strategy::choose(requested, &facts)
+}
+
+fn open_member(
+    rank: Rank,
+    link: LinkRecord,
+    stored: &StoredProgram,
+    strategy: Strategy,
+    slot: usize,
+) -> Result<Member, Failure> {
+    let form = stored.member.clone().unwrap_or(MemberForm {
+        sections: None,
+        own: None,
+        has_frags: false,
+    });
+    let needs_parts = match strategy {
+        Strategy::Libxdp => false,
+        Strategy::Fused => true,
+        Strategy::Direct => form.own.is_none(),
+    };
+    Ok(Member {
+        rank,
+        program: open_program(&stored.record.pin_path, stored.record.program_id)?,
+        is_gpl: stored.record.gpl_compatible,
+        form,
+        parts: needs_parts.then(|| Parts::open(stored)).transpose()?,
+        slot,
+        link,
+    })
+}
+
+fn is_live(layout: &Layout, hook: &StoredHook) -> Result<bool, Failure> {
+    presence::is_live(layout, &hook.dispatcher).map_err(|error| {
+        let what = format!(
+            "the {} hook of {}",
+            hook.dispatcher.key.kind, hook.dispatcher.interface
+        );
+        error.into_failure(Stage::Query, what)
+    })
+}
+
+fn no_chain(link_id: u64) -> Failure {
+    Failure::new(
+        FailureCode::Internal,
+        Stage::Attach,
+        format!("link {link_id} is in no chain"),
+    )
+    .remedy("this is a fault of bpfman, please report it")
+}
+
+pub(super) fn no_hook(key: HookKey) -> Failure {
+    Failure::new(
+        FailureCode::NotFound,
+        Stage::Query,
+        format!(
+            "there is no dispatcher {} on interface {} of network namespace {}",
+            key.kind, key.ifindex, key.nsid
+        ),
+    )
+    .remedy("see `bpfmanctl dispatcher list`")
+}

@@ -1,0 +1,226 @@
+//! Chains of XDP and TC programs under real packets, in every way in which this kernel can call them.
+
+use crate::host::{Host, now, with_host};
+use crate::kernel_support::{compiled, send, skipped, veth};
+use ipc::messages::attach::{AttachSpec, Direction, Link};
+use ipc::messages::chain::{Dispatcher, Strategy};
+use ipc::messages::failure::{Failure, FailureCode};
+use ipc::messages::program::{GlobalValue, ProgramKind};
+use loader_worker::chains::support;
+use loader_worker::engine::Engine;
+use loader_worker::kernel::{map, pin};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// A loaded member, in the chain or not.
+#[derive(Clone, Debug)]
+struct Member {
+    program: u32,
+}
+
+/// The members of one test, which leave their tags in one trail.
+struct Scene<'a> {
+    host: &'a Host,
+    engine: Engine,
+    kind: ProgramKind,
+    name: &'static str,
+    owner: Option<u32>,
+}
+
+impl<'a> Scene<'a> {
+    fn new(host: &'a Host, name: &'static str, kind: ProgramKind) -> Self {
+        Self {
+            host,
+            engine: host.open(),
+            kind,
+            name,
+            owner: None,
+        }
+    }
+
+    fn load(&mut self, tag: u32, verdict: i32) -> Member {
+        let globals = [
+            ("tag", tag.to_ne_bytes()),
+            ("verdict", verdict.to_ne_bytes()),
+        ];
+        let globals = globals.map(|(name, bytes)| GlobalValue {
+            name: name.into(),
+            bytes: bytes.to_vec(),
+        });
+        let plan = compiled(bpf::CHAIN, &[(self.name, self.kind)], &globals);
+        let plan = self.host.marked(plan);
+        let owner = self.owner;
+        let loaded = self
+            .host
+            .load_with(&mut self.engine, &plan, |options| options.map_owner = owner)
+            .unwrap();
+        let program = loaded[0].record.program_id;
+        self.owner = Some(owner.unwrap_or(program));
+        Member { program }
+    }
+
+    fn spec(&self, priority: i32, proceed_on: &[i32], strategy: Option<Strategy>) -> AttachSpec {
+        let (interface, proceed_on) = ("far".to_owned(), proceed_on.to_vec());
+        match self.kind {
+            ProgramKind::Xdp => AttachSpec::Xdp {
+                interface,
+                priority,
+                proceed_on,
+                strategy,
+            },
+            _ => AttachSpec::Tc {
+                interface,
+                direction: Direction::Ingress,
+                priority,
+                proceed_on,
+                strategy,
+            },
+        }
+    }
+
+    fn try_attach(&mut self, member: &Member, spec: AttachSpec) -> Result<Link, Failure> {
+        self.host.attach(&mut self.engine, member.program, spec)
+    }
+
+    fn attach(&mut self, member: &Member, priority: i32) -> Link {
+        let spec = self.spec(priority, &[], None);
+        let link = self.try_attach(member, spec).unwrap();
+        assert!(link.pin_present && link.kernel.is_some(), "{link:?}");
+        link
+    }
+
+    /// Tags that one packet collects.
+    fn trail(&self) -> Vec<u32> {
+        let owner = self.owner.unwrap();
+        let directory = self.host.layout.map_set(owner);
+        let path = std::fs::read_dir(directory)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        let trail = pin::get(&path).unwrap();
+        let key = 0_u32.to_ne_bytes();
+        let length = map::lookup(trail.as_fd(), &key).unwrap().len();
+        map::update(trail.as_fd(), &key, &vec![0; length]).unwrap();
+        send(1);
+        std::thread::sleep(Duration::from_millis(20));
+        let words: Vec<u32> = map::lookup(trail.as_fd(), &key)
+            .unwrap()
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|word| u32::from_ne_bytes(*word))
+            .collect();
+        words[1..1 + words[0] as usize].to_vec()
+    }
+
+    fn dispatcher(&self) -> Dispatcher {
+        let mut all = self.engine.dispatchers().unwrap();
+        assert_eq!(all.len(), 1, "{all:?}");
+        all.remove(0)
+    }
+
+    fn clean(mut self) {
+        for program in self.engine.programs().unwrap() {
+            now(self.engine.unload(program.record.program_id)).unwrap();
+        }
+        assert_eq!(self.engine.dispatchers().unwrap(), []);
+        self.host.assert_clean(&self.engine);
+    }
+}
+
+/// The strategies that this kernel can carry out.
+fn strategies() -> Vec<Strategy> {
+    match support::replacing() {
+        Ok(()) => vec![Strategy::Libxdp, Strategy::Fused],
+        Err(missing) => {
+            skipped(missing);
+            vec![Strategy::Fused]
+        }
+    }
+}
+
+/// Programs of XDP and of TC, with what they say to let the chain go on, and to end it.
+const KINDS: [(&str, ProgramKind, i32, i32); 2] = [
+    ("xdp_member", ProgramKind::Xdp, 2, 1),
+    ("tc_member", ProgramKind::Tc, 3, 2),
+];
+
+#[test]
+fn programs_run_by_priority_until_one_has_the_last_word() {
+    with_host(|host| {
+        veth();
+        for (name, kind, pass, drop) in KINDS {
+            for strategy in strategies() {
+                let mut scene = Scene::new(host, name, kind);
+                let (late, early) = (scene.load(30, pass), scene.load(10, pass));
+                let (middle, deaf) = (scene.load(20, drop), scene.load(40, pass));
+                let spec = scene.spec(300, &[], Some(strategy));
+                let link = scene.try_attach(&late, spec).unwrap();
+                assert_eq!(scene.trail(), [30], "{name} {strategy}");
+                scene.attach(&early, 100);
+                assert_eq!(scene.trail(), [10, 30]);
+                scene.attach(&deaf, 400);
+                assert_eq!(scene.trail(), [10, 30, 40]);
+                let stop = scene.attach(&middle, 200);
+                assert_eq!(
+                    scene.trail(),
+                    [10, 20],
+                    "nobody runs behind a verdict that ends"
+                );
+                let dispatcher = scene.dispatcher();
+                assert_eq!(
+                    (
+                        dispatcher.strategy,
+                        dispatcher.member_count,
+                        dispatcher.revision
+                    ),
+                    (strategy, 4, 4)
+                );
+                let chain = scene.engine.chain(dispatcher.key).unwrap();
+                let order: Vec<i32> = chain.members.iter().map(|member| member.priority).collect();
+                assert_eq!(order, [100, 200, 300, 400]);
+
+                now(scene.engine.detach(stop.record.id)).unwrap();
+                assert_eq!(scene.trail(), [10, 30, 40]);
+                // The same link, in another revision.
+                let again = scene.engine.link(link.record.id).unwrap();
+                assert_eq!(again.record.created_at, link.record.created_at);
+                assert!(again.kernel.is_some() && again.pin_present, "{again:?}");
+                now(scene.engine.unload(early.program)).unwrap();
+                assert_eq!(scene.trail(), [30, 40]);
+                assert_eq!(
+                    scene.engine.doctor().unwrap().findings,
+                    Vec::<String>::new()
+                );
+                scene.clean();
+            }
+        }
+    });
+}
+
+#[test]
+fn verdicts_decide_by_the_mask_of_their_place() {
+    with_host(|host| {
+        veth();
+        for (name, kind, pass, drop) in KINDS {
+            for strategy in strategies() {
+                let mut scene = Scene::new(host, name, kind);
+                let (first, second) = (scene.load(1, drop), scene.load(2, pass));
+                let spec = scene.spec(1, &[drop], Some(strategy));
+                let link = scene.try_attach(&first, spec).unwrap();
+                scene.attach(&second, 2);
+                assert_eq!(scene.trail(), [1, 2], "drop lets this chain go on");
+                now(scene.engine.detach(link.record.id)).unwrap();
+                let spec = scene.spec(1, &[pass], None);
+                scene.try_attach(&first, spec).unwrap();
+                assert_eq!(scene.trail(), [1]);
+                let spec = scene.spec(1, &[77], None);
+                let failure = scene.try_attach(&second, spec).unwrap_err();
+                assert_eq!(failure.code, FailureCode::InvalidArgument);
+                scene.clean();
+            }
+        }
+    });
+}
