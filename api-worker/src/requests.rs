@@ -9,7 +9,7 @@ use ipc::call::{CallError, Caller};
 use ipc::limits::REQUEST_DEADLINE;
 use ipc::link::{Envelope, LinkError};
 use ipc::messages::Message;
-use ipc::messages::attach::{AttachSpec, Place};
+use ipc::messages::attach::{AttachSpec, ProbePlace};
 use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::image::{ImageReply, ImageRequest};
@@ -207,9 +207,33 @@ impl Context {
                     function: function.clone(),
                     offset: *offset,
                 };
-                vec![Place::at(self.resolve(&resolve, &target).await?)]
+                self.resolve(&resolve, &target).await?
             }
-            AttachSpec::Uprobe { offset, .. } => vec![Place::at(*offset)],
+            AttachSpec::Uprobe { offset, .. } => vec![ProbePlace::at(*offset)],
+            AttachSpec::UprobeMulti {
+                target: name,
+                functions,
+                ..
+            } => {
+                let resolve = ImageRequest::ResolveFunctions {
+                    target: name.clone(),
+                    functions: functions.clone(),
+                };
+                self.resolve(&resolve, &target).await?
+            }
+            AttachSpec::Usdt {
+                target: binary,
+                provider,
+                name,
+                ..
+            } => {
+                let resolve = ImageRequest::ResolveUsdt {
+                    target: binary.clone(),
+                    provider: provider.clone(),
+                    name: name.clone(),
+                };
+                self.resolve(&resolve, &target).await?
+            }
             _ => Vec::new(),
         };
         let attach = LoaderRequest::Attach {
@@ -227,13 +251,16 @@ impl Context {
         &mut self,
         request: &ImageRequest,
         target: &[BorrowedFd<'_>],
-    ) -> Result<u64, Failure> {
+    ) -> Result<Vec<ProbePlace>, Failure> {
         let mut attempt = 1;
         loop {
             let image = self.directory.image().await?;
             match image.caller.call(request, target, REQUEST_DEADLINE).await {
                 Ok(answer) => match answer.message {
-                    ImageReply::Symbol { file_offset } => return Ok(file_offset),
+                    ImageReply::Symbol { file_offset } => {
+                        return Ok(vec![ProbePlace::at(file_offset)]);
+                    }
+                    ImageReply::Places(places) => return Ok(places),
                     ImageReply::Failed(failure) => return Err(failure),
                     other => return Err(protocol(format!("{other:?} from the image worker"))),
                 },

@@ -15,6 +15,11 @@ enum slot {
 	SLOT_ITER,
 	SLOT_SK_LOOKUP,
 	SLOT_PERF_EVENT,
+	SLOT_KPROBE_MULTI,
+	SLOT_KRETPROBE_MULTI,
+	SLOT_UPROBE_MULTI,
+	SLOT_URETPROBE_MULTI,
+	SLOT_USDT,
 	SLOTS,
 };
 
@@ -107,6 +112,40 @@ SEC("perf_event")
 int perf_event_count(void *sample)
 {
 	count_always(SLOT_PERF_EVENT);
+	return 0;
+}
+
+SEC("kprobe.multi")
+int kprobe_multi_count(void *registers)
+{
+	return count(SLOT_KPROBE_MULTI);
+}
+
+SEC("kretprobe.multi")
+int kretprobe_multi_count(void *registers)
+{
+	return count(SLOT_KRETPROBE_MULTI);
+}
+
+/* User probes are in a program of the tests, which nobody else runs. */
+SEC("uprobe.multi.s")
+int uprobe_multi_count(void *registers)
+{
+	count_always(SLOT_UPROBE_MULTI);
+	return 0;
+}
+
+SEC("uretprobe.multi")
+int uretprobe_multi_count(void *registers)
+{
+	count_always(SLOT_URETPROBE_MULTI);
+	return 0;
+}
+
+SEC("usdt")
+int usdt_count(void *registers)
+{
+	count_always(SLOT_USDT);
 	return 0;
 }
 

@@ -335,6 +335,41 @@ fn tc_link() -> Link {
     link(20, ProgramKind::Tc, 2, details)
 }
 
+fn functions() -> Vec<String> {
+    ["first", "second", "third"].map(str::to_owned).to_vec()
+}
+
+fn kprobe_multi_link() -> Link {
+    let details = LinkDetails::KprobeMulti {
+        functions: functions(),
+        retprobe: false,
+    };
+    link(16, ProgramKind::KprobeMulti, 8, details)
+}
+
+fn uprobe_multi_link() -> Link {
+    let details = LinkDetails::UprobeMulti {
+        target: "libc".to_owned(),
+        path: "/usr/lib/x86_64-linux-gnu/libc.so.6".to_owned(),
+        functions: functions(),
+        pid: 4711,
+        retprobe: true,
+    };
+    link(17, ProgramKind::UretprobeMulti, 12, details)
+}
+
+fn usdt_link() -> Link {
+    let details = LinkDetails::Usdt {
+        target: "/usr/bin/python3".to_owned(),
+        path: "/usr/bin/python3".to_owned(),
+        provider: "python".to_owned(),
+        name: "gc__start".to_owned(),
+        pid: 0,
+        places: 2,
+    };
+    link(18, ProgramKind::Usdt, 12, details)
+}
+
 /// One of each kind.
 pub(crate) fn links() -> Vec<Link> {
     vec![
@@ -355,6 +390,9 @@ pub(crate) fn links() -> Vec<Link> {
         cgroup_link(),
         perf_event_link(),
         tc_link(),
+        kprobe_multi_link(),
+        uprobe_multi_link(),
+        usdt_link(),
     ]
 }
 

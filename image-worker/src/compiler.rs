@@ -9,8 +9,10 @@
 
 use crate::compile::{self, KernelBtf, RunningKernel};
 use crate::symbols::{self, Query};
+use crate::usdt;
 use crate::{input, limits, seal};
 use ipc::link::{Envelope, LinkError, Sender};
+use ipc::messages::attach::ProbePlace;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::image::{ImageReply, ImageRequest, PlanDelivery};
 use ipc::messages::loader::Ticket;
@@ -101,6 +103,10 @@ impl Actor for Compiler {
     }
 }
 
+fn places(found: Result<Vec<ProbePlace>, Failure>) -> ImageReply {
+    found.map_or_else(ImageReply::Failed, ImageReply::Places)
+}
+
 impl State {
     async fn answer(&mut self, envelope: Envelope<ImageRequest>) -> ImageReply {
         let Envelope {
@@ -148,6 +154,21 @@ impl State {
                     Ok(file_offset) => ImageReply::Symbol { file_offset },
                     Err(failure) => ImageReply::Failed(failure),
                 }
+            }
+            ImageRequest::ResolveFunctions { target, functions } => {
+                places(symbols::resolve_all(file.as_fd(), &target, &functions))
+            }
+            ImageRequest::ResolveUsdt {
+                target,
+                provider,
+                name,
+            } => {
+                let query = usdt::Query {
+                    target: &target,
+                    provider: &provider,
+                    name: &name,
+                };
+                places(usdt::resolve(file.as_fd(), &query))
             }
             ImageRequest::Hello(_) | ImageRequest::CompileIterators { .. } => ImageReply::Failed(
                 Failure::new(FailureCode::Internal, Stage::Request, "a second greeting"),

@@ -8,6 +8,7 @@
 //!
 //! What is deliberately absent: bpf(2), the store, the network.
 
+mod binary;
 pub mod compile;
 pub mod compiler;
 pub mod conductor;
@@ -15,6 +16,7 @@ pub mod input;
 pub mod limits;
 pub mod seal;
 pub mod symbols;
+pub mod usdt;
 
 use ipc::link::{self, LinkError};
 use ipc::messages::supervision::{Control, Status};

@@ -1,18 +1,15 @@
 //! Finds where in the file of a program or library a function begins: a user probe is put at an offset in a file.
-//!
-//! The file is read at positions, table by table; it is never mapped and never read as a whole.
 
+use crate::binary::{Binary, Headers};
 use crate::compile::similar;
-use crate::input::{regular_file_size, unreadable};
-use crate::limits;
-use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::attach::ProbePlace;
+use ipc::messages::failure::{Failure, FailureCode};
 use object::elf::{
-    FileHeader32, FileHeader64, PF_X, PN_XNUM, PT_LOAD, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB,
-    STB_LOCAL, STT_FUNC, STT_GNU_IFUNC,
+    FileHeader32, FileHeader64, PF_X, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, STB_LOCAL, STT_FUNC,
+    STT_GNU_IFUNC,
 };
-use object::read::elf::{FileHeader, ProgramHeader as _, SectionHeader as _, Sym as _};
-use object::{Endianness, FileKind, ReadCache, ReadCacheOps};
-use rustix::io::pread;
+use object::read::elf::{FileHeader, SectionHeader as _, Sym as _};
+use object::{Endianness, FileKind};
 use std::os::fd::BorrowedFd;
 
 /// What is looked for.
@@ -26,34 +23,31 @@ pub struct Query<'q> {
     pub offset: u64,
 }
 
-impl Query<'_> {
-    fn failure(&self, code: FailureCode, cause: &str) -> Failure {
-        Failure::new(code, Stage::Resolve, format!("{}: {cause}", self.target))
-    }
-
-    fn malformed(&self, what: &str) -> Failure {
-        self.failure(FailureCode::InvalidArgument, what)
-            .remedy("the target must be an ELF program or shared library")
-    }
-}
-
 /// The offset in `file` at which a probe on the function sits.
 pub fn resolve(file: BorrowedFd<'_>, query: &Query<'_>) -> Result<u64, Failure> {
-    let file = Positioned {
-        file,
-        position: 0,
-        length: regular_file_size(file, Stage::Resolve)?,
-    };
-    let headers = ReadCache::new(file);
-    let kind = FileKind::parse(&headers).map_err(|_| query.malformed("it is not an ELF file"))?;
-    match kind {
-        FileKind::Elf64 => search::<FileHeader64<Endianness>>(file, &headers, query),
-        FileKind::Elf32 => search::<FileHeader32<Endianness>>(file, &headers, query),
-        _ => Err(query.malformed("it is not an ELF file")),
-    }
+    let binary = Binary::open(file, query.target)?;
+    let tables = Tables::read(&binary)?;
+    tables.find(&binary, query)
 }
 
-type Headers<'f> = ReadCache<Positioned<'f>>;
+/// The places in `file` of several functions, in their order.
+pub fn resolve_all(
+    file: BorrowedFd<'_>,
+    target: &str,
+    functions: &[String],
+) -> Result<Vec<ProbePlace>, Failure> {
+    let binary = Binary::open(file, target)?;
+    let tables = Tables::read(&binary)?;
+    let place = |function: &String| {
+        let query = Query {
+            target,
+            function,
+            offset: 0,
+        };
+        tables.find(&binary, &query).map(ProbePlace::at)
+    };
+    functions.iter().map(place).collect()
+}
 
 /// A function symbol with the name looked for.
 struct Found {
@@ -62,98 +56,117 @@ struct Found {
     indirect: bool,
 }
 
-fn search<H: FileHeader<Endian = Endianness>>(
-    file: Positioned<'_>,
-    data: &Headers<'_>,
-    query: &Query<'_>,
-) -> Result<u64, Failure> {
-    let bad = |_| query.malformed("its ELF headers are malformed");
-    let header = H::parse(data).map_err(bad)?;
-    let endian = header.endian().map_err(bad)?;
-    // Numbers that do not fit the header stand elsewhere and have no bound; no program has as many sections.
-    let extended = header.e_shnum(endian) == 0 && header.e_shoff(endian).into() != 0;
-    if extended || header.e_phnum(endian) == PN_XNUM {
-        return Err(query.malformed("it has too many sections"));
+/// The symbol tables of a binary, each with the names of its symbols: the whole one, if there is one, before that of what
+/// the dynamic linker needs, which is a part of it.
+struct Tables(Vec<(Vec<u8>, Vec<u8>)>);
+
+impl Tables {
+    fn read(binary: &Binary<'_>) -> Result<Self, Failure> {
+        match binary.kind {
+            FileKind::Elf32 => Self::read_as::<FileHeader32<Endianness>>(binary),
+            _ => Self::read_as::<FileHeader64<Endianness>>(binary),
+        }
     }
-    let sections = header.section_headers(endian, data).map_err(bad)?;
-    let mut names = Vec::new();
-    let mut found = Vec::new();
-    for wanted in [SHT_SYMTAB, SHT_DYNSYM] {
-        // There is at most one of each.
-        if let Some(section) = sections
-            .iter()
-            .find(|section| section.sh_type(endian) == wanted)
-        {
-            let strings = sections
-                .get(section.sh_link(endian) as usize)
-                .ok_or_else(|| query.malformed("its symbols have no names"))?;
-            let symbols = file.table(
-                query,
-                section.sh_offset(endian).into(),
-                section.sh_size(endian).into(),
-            )?;
-            let strings = file.table(
-                query,
-                strings.sh_offset(endian).into(),
-                strings.sh_size(endian).into(),
-            )?;
-            for symbol in symbols.chunks_exact(size_of::<H::Sym>()) {
-                let Ok((symbol, _)) = object::pod::from_bytes::<H::Sym>(symbol) else {
-                    continue;
-                };
-                let is_function = matches!(symbol.st_type(), STT_FUNC | STT_GNU_IFUNC);
-                if !is_function || symbol.st_shndx(endian) == SHN_UNDEF {
-                    continue;
-                }
-                let Some(name) = name_at(&strings, symbol.st_name(endian)) else {
-                    continue;
-                };
-                if name == query.function.as_bytes() {
-                    found.push(Found {
-                        address: symbol.st_value(endian).into(),
-                        local: symbol.st_bind() == STB_LOCAL,
-                        indirect: symbol.st_type() == STT_GNU_IFUNC,
-                    });
-                }
+
+    fn read_as<H: FileHeader<Endian = Endianness>>(binary: &Binary<'_>) -> Result<Self, Failure> {
+        let Headers { header, endian, .. } = binary.headers::<H>()?;
+        let sections = header
+            .section_headers(endian, &binary.data)
+            .map_err(|_| binary.malformed_headers())?;
+        let mut tables = Vec::new();
+        for wanted in [SHT_SYMTAB, SHT_DYNSYM] {
+            // There is at most one of each.
+            if let Some(section) = sections
+                .iter()
+                .find(|section| section.sh_type(endian) == wanted)
+            {
+                let strings = sections
+                    .get(section.sh_link(endian) as usize)
+                    .ok_or_else(|| binary.malformed("its symbols have no names"))?;
+                let [symbols, strings] = [section, strings].map(|section| {
+                    binary.table(
+                        section.sh_offset(endian).into(),
+                        section.sh_size(endian).into(),
+                    )
+                });
+                tables.push((symbols?, strings?));
             }
-            names.push((symbols, strings));
         }
-        // The dynamic symbols are part of the others where there are others.
-        if !found.is_empty() {
-            break;
+        Ok(Self(tables))
+    }
+
+    fn find(&self, binary: &Binary<'_>, query: &Query<'_>) -> Result<u64, Failure> {
+        match binary.kind {
+            FileKind::Elf32 => self.find_as::<FileHeader32<Endianness>>(binary, query),
+            _ => self.find_as::<FileHeader64<Endianness>>(binary, query),
         }
     }
-    let Some(function) = choose(&found, query)? else {
-        let names = names
+
+    fn find_as<H: FileHeader<Endian = Endianness>>(
+        &self,
+        binary: &Binary<'_>,
+        query: &Query<'_>,
+    ) -> Result<u64, Failure> {
+        let headers = binary.headers::<H>()?;
+        let endian = headers.endian;
+        let found = self
+            .0
             .iter()
-            .flat_map(|(symbols, strings)| function_names::<H>(endian, symbols, strings));
-        return Err(not_found(query, names));
-    };
-    let segments = header.program_headers(endian, data).map_err(bad)?;
-    let address = function.address.checked_add(query.offset);
-    segments
-        .iter()
-        .filter(|segment| segment.p_type(endian) == PT_LOAD && segment.p_flags(endian) & PF_X != 0)
-        .find_map(|segment| {
-            let within = address?.checked_sub(segment.p_vaddr(endian).into())?;
-            let inside = within < segment.p_filesz(endian).into();
-            inside
-                .then(|| within.checked_add(segment.p_offset(endian).into()))
-                .flatten()
+            .map(|(symbols, strings)| functions::<H>(endian, symbols, strings, query.function))
+            .find(|found| !found.is_empty())
+            .unwrap_or_default();
+        let Some(function) = choose(&found, binary, query)? else {
+            let names = self
+                .0
+                .iter()
+                .flat_map(|(symbols, strings)| function_names::<H>(endian, symbols, strings));
+            return Err(not_found(binary, query, names));
+        };
+        function
+            .address
+            .checked_add(query.offset)
+            .and_then(|address| headers.file_offset(address, PF_X))
+            .ok_or_else(|| {
+                let place = format!(
+                    "function \"{}\"+{:#x} is not in its code",
+                    query.function, query.offset
+                );
+                binary
+                    .failure(FailureCode::InvalidArgument, &place)
+                    .remedy("use a smaller offset")
+            })
+    }
+}
+
+/// The functions of this name in a symbol table.
+fn functions<H: FileHeader<Endian = Endianness>>(
+    endian: Endianness,
+    symbols: &[u8],
+    strings: &[u8],
+    wanted: &str,
+) -> Vec<Found> {
+    symbols
+        .chunks_exact(size_of::<H::Sym>())
+        .filter_map(|symbol| {
+            let (symbol, _) = object::pod::from_bytes::<H::Sym>(symbol).ok()?;
+            let is_function = matches!(symbol.st_type(), STT_FUNC | STT_GNU_IFUNC);
+            let is_here = is_function && symbol.st_shndx(endian) != SHN_UNDEF;
+            let name = name_at(strings, symbol.st_name(endian)).filter(|_| is_here)?;
+            (name == wanted.as_bytes()).then(|| Found {
+                address: symbol.st_value(endian).into(),
+                local: symbol.st_bind() == STB_LOCAL,
+                indirect: symbol.st_type() == STT_GNU_IFUNC,
+            })
         })
-        .ok_or_else(|| {
-            let place = format!(
-                "function \"{}\"+{:#x} is not in its code",
-                query.function, query.offset
-            );
-            query
-                .failure(FailureCode::InvalidArgument, &place)
-                .remedy("use a smaller offset")
-        })
+        .collect()
 }
 
 /// The one that is meant: an exported function before a local one.
-fn choose<'f>(found: &'f [Found], query: &Query<'_>) -> Result<Option<&'f Found>, Failure> {
+fn choose<'f>(
+    found: &'f [Found],
+    binary: &Binary<'_>,
+    query: &Query<'_>,
+) -> Result<Option<&'f Found>, Failure> {
     let exported: Vec<&Found> = found.iter().filter(|found| !found.local).collect();
     let candidates = if exported.is_empty() {
         found.iter().collect()
@@ -168,7 +181,7 @@ fn choose<'f>(found: &'f [Found], query: &Query<'_>) -> Result<Option<&'f Found>
         .any(|other| other.address != first.address)
     {
         let cause = format!("it has several functions \"{}\"", query.function);
-        return Err(query
+        return Err(binary
             .failure(FailureCode::FailedPrecondition, &cause)
             .remedy("give the offset in the file instead of the name"));
     }
@@ -177,14 +190,18 @@ fn choose<'f>(found: &'f [Found], query: &Query<'_>) -> Result<Option<&'f Found>
             "\"{}\" is chosen among several implementations at run time",
             query.function
         );
-        return Err(query
+        return Err(binary
             .failure(FailureCode::FailedPrecondition, &cause)
             .remedy("name the implementation, or give its offset in the file"));
     }
     Ok(Some(first))
 }
 
-fn not_found<'n>(query: &Query<'_>, names: impl Iterator<Item = &'n str>) -> Failure {
+fn not_found<'n>(
+    binary: &Binary<'_>,
+    query: &Query<'_>,
+    names: impl Iterator<Item = &'n str>,
+) -> Failure {
     let mut names = names.peekable();
     let stripped = names.peek().is_none();
     let suggestions = similar(query.function, names);
@@ -199,7 +216,7 @@ fn not_found<'n>(query: &Query<'_>, names: impl Iterator<Item = &'n str>) -> Fai
         format!("did you mean: {}?", suggestions.join(", "))
     };
     let cause = format!("function \"{}\" not found", query.function);
-    query.failure(FailureCode::NotFound, &cause).remedy(remedy)
+    binary.failure(FailureCode::NotFound, &cause).remedy(remedy)
 }
 
 fn function_names<'t, H: FileHeader<Endian = Endianness>>(
@@ -222,69 +239,6 @@ fn function_names<'t, H: FileHeader<Endian = Endianness>>(
 fn name_at(strings: &[u8], offset: u32) -> Option<&[u8]> {
     let rest = strings.get(offset as usize..)?;
     rest.get(..rest.iter().position(|byte| *byte == 0)?)
-}
-
-/// A file that is read at positions of its own: its owner shares the descriptor's position with us.
-#[derive(Clone, Copy)]
-struct Positioned<'f> {
-    file: BorrowedFd<'f>,
-    position: u64,
-    length: u64,
-}
-
-impl Positioned<'_> {
-    fn table(&self, query: &Query<'_>, offset: u64, size: u64) -> Result<Vec<u8>, Failure> {
-        if size > limits::SYMBOL_TABLE_BYTES {
-            return Err(query
-                .failure(
-                    FailureCode::ResourceExhausted,
-                    "its symbol table is too large to search",
-                )
-                .remedy("give the offset in the file instead of the name"));
-        }
-        if offset.checked_add(size).is_none_or(|end| end > self.length) {
-            return Err(query.malformed("it is truncated: its symbols lie beyond its end"));
-        }
-        // Checked against the bound just now.
-        let mut bytes = vec![0; size as usize];
-        let mut done = 0;
-        while done < bytes.len() {
-            match pread(self.file, &mut bytes[done..], offset + done as u64) {
-                Ok(0) => return Err(query.malformed("it became shorter while it was read")),
-                Ok(read) => done += read,
-                Err(error) => return Err(unreadable(Stage::Resolve, error)),
-            }
-        }
-        Ok(bytes)
-    }
-}
-
-impl ReadCacheOps for Positioned<'_> {
-    fn len(&mut self) -> Result<u64, ()> {
-        Ok(self.length)
-    }
-
-    fn seek(&mut self, position: u64) -> Result<u64, ()> {
-        self.position = position;
-        Ok(position)
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ()> {
-        let read = pread(self.file, buffer, self.position).map_err(drop)?;
-        self.position += read as u64;
-        Ok(read)
-    }
-
-    fn read_exact(&mut self, buffer: &mut [u8]) -> Result<(), ()> {
-        let mut done = 0;
-        while done < buffer.len() {
-            match self.read(&mut buffer[done..])? {
-                0 => return Err(()),
-                read => done += read,
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -408,7 +362,7 @@ mod tests {
             .step_by(64)
             .find(|header| bytes[header + 4] == 11)
             .expect("dynamic symbols");
-        let size = limits::SYMBOL_TABLE_BYTES + 1;
+        let size = crate::limits::SYMBOL_TABLE_BYTES + 1;
         bytes[header + 32..header + 40].copy_from_slice(&size.to_le_bytes());
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(&bytes).expect("written");

@@ -70,6 +70,10 @@ pub const GLOBALS: usize = 256;
 /// Bytes of any name: program, map, function, interface, tracepoint. Mangled C++ and Go symbols can be long.
 pub const NAME_BYTES: usize = 1024;
 
+/// Functions or places of one link on several. The whole of a subsystem's entry points fits; the list stays readable, and
+/// the record small.
+pub const PROBE_PLACES: usize = 256;
+
 /// Bytes of a path (`PATH_MAX`).
 pub const PATH_BYTES: usize = 4096;
 

@@ -183,11 +183,14 @@ const DIRECTIONS: &[&[Permission]] = &[
         Compile LOAD 1..=1 REPEAT,
         ResolveSymbol ATTACH 1..=1 REPEAT,
         CompileIterators SMALL 0..=0 REPEAT,
+        ResolveFunctions ATTACH 1..=1 REPEAT,
+        ResolveUsdt ATTACH 1..=1 REPEAT,
     ),
     rows!(Image => Api:
         Failed REPORT 0..=0 ONCE,
         Delivered SMALL 0..=0 ONCE,
         Symbol SMALL 0..=0 ONCE,
+        Places ATTACH 0..=0 ONCE,
     ),
     rows!(Image => Loader:
         Plan SMALL 1..=1 ONCE,

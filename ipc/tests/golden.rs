@@ -7,13 +7,13 @@
 mod golden_file;
 mod golden_samples;
 
-use golden_samples::{chain, hook, hook_view, process, tcx, uprobe};
+use golden_samples::{chain, globals, hook, hook_view, process, programs, tcx, uprobe};
 use ipc::codec;
 use ipc::frame::Header;
 use ipc::limits::PLAN_BYTES;
 use ipc::messages::Message;
 use ipc::messages::attach::{
-    AttachSpec, Direction, Link, LinkDetails, LinkEntry, LinkRecord, Sampling, XdpMode,
+    AttachSpec, Direction, Link, LinkDetails, LinkEntry, LinkRecord, ProbePlace, Sampling, XdpMode,
 };
 use ipc::messages::chain::Strategy;
 use ipc::messages::client::{ClientReply, ClientRequest};
@@ -26,8 +26,7 @@ use ipc::messages::kernel::{
 };
 use ipc::messages::loader::{DoctorReport, LoaderReply, LoaderRequest};
 use ipc::messages::program::{
-    GlobalValue, LoadOptions, Program, ProgramEntry, ProgramKind, ProgramRecord, ProgramRequest,
-    Source,
+    LoadOptions, Program, ProgramEntry, ProgramKind, ProgramRecord, Source,
 };
 use ipc::messages::supervision::{Control, SandboxReport, Status};
 use ipc::role::Role;
@@ -51,21 +50,6 @@ fn failure() -> Failure {
     Failure::new(FailureCode::Rejected, Stage::Load, "cause")
         .remedy("remedy")
         .verifier_log("log".to_owned())
-}
-
-fn programs() -> Vec<ProgramRequest> {
-    vec![ProgramRequest {
-        name: "count".to_owned(),
-        kind: ProgramKind::Lsm,
-        attach_function: Some("f".to_owned()),
-    }]
-}
-
-fn globals() -> Vec<GlobalValue> {
-    vec![GlobalValue {
-        name: "g".to_owned(),
-        bytes: vec![1, 2],
-    }]
 }
 
 fn options() -> LoadOptions {
@@ -400,6 +384,15 @@ fn every_message_has_its_golden_frame() {
             offset: 4,
         },
         ImageRequest::CompileIterators { ticket: 12 },
+        ImageRequest::ResolveFunctions {
+            target: "libc".to_owned(),
+            functions: vec!["malloc".to_owned(), "free".to_owned()],
+        },
+        ImageRequest::ResolveUsdt {
+            target: "libc".to_owned(),
+            provider: "libc".to_owned(),
+            name: "setjmp".to_owned(),
+        },
     ];
     direction(&mut golden, Role::Api, Role::Image, &requests);
     let replies = [
@@ -409,6 +402,10 @@ fn every_message_has_its_golden_frame() {
         ImageReply::Symbol {
             file_offset: 0x1234,
         },
+        ImageReply::Places(vec![ProbePlace {
+            offset: 0x1234,
+            semaphore: 0x40,
+        }]),
     ];
     direction(&mut golden, Role::Image, Role::Api, &replies);
     let deliveries = [

@@ -61,7 +61,7 @@ fn every_variant_has_its_golden_bytes() {
         lines,
         ProgramKind: Xdp, Tc, Tcx, Tracepoint, Kprobe, Kretprobe, Uprobe, Uretprobe, Fentry, Fexit, Lsm, RawTracepoint,
         TpBtf, Iter, SkLookup, CgroupSkb, CgroupSock, CgroupSockAddr, CgroupSockopt, CgroupSysctl, CgroupDevice,
-        PerfEvent,
+        PerfEvent, KprobeMulti, KretprobeMulti, UprobeMulti, UretprobeMulti, Usdt,
     );
     variants!(lines, Inventory: Programs, Maps, Links);
     variants!(lines, Source: File(text("a.o")));
@@ -93,6 +93,13 @@ fn every_variant_has_its_golden_bytes() {
         PerfEvent { event: text("cpu-clock"), sampling: Sampling::Period(1000), pid: Some(1), cpu: None },
         Tc {
             interface: text("eth0"), direction: Direction::Ingress, priority: 50, proceed_on: vec![3, 30], strategy: None,
+        },
+        KprobeMulti { functions: vec![text("vfs_read"), text("vfs_write")] },
+        UprobeMulti {
+            target: text("libc"), path: text("/lib/libc.so.6"), functions: vec![text("malloc"), text("free")], pid: Some(1),
+        },
+        Usdt {
+            target: text("libc"), path: text("/lib/libc.so.6"), provider: text("libc"), name: text("setjmp"), pid: None,
         },
     );
     variants!(
@@ -126,6 +133,15 @@ fn every_variant_has_its_golden_bytes() {
             interface: text("eth0"), ifindex: 2, direction: Direction::Egress, priority: 50, position: 1,
             proceed_on: vec![3, 30], netns: text("/run/netns/a"), nsid: 4_026_531_840, dispatcher_id: 3, revision: 4,
             strategy: Strategy::Fused,
+        },
+        KprobeMulti { functions: vec![text("vfs_read"), text("vfs_write")], retprobe: true },
+        UprobeMulti {
+            target: text("libc"), path: text("/lib/libc.so.6"), functions: vec![text("malloc"), text("free")], pid: 1,
+            retprobe: false,
+        },
+        Usdt {
+            target: text("libc"), path: text("/lib/libc.so.6"), provider: text("libc"), name: text("setjmp"), pid: 0,
+            places: 2,
         },
     );
 

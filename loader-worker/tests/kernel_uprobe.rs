@@ -8,7 +8,7 @@
 
 mod kernel_support;
 
-use ipc::messages::attach::{AttachSpec, LinkDetails, Place};
+use ipc::messages::attach::{AttachSpec, LinkDetails, ProbePlace};
 use ipc::messages::failure::FailureCode;
 use ipc::messages::helper::{HelperJob, HelperKind};
 use ipc::messages::program::ProgramKind;
@@ -83,7 +83,7 @@ fn calls_are_counted_until_the_link_is_detached() {
         let file = own_binary();
         let target = Target {
             file: file.as_fd(),
-            places: &[Place::at(file_offset(entered))],
+            places: &[ProbePlace::at(file_offset(entered))],
         };
         let attached = loaded.attach(0, &uprobe(None), Some(target), &[]).unwrap();
         assert_eq!(attached.kind, ProgramKind::Uprobe);
@@ -110,7 +110,7 @@ fn a_uretprobe_program_makes_a_uretprobe_link() {
         let file = own_binary();
         let target = Target {
             file: file.as_fd(),
-            places: &[Place::at(file_offset(returned))],
+            places: &[ProbePlace::at(file_offset(returned))],
         };
         let attached = loaded.attach(0, &uprobe(None), Some(target), &[]).unwrap();
         assert_eq!(attached.kind, ProgramKind::Uretprobe);
@@ -136,7 +136,7 @@ fn one_process_is_watched_when_asked_for() {
         let file = own_binary();
         let target = Target {
             file: file.as_fd(),
-            places: &[Place::at(file_offset(filtered))],
+            places: &[ProbePlace::at(file_offset(filtered))],
         };
         let attach = |loaded: &Loaded, pid| loaded.attach(0, &uprobe(Some(pid)), Some(target), &[]);
         let [own, other, none] =
@@ -170,7 +170,7 @@ fn a_place_outside_the_file_is_refused() {
         let file = own_binary();
         let target = Target {
             file: file.as_fd(),
-            places: &[Place::at(1 << 40)],
+            places: &[ProbePlace::at(1 << 40)],
         };
         let failure = loaded
             .attach(0, &uprobe(None), Some(target), &[])
@@ -217,7 +217,7 @@ fn behind_a_perf_event_of_the_helper_it_counts_too() {
             spec: &spec,
             target: Some(Target {
                 file: file.as_fd(),
-                places: &[Place::at(file_offset(by_helper))],
+                places: &[ProbePlace::at(file_offset(by_helper))],
             }),
             network: None,
             links: &[],

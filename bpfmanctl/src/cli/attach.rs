@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod perf_event;
+mod probes;
 
 use super::{OutputArgs, WantedStrategy};
 use crate::parse;
@@ -10,6 +11,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use ipc::messages::attach::Direction;
 pub(crate) use perf_event::PerfEventArgs;
+pub(crate) use probes::{KprobeMultiArgs, UprobeMultiArgs, UsdtArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AttachCommand {
@@ -137,6 +139,37 @@ pub(crate) enum AttachCommand {
             bpfmanctl link attach tc 512 eth0 egress --priority 50 --proceed-on pipe,ok"
     )]
     Tc(TcArgs),
+
+    /// To several functions of the kernel, by one link
+    #[command(
+        name = "kprobe_multi",
+        visible_alias = "kprobe.multi",
+        long_about = "To several functions of the kernel, by one link (Linux 5.18, with CONFIG_FPROBE).\n\n\
+            Programs of type kretprobe_multi are attached to the returns.",
+        after_help = "Examples:\n  bpfmanctl link attach kprobe_multi 512 vfs_read vfs_write"
+    )]
+    KprobeMulti(KprobeMultiArgs),
+
+    /// To several functions of a user-space binary or library, by one link
+    #[command(
+        name = "uprobe_multi",
+        visible_alias = "uprobe.multi",
+        long_about = "To several functions of a user-space binary or library, by one link (Linux 6.6).\n\n\
+            TARGET is as for uprobe. Programs of type uretprobe_multi are attached to the returns.",
+        after_help = "Examples:\n  bpfmanctl link attach uprobe_multi 512 libc malloc calloc realloc free"
+    )]
+    UprobeMulti(UprobeMultiArgs),
+
+    /// To a statically defined probe of a user-space binary or library
+    #[command(
+        long_about = "To a statically defined probe (USDT) of a user-space binary or library (Linux 6.6).\n\n\
+            TARGET is as for uprobe. The program runs wherever the probe is; semaphores are raised meanwhile. \
+            Arguments of the probe are not described to the program (libbpf's bpf_usdt_arg finds none); it sees the \
+            registers.",
+        after_help = "Examples:\n  bpfmanctl link attach usdt 512 libc libc:setjmp\n  \
+            bpfmanctl link attach usdt 512 /usr/bin/python3 python:gc__start --pid 4711"
+    )]
+    Usdt(UsdtArgs),
 }
 
 #[derive(Args, Debug)]

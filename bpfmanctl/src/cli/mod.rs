@@ -7,9 +7,9 @@ mod map;
 mod program;
 
 pub(crate) use attach::{
-    AttachCommand, CgroupCommand, FixedArgs, KprobeArgs, LinkArgs, NamespaceArgs, PerfEventArgs,
-    RawTracepointArgs, SkLookupArgs, StrategyArgs, TcArgs, TcxArgs, TracepointArgs, UprobeArgs,
-    XdpArgs,
+    AttachCommand, CgroupCommand, FixedArgs, KprobeArgs, KprobeMultiArgs, LinkArgs, NamespaceArgs,
+    PerfEventArgs, RawTracepointArgs, SkLookupArgs, StrategyArgs, TcArgs, TcxArgs, TracepointArgs,
+    UprobeArgs, UprobeMultiArgs, UsdtArgs, XdpArgs,
 };
 pub(crate) use chain::{
     ChainCommand, ChainConvertArgs, ChainShowArgs, DispatcherCommand, DispatcherGetArgs,

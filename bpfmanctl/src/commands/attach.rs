@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod network;
+mod probes;
 
 use super::{Service, print};
 use crate::cli::{
@@ -15,7 +16,8 @@ use crate::{json, text};
 pub(super) use cgroup::cgroup;
 use ipc::messages::attach::{AttachSpec, Link};
 pub(super) use network::{sk_lookup, tc, tcx, xdp};
-use std::os::fd::{AsFd, BorrowedFd};
+pub(super) use probes::{kprobe_multi, uprobe_multi, usdt};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 pub(super) fn tracepoint(
     arguments: TracepointArgs,
@@ -50,14 +52,7 @@ pub(super) fn uprobe(
         ));
     }
     let pid = arguments.pid.filter(|pid| *pid != 0);
-    let (path, file) =
-        open_target(&arguments.target, pid).map_err(|error| Error::Failed(error.to_string()))?;
-    let path = path.into_os_string().into_string().map_err(|path| {
-        Error::Failed(format!(
-            "target \"{}\": the path is not UTF-8",
-            path.display()
-        ))
-    })?;
+    let (path, file) = open_named(&arguments.target, pid)?;
     let spec = AttachSpec::Uprobe {
         target: arguments.target,
         path,
@@ -74,6 +69,19 @@ pub(super) fn uprobe(
         service,
         console,
     )
+}
+
+/// The target's path, and the open file.
+fn open_named(target: &str, pid: Option<i32>) -> Result<(String, OwnedFd), Error> {
+    let (path, file) =
+        open_target(target, pid).map_err(|error| Error::Failed(error.to_string()))?;
+    let path = path.into_os_string().into_string().map_err(|path| {
+        Error::Failed(format!(
+            "target \"{}\": the path is not UTF-8",
+            path.display()
+        ))
+    })?;
+    Ok((path, file))
 }
 
 pub(super) fn kprobe(

@@ -103,6 +103,13 @@ fn attach(
         AttachCommand::PerfEvent(arguments) => {
             return attach::perf_event(arguments, service, console);
         }
+        AttachCommand::KprobeMulti(arguments) => {
+            return attach::kprobe_multi(arguments, service, console);
+        }
+        AttachCommand::UprobeMulti(arguments) => {
+            return attach::uprobe_multi(arguments, service, console);
+        }
+        AttachCommand::Usdt(arguments) => return attach::usdt(arguments, service, console),
         AttachCommand::SkLookup(arguments) => {
             return attach::sk_lookup(arguments, service, console);
         }

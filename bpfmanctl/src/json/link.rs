@@ -143,6 +143,24 @@ enum Details {
         /// Name of the hook.
         attach_type: String,
     },
+    KprobeMulti {
+        fn_names: Vec<String>,
+        retprobe: bool,
+    },
+    UprobeMulti {
+        target: String,
+        fn_names: Vec<String>,
+        pid: i32,
+        retprobe: bool,
+    },
+    Usdt {
+        target: String,
+        provider: String,
+        name: String,
+        pid: i32,
+        /// At how many places the probe is.
+        places: u32,
+    },
     /// Either the period or the frequency is given; pid 0 is every process, no CPU every one.
     PerfEvent {
         event: String,
@@ -212,6 +230,39 @@ impl From<LinkDetails> for Details {
             }
             LinkDetails::Iter { target } => Details::Iter { target },
             LinkDetails::SkLookup { netns, nsid } => Details::SkLookup { netns, nsid },
+            LinkDetails::KprobeMulti {
+                functions,
+                retprobe,
+            } => Details::KprobeMulti {
+                fn_names: functions,
+                retprobe,
+            },
+            LinkDetails::UprobeMulti {
+                target,
+                path: _,
+                functions,
+                pid,
+                retprobe,
+            } => Details::UprobeMulti {
+                target,
+                fn_names: functions,
+                pid,
+                retprobe,
+            },
+            LinkDetails::Usdt {
+                target,
+                path: _,
+                provider,
+                name,
+                pid,
+                places,
+            } => Details::Usdt {
+                target,
+                provider,
+                name,
+                pid,
+                places,
+            },
             LinkDetails::PerfEvent {
                 event,
                 sampling,

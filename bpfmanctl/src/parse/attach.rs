@@ -106,6 +106,18 @@ pub(crate) fn tracepoint(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// A statically defined probe.
+pub(crate) fn usdt(text: &str) -> Result<(String, String), String> {
+    match text.split_once(':') {
+        Some((provider, name)) if !provider.is_empty() && !name.is_empty() => {
+            Ok((provider.to_owned(), name.to_owned()))
+        }
+        _ => Err(format!(
+            "invalid probe \"{text}\": must be PROVIDER:NAME, like libc:setjmp"
+        )),
+    }
+}
+
 /// An offset, decimal or hexadecimal as disassemblers print it.
 pub(crate) fn offset(text: &str) -> Result<u64, String> {
     let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
@@ -176,6 +188,15 @@ mod tests {
                 tracepoint(bad).unwrap_err().contains("must be GROUP/NAME"),
                 "{bad:?}"
             );
+        }
+    }
+
+    #[test]
+    fn probes_have_a_provider() {
+        let probe = ("libc".to_owned(), "setjmp".to_owned());
+        assert_eq!(usdt("libc:setjmp"), Ok(probe));
+        for bad in ["", "libc", ":setjmp", "libc:"] {
+            assert!(usdt(bad).unwrap_err().contains("must be PROVIDER:NAME"));
         }
     }
 

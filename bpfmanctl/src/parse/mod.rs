@@ -9,7 +9,7 @@ mod selector;
 
 pub(crate) use attach::{
     TC_ACTIONS, XDP_ACTIONS, direction, dispatcher_type, offset, strategy, tc_action, tracepoint,
-    xdp_action,
+    usdt, xdp_action,
 };
 pub(crate) use duration::duration;
 pub(crate) use id::{link_id, program_id};

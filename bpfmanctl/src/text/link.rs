@@ -120,6 +120,16 @@ pub(super) fn attachment(details: &LinkDetails) -> String {
         LinkDetails::Iter { target } => target.clone(),
         LinkDetails::SkLookup { netns, .. } => format!("sockets{}", at(netns)),
         LinkDetails::Cgroup { path, hook } => format!("{path} {hook}"),
+        LinkDetails::KprobeMulti { functions, .. } => several(functions),
+        LinkDetails::UprobeMulti {
+            target, functions, ..
+        } => format!("{target} {}", several(functions)),
+        LinkDetails::Usdt {
+            target,
+            provider,
+            name,
+            ..
+        } => format!("{target} {provider}:{name}"),
         LinkDetails::PerfEvent {
             event, pid, cpu, ..
         } => {
@@ -137,6 +147,15 @@ pub(super) fn attachment(details: &LinkDetails) -> String {
             (function, 0) => format!("{target} {function}"),
             (function, offset) => format!("{target} {function}+{offset}"),
         },
+    }
+}
+
+/// The first of several functions, and how many there are more.
+fn several(functions: &[String]) -> String {
+    match functions {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first, others @ ..] => format!("{first} and {} more", others.len()),
     }
 }
 
@@ -248,6 +267,36 @@ fn details(spec: &mut Section, details: &LinkDetails) {
         }
         LinkDetails::Iter { target } => spec.row("Iterator", target),
         LinkDetails::SkLookup { netns, .. } => spec.row("Network Namespace", netns),
+        LinkDetails::KprobeMulti {
+            functions,
+            retprobe,
+        } => {
+            spec.row("At Return", retprobe);
+            spec.row("Target Functions", functions.join(", "));
+        }
+        LinkDetails::UprobeMulti {
+            target,
+            path,
+            functions,
+            pid,
+            retprobe,
+        } => {
+            spec.row("At Return", retprobe);
+            spec.row("Target Functions", functions.join(", "));
+            binary(spec, target, path, *pid);
+        }
+        LinkDetails::Usdt {
+            target,
+            path,
+            provider,
+            name,
+            pid,
+            places,
+        } => {
+            spec.row("Places", places);
+            spec.row("Probe", format!("{provider}:{name}"));
+            binary(spec, target, path, *pid);
+        }
         LinkDetails::PerfEvent {
             event,
             sampling,
@@ -283,19 +332,24 @@ fn details(spec: &mut Section, details: &LinkDetails) {
                 "Attach Type",
                 if *retprobe { "uretprobe" } else { "uprobe" },
             );
-            spec.row("Target", target);
             spec.row("Target Function", function);
-            // What a library's name was resolved to.
-            if path != target {
-                spec.row("Target Path", path);
-            }
             if *offset != 0 {
                 spec.row("Target Offset", offset);
             }
-            if *pid != 0 {
-                spec.row("PID", pid);
-            }
+            binary(spec, target, path, *pid);
         }
+    }
+}
+
+/// A binary or library, of one process or all.
+fn binary(spec: &mut Section, target: &str, path: &str, pid: i32) {
+    spec.row("Target", target);
+    // What a library's name was resolved to.
+    if path != target {
+        spec.row("Target Path", path);
+    }
+    if pid != 0 {
+        spec.row("PID", pid);
     }
 }
 

@@ -323,6 +323,8 @@ fn attach_requests_for_functions_of_the_kernel() {
         "cgroup_device 5 /",
         "perf_event 5 cpu-clock --frequency 99 --cpu 0",
         "perf_event 5 page-faults --period 1 --pid 7",
+        "kprobe_multi 5 vfs_read vfs_write",
+        "kprobe.multi 5 vfs_read",
     ] {
         let outcome = service.run(&format!("link attach {line}"));
         assert_eq!(outcome.code, 0, "{line}: {outcome:?}");
@@ -342,6 +344,9 @@ fn attach_requests_for_functions_of_the_kernel() {
     let cgroup = |kind, path: &str| AttachSpec::Cgroup {
         kind,
         path: path.to_owned(),
+    };
+    let kprobe_multi = |functions: &[&str]| AttachSpec::KprobeMulti {
+        functions: functions.iter().map(ToString::to_string).collect(),
     };
     let raw_tracepoint = || AttachSpec::RawTracepoint {
         name: "sched_switch".to_owned(),
@@ -377,6 +382,8 @@ fn attach_requests_for_functions_of_the_kernel() {
                 pid: Some(7),
                 cpu: None,
             },
+            kprobe_multi(&["vfs_read", "vfs_write"]),
+            kprobe_multi(&["vfs_read"]),
         ]
     );
     assert_eq!(service.run("link attach kprobe 5").code, 80);

@@ -2,7 +2,7 @@
 
 use super::cgroup;
 use super::error::CompileError;
-use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
+use aya_obj::generated::bpf_attach_type;
 use ipc::messages::program::ProgramKind;
 
 /// `BPF_F_SLEEPABLE`.
@@ -11,7 +11,12 @@ const SLEEPABLE: u32 = 1 << 4;
 const HAS_FRAGS: u32 = 1 << 5;
 
 /// Prefixes in the order in which they are tried: the longer of two that match comes first.
-const KINDS: [(&str, ProgramKind); 23] = [
+const KINDS: [(&str, ProgramKind); 28] = [
+    ("kretprobe.multi", ProgramKind::KretprobeMulti),
+    ("kprobe.multi", ProgramKind::KprobeMulti),
+    ("uretprobe.multi", ProgramKind::UretprobeMulti),
+    ("uprobe.multi", ProgramKind::UprobeMulti),
+    ("usdt", ProgramKind::Usdt),
     ("kretprobe", ProgramKind::Kretprobe),
     ("kretsyscall", ProgramKind::Kretprobe),
     ("kprobe", ProgramKind::Kprobe),
@@ -74,8 +79,12 @@ pub(super) fn implied(section: &str) -> Option<ProgramKind> {
 /// Kinds that may be declared for one another's sections.
 fn family(kind: ProgramKind) -> ProgramKind {
     match kind {
-        ProgramKind::Kretprobe => ProgramKind::Kprobe,
-        ProgramKind::Uretprobe => ProgramKind::Uprobe,
+        ProgramKind::Kretprobe | ProgramKind::KprobeMulti | ProgramKind::KretprobeMulti => {
+            ProgramKind::Kprobe
+        }
+        ProgramKind::Uretprobe | ProgramKind::UprobeMulti | ProgramKind::UretprobeMulti => {
+            ProgramKind::Uprobe
+        }
         ProgramKind::Tcx => ProgramKind::Tc,
         other => other,
     }
@@ -103,37 +112,12 @@ pub(super) fn facts(section: &str, declared: ProgramKind) -> Result<SectionFacts
     let sleepable = kind.ends_with(".s");
     let frags = declared == ProgramKind::Xdp && variants.any(|variant| variant == "frags");
     Ok(SectionFacts {
-        prog_type: prog_type(declared) as u32,
+        prog_type: declared.kernel_type(),
         expected_attach_type: expected_attach_type(kind, target.as_deref(), declared),
         flags: if sleepable { SLEEPABLE } else { 0 } | if frags { HAS_FRAGS } else { 0 },
         target,
         hook: None,
     })
-}
-
-fn prog_type(kind: ProgramKind) -> bpf_prog_type {
-    match kind {
-        ProgramKind::Xdp => bpf_prog_type::BPF_PROG_TYPE_XDP,
-        ProgramKind::Tc | ProgramKind::Tcx => bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS,
-        ProgramKind::Tracepoint => bpf_prog_type::BPF_PROG_TYPE_TRACEPOINT,
-        ProgramKind::Kprobe
-        | ProgramKind::Kretprobe
-        | ProgramKind::Uprobe
-        | ProgramKind::Uretprobe => bpf_prog_type::BPF_PROG_TYPE_KPROBE,
-        ProgramKind::Fentry | ProgramKind::Fexit | ProgramKind::TpBtf | ProgramKind::Iter => {
-            bpf_prog_type::BPF_PROG_TYPE_TRACING
-        }
-        ProgramKind::Lsm => bpf_prog_type::BPF_PROG_TYPE_LSM,
-        ProgramKind::SkLookup => bpf_prog_type::BPF_PROG_TYPE_SK_LOOKUP,
-        ProgramKind::RawTracepoint => bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT,
-        ProgramKind::PerfEvent => bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT,
-        ProgramKind::CgroupSkb => bpf_prog_type::BPF_PROG_TYPE_CGROUP_SKB,
-        ProgramKind::CgroupSock => bpf_prog_type::BPF_PROG_TYPE_CGROUP_SOCK,
-        ProgramKind::CgroupSockAddr => bpf_prog_type::BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
-        ProgramKind::CgroupSockopt => bpf_prog_type::BPF_PROG_TYPE_CGROUP_SOCKOPT,
-        ProgramKind::CgroupSysctl => bpf_prog_type::BPF_PROG_TYPE_CGROUP_SYSCTL,
-        ProgramKind::CgroupDevice => bpf_prog_type::BPF_PROG_TYPE_CGROUP_DEVICE,
-    }
 }
 
 /// 0 where the kernel asks for none at load time. That of uprobes depends on how the loader will attach them.
@@ -149,6 +133,12 @@ fn expected_attach_type(kind: &str, target: Option<&str>, declared: ProgramKind)
         (ProgramKind::Xdp, _, _) => bpf_attach_type::BPF_XDP as u32,
         (ProgramKind::Kprobe | ProgramKind::Kretprobe, "kprobe.multi" | "kretprobe.multi", _) => {
             bpf_attach_type::BPF_TRACE_KPROBE_MULTI as u32
+        }
+        (ProgramKind::KprobeMulti | ProgramKind::KretprobeMulti, _, _) => {
+            bpf_attach_type::BPF_TRACE_KPROBE_MULTI as u32
+        }
+        (ProgramKind::UprobeMulti | ProgramKind::UretprobeMulti | ProgramKind::Usdt, _, _) => {
+            bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32
         }
         (ProgramKind::Fentry, _, _) => bpf_attach_type::BPF_TRACE_FENTRY as u32,
         (ProgramKind::Fexit, _, _) => bpf_attach_type::BPF_TRACE_FEXIT as u32,
@@ -182,13 +172,15 @@ mod tests {
             ("tracepoint/syscalls/sys_enter_openat", Some(Tracepoint)),
             ("tp/syscalls/sys_enter_openat", Some(Tracepoint)),
             ("kprobe/do_unlinkat", Some(Kprobe)),
-            ("kprobe.multi/tcp_*", Some(Kprobe)),
+            ("kprobe.multi/tcp_*", Some(KprobeMulti)),
+            ("kretprobe.multi/tcp_*", Some(KretprobeMulti)),
             ("ksyscall/openat", Some(Kprobe)),
             ("kretprobe/do_unlinkat", Some(Kretprobe)),
             ("kretsyscall/openat", Some(Kretprobe)),
             ("uprobe", Some(Uprobe)),
             ("uprobe.s//bin/bash:readline", Some(Uprobe)),
-            ("uprobe.multi", Some(Uprobe)),
+            ("uprobe.multi", Some(UprobeMulti)),
+            ("uretprobe.multi.s", Some(UretprobeMulti)),
             ("uretprobe/libc.so.6:malloc", Some(Uretprobe)),
             ("fentry.s/bprm_execve", Some(Fentry)),
             ("fexit/tcp_connect", Some(Fexit)),
@@ -213,7 +205,7 @@ mod tests {
             ("cgroup/dev", Some(CgroupDevice)),
             ("cgroup/nothing", None),
             ("struct_ops/init", None),
-            ("usdt/libc:memory", None),
+            ("usdt/libc:libc:setjmp", Some(Usdt)),
             ("syscall", None),
         ] {
             assert_eq!(implied(section), kind, "{section}");
@@ -226,6 +218,10 @@ mod tests {
             ("tc", Tcx),
             ("tcx/ingress", Tc),
             ("kprobe/x", Kretprobe),
+            ("kprobe.multi/x", Kprobe),
+            ("kprobe/x", KretprobeMulti),
+            ("uprobe.multi", Uprobe),
+            ("uprobe", UretprobeMulti),
             ("uretprobe", Uprobe),
             ("sockops", Tcx),
         ] {
@@ -240,6 +236,7 @@ mod tests {
         assert!(facts("kprobe/x", Uprobe).is_err());
         assert!(facts("cgroup_skb/ingress", Tcx).is_err());
         assert!(facts("fentry/x", Fexit).is_err());
+        assert!(facts("usdt", Uprobe).is_err());
     }
 
     #[test]
@@ -273,6 +270,10 @@ mod tests {
                 (2, 0, 1 << 4),
                 Some("/bin/bash:readline"),
             ),
+            ("kprobe", KprobeMulti, (2, 42, 0), None),
+            ("kretprobe.multi", KretprobeMulti, (2, 42, 0), None),
+            ("uprobe.multi.s", UprobeMulti, (2, 48, 1 << 4), None),
+            ("usdt", Usdt, (2, 48, 0), None),
             ("uretprobe/", Uretprobe, (2, 0, 0), None),
             (
                 "fentry/tcp_connect",

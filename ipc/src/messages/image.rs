@@ -1,5 +1,6 @@
 //! API worker ⇄ image worker, and image worker ⇄ loader.
 
+use super::attach::ProbePlace;
 use super::edge;
 use super::failure::Failure;
 use super::hello::Hello;
@@ -38,9 +39,26 @@ pub enum ImageRequest {
         /// Under which the loader awaits the plan.
         ticket: Ticket,
     },
+    /// Find several functions in the binary whose open file is beside the message. Since version 2.
+    ResolveFunctions {
+        /// What the user calls the binary, for messages.
+        target: String,
+        /// Function names.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
+        functions: Vec<String>,
+    },
+    /// Find a statically defined probe in the binary whose open file is beside the message. Since version 2.
+    ResolveUsdt {
+        /// What the user calls the binary, for messages.
+        target: String,
+        /// Provider of the probe.
+        provider: String,
+        /// Name of the probe.
+        name: String,
+    },
 }
 
-edge!(ImageRequest: Hello, Compile, ResolveSymbol, CompileIterators);
+edge!(ImageRequest: Hello, Compile, ResolveSymbol, CompileIterators, ResolveFunctions, ResolveUsdt);
 
 /// Image worker to API worker. Every request has exactly one answer.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
@@ -57,9 +75,11 @@ pub enum ImageReply {
         /// Offset in the file at which a probe sits.
         file_offset: u64,
     },
+    /// To `ResolveFunctions`, in the order of the functions, and to `ResolveUsdt`. Since version 2.
+    Places(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<ProbePlace>),
 }
 
-edge!(ImageReply: Hello, Failed, Delivered, Symbol);
+edge!(ImageReply: Hello, Failed, Delivered, Symbol, Places);
 
 /// Image worker to loader.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]

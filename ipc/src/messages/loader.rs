@@ -1,6 +1,6 @@
 //! API worker ⇄ loader.
 
-use super::attach::{AttachSpec, Link, LinkEntry, Place};
+use super::attach::{AttachSpec, Link, LinkEntry, ProbePlace};
 use super::chain::{Chain, Dispatcher, HookKey, HookView, Strategy};
 use super::edge;
 use super::failure::Failure;
@@ -77,7 +77,7 @@ pub enum LoaderRequest {
         spec: AttachSpec,
         /// Places in the target's file, resolved by the image worker (uprobes).
         #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
-        places: Vec<Place>,
+        places: Vec<ProbePlace>,
         /// What the client called the network namespace whose open file is beside the message.
         netns: Option<String>,
         /// Labels of the link.

@@ -11,6 +11,7 @@ pub mod hello;
 pub mod helper;
 pub mod image;
 pub mod kernel;
+mod link_details;
 pub mod loader;
 pub mod program;
 pub mod supervision;

@@ -34,11 +34,16 @@ pub enum ProgramKind {
     CgroupSysctl,
     CgroupDevice,
     PerfEvent,
+    KprobeMulti,
+    KretprobeMulti,
+    UprobeMulti,
+    UretprobeMulti,
+    Usdt,
 }
 
 impl ProgramKind {
     /// Every kind.
-    pub const ALL: [ProgramKind; 22] = [
+    pub const ALL: [ProgramKind; 27] = [
         ProgramKind::Xdp,
         ProgramKind::Tc,
         ProgramKind::Tcx,
@@ -61,6 +66,11 @@ impl ProgramKind {
         ProgramKind::CgroupSysctl,
         ProgramKind::CgroupDevice,
         ProgramKind::PerfEvent,
+        ProgramKind::KprobeMulti,
+        ProgramKind::KretprobeMulti,
+        ProgramKind::UprobeMulti,
+        ProgramKind::UretprobeMulti,
+        ProgramKind::Usdt,
     ];
 
     /// The name in the command line, in JSON and in image labels.
@@ -88,6 +98,11 @@ impl ProgramKind {
             ProgramKind::CgroupSysctl => "cgroup_sysctl",
             ProgramKind::CgroupDevice => "cgroup_device",
             ProgramKind::PerfEvent => "perf_event",
+            ProgramKind::KprobeMulti => "kprobe_multi",
+            ProgramKind::KretprobeMulti => "kretprobe_multi",
+            ProgramKind::UprobeMulti => "uprobe_multi",
+            ProgramKind::UretprobeMulti => "uretprobe_multi",
+            ProgramKind::Usdt => "usdt",
         }
     }
 
@@ -116,14 +131,19 @@ impl ProgramKind {
         )
     }
 
-    /// `enum bpf_prog_type` of such programs, by which a list of everything is filtered. Those of xdp and tc that a
+    /// `enum bpf_prog_type` of such programs, as they are loaded, and by which a list of everything is filtered. Those of xdp and tc that a
     /// dispatcher runs are extensions to the kernel; those of others are what is meant here.
     pub fn kernel_type(self) -> u32 {
         match self {
             ProgramKind::Kprobe
             | ProgramKind::Kretprobe
             | ProgramKind::Uprobe
-            | ProgramKind::Uretprobe => 2,
+            | ProgramKind::Uretprobe
+            | ProgramKind::KprobeMulti
+            | ProgramKind::KretprobeMulti
+            | ProgramKind::UprobeMulti
+            | ProgramKind::UretprobeMulti
+            | ProgramKind::Usdt => 2,
             ProgramKind::Tc | ProgramKind::Tcx => 3,
             ProgramKind::Tracepoint => 5,
             ProgramKind::Xdp => 6,
@@ -169,10 +189,15 @@ impl fmt::Display for ProgramKind {
 impl FromStr for ProgramKind {
     type Err = UnknownKind;
 
+    /// The name; of the kinds with several places also the spelling of sections, `kprobe.multi`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let name = match text.strip_suffix(".multi") {
+            Some(before) => &format!("{before}_multi"),
+            None => text,
+        };
         Self::ALL
             .into_iter()
-            .find(|kind| kind.name() == text)
+            .find(|kind| kind.name() == name)
             .ok_or_else(|| UnknownKind(text.to_owned()))
     }
 }

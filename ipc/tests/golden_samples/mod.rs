@@ -5,6 +5,7 @@ use ipc::messages::chain::{
     Chain, Dispatcher, DispatcherMember, Filter, HookEntry, HookKey, HookKind, HookView,
     InterfaceHook, SlotCounters, Strategy,
 };
+use ipc::messages::program::{GlobalValue, ProgramKind, ProgramRequest};
 use ipc::messages::supervision::{ProcessState, ProcessStatus};
 
 pub(crate) fn hook() -> HookKey {
@@ -105,4 +106,19 @@ pub(crate) fn tcx() -> AttachSpec {
         direction: Direction::Egress,
         priority: 50,
     }
+}
+
+pub(crate) fn programs() -> Vec<ProgramRequest> {
+    vec![ProgramRequest {
+        name: "count".to_owned(),
+        kind: ProgramKind::Lsm,
+        attach_function: Some("f".to_owned()),
+    }]
+}
+
+pub(crate) fn globals() -> Vec<GlobalValue> {
+    vec![GlobalValue {
+        name: "g".to_owned(),
+        bytes: vec![1, 2],
+    }]
 }

@@ -13,7 +13,7 @@ use crate::request;
 use crate::room;
 use crate::steps;
 use crate::store::Change;
-use ipc::messages::attach::{AttachSpec, Link, LinkRecord, Place};
+use ipc::messages::attach::{AttachSpec, Link, LinkRecord, ProbePlace};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -38,7 +38,7 @@ pub struct AttachCommand {
     /// What the client opened: the target of a uprobe, the directory of a control group.
     pub target: Option<OwnedFd>,
     /// Places in the file.
-    pub places: Vec<Place>,
+    pub places: Vec<ProbePlace>,
     /// The network namespace that the client opened, if not the loader's own is meant.
     pub namespace: Option<NamespaceFile>,
     /// Labels of the link.

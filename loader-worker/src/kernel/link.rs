@@ -1,8 +1,8 @@
 //! Links: programs on their hooks.
 
-use super::program::{UPROBE_MULTI, XDP};
+use super::program::{KPROBE_MULTI, UPROBE_MULTI, XDP};
 use super::{Error, sys};
-use ipc::messages::attach::{Direction, XdpMode};
+use ipc::messages::attach::{Direction, ProbePlace, XdpMode};
 use rustix::io::Errno;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -114,11 +114,12 @@ pub fn open_raw_tracepoint(program: BorrowedFd<'_>, name: &str) -> Result<OwnedF
     sys::link::open_raw_tracepoint(program, &name).map_err(failed)
 }
 
-/// Puts a program on places of a file, which is named by an open descriptor of it.
+/// Puts a program on places of a file, which is named by an open descriptor of it. Semaphores are raised as long as the
+/// link is there.
 pub fn create_uprobe_multi(
     program: BorrowedFd<'_>,
     target: BorrowedFd<'_>,
-    offsets: &[u64],
+    places: &[ProbePlace],
     pid: Option<i32>,
     retprobe: bool,
 ) -> Result<OwnedFd, Error> {
@@ -126,15 +127,36 @@ pub fn create_uprobe_multi(
     let pid =
         u32::try_from(pid.unwrap_or(0)).map_err(|_| Error::new("process id", Errno::INVAL))?;
     let flags = if retprobe { RETURN } else { 0 };
+    let offsets: Vec<u64> = places.iter().map(|place| place.offset).collect();
+    let mut semaphores: Vec<u64> = places.iter().map(|place| place.semaphore).collect();
+    if semaphores.iter().all(|semaphore| *semaphore == 0) {
+        semaphores.clear();
+    }
     sys::link::create_uprobe_multi(
         program,
         UPROBE_MULTI,
         &descriptor_path(target),
-        offsets,
+        (&offsets, &semaphores),
         flags,
         pid,
     )
     .map_err(created)
+}
+
+/// Puts a program on functions of the kernel. `ESRCH`: at least one of them is not there.
+pub fn create_kprobe_multi(
+    program: BorrowedFd<'_>,
+    functions: &[String],
+    retprobe: bool,
+) -> Result<OwnedFd, Error> {
+    const RETURN: u32 = 1;
+    let functions: Vec<CString> = functions
+        .iter()
+        .map(|function| CString::new(function.as_str()))
+        .collect::<Result<_, _>>()
+        .map_err(|_| Error::new("a kernel function's name", Errno::INVAL))?;
+    let flags = if retprobe { RETURN } else { 0 };
+    sys::link::create_kprobe_multi(program, KPROBE_MULTI, &functions, flags).map_err(created)
 }
 
 /// Replaces the program of a link. With `old`, only if that is the present one.

@@ -1,8 +1,8 @@
 //! What this kernel can do, found by trying, never by its version number. Each answer is remembered for the life of the
 //! process, because it cannot change.
 
-use super::link::tcx_attach_type;
-use super::program::UPROBE_MULTI;
+use super::link::{self, tcx_attach_type};
+use super::program::{KPROBE_MULTI, UPROBE_MULTI};
 use super::{Error, name, program, sys};
 use ipc::messages::attach::Direction;
 use ipc::plan::ProgramPlan;
@@ -23,6 +23,33 @@ pub fn uprobe_multi() -> &'static Result<(), Missing> {
     ANSWER.get_or_init(|| {
         try_uprobe_multi().map_err(|reason| Missing(format!("no uprobe_multi links: {reason}")))
     })
+}
+
+/// Links on several functions of the kernel (`kprobe_multi`, from 5.18 on), which unlike perf events need no CAP_SYS_ADMIN.
+pub fn kprobe_multi() -> &'static Result<(), Missing> {
+    static ANSWER: OnceLock<Result<(), Missing>> = OnceLock::new();
+    ANSWER.get_or_init(|| {
+        // A kernel that knows the link type looks for the function (ESRCH).
+        match try_kprobe_multi("a name that no function has") {
+            Err(error) if error.errno == Errno::SRCH => Ok(()),
+            Err(error) => Err(Missing(format!(
+                "this kernel has no kprobe_multi links: {error}"
+            ))),
+            Ok(()) => Err(Missing(
+                "this kernel takes anything for the name of a function".to_owned(),
+            )),
+        }
+    })
+}
+
+/// Whether a link on several functions can be made for this one: an empty program is put there for a moment.
+pub fn has_function(name: &str) -> bool {
+    !matches!(try_kprobe_multi(name), Err(error) if error.errno == Errno::SRCH)
+}
+
+fn try_kprobe_multi(function: &str) -> Result<(), Error> {
+    let program = load_empty_probe(KPROBE_MULTI)?;
+    link::create_kprobe_multi(program.as_fd(), &[function.to_owned()], false).map(drop)
 }
 
 /// Several programs on one interface hook by links (tcx, from 6.6 on).
@@ -76,9 +103,9 @@ fn has_bpf(list: &str) -> Result<(), Missing> {
 }
 
 fn try_uprobe_multi() -> Result<(), String> {
-    let program = load_empty_uprobe().map_err(|error| error.to_string())?;
+    let program = load_empty_probe(UPROBE_MULTI).map_err(|error| error.to_string())?;
     let attach = |pid| {
-        sys::link::create_uprobe_multi(program.as_fd(), UPROBE_MULTI, c"/", &[0], 0, pid)
+        sys::link::create_uprobe_multi(program.as_fd(), UPROBE_MULTI, c"/", (&[0], &[]), 0, pid)
             .err()
             .ok_or_else(|| "a directory was accepted as target".to_owned())
     };
@@ -94,11 +121,11 @@ fn try_uprobe_multi() -> Result<(), String> {
     }
 }
 
-/// A program for uprobe_multi links.
-fn load_empty_uprobe() -> Result<std::os::fd::OwnedFd, Error> {
+/// A program for links on several places.
+fn load_empty_probe(expected_attach_type: u32) -> Result<std::os::fd::OwnedFd, Error> {
     const KPROBE: u32 = 2;
     program::load_with_log(&sys::program::Load {
-        expected_attach_type: UPROBE_MULTI,
+        expected_attach_type,
         ..empty(KPROBE)
     })
 }

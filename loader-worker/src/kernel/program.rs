@@ -9,6 +9,8 @@ use rustix::io::Errno;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
+/// `BPF_TRACE_KPROBE_MULTI`.
+pub const KPROBE_MULTI: u32 = 42;
 /// `BPF_TRACE_UPROBE_MULTI`.
 pub const UPROBE_MULTI: u32 = 48;
 /// `BPF_XDP`.

@@ -11,6 +11,7 @@ pub mod detach;
 pub mod fentry;
 pub mod iter;
 pub mod kprobe;
+pub mod kprobe_multi;
 pub mod lsm;
 pub mod perf_event;
 pub mod raw_tracepoint;
@@ -20,14 +21,16 @@ pub mod tcx;
 pub mod tp_btf;
 pub mod tracepoint;
 pub mod uprobe;
+pub mod uprobe_multi;
 pub mod xdp;
 
 mod interface;
 
 use crate::helpers::Done;
+use crate::kernel::probe::Missing;
 use crate::kernel::{Error, info};
 use crate::network_namespace::NetworkPlace;
-use ipc::messages::attach::{AttachSpec, LinkDetails, LinkRecord, Place};
+use ipc::messages::attach::{AttachSpec, LinkDetails, LinkRecord, ProbePlace};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::{HelperJob, HelperKind};
 use ipc::messages::kernel::KernelLink;
@@ -60,7 +63,7 @@ pub struct Target<'a> {
     /// Opened by whoever has the right to.
     pub file: BorrowedFd<'a>,
     /// Where the probes sit, if it is a file for them.
-    pub places: &'a [Place],
+    pub places: &'a [ProbePlace],
 }
 
 /// An attach that is ready but for, perhaps, a descriptor of the helper's.
@@ -184,6 +187,9 @@ pub fn of(spec: &AttachSpec) -> &'static dyn Kind {
         AttachSpec::Cgroup { kind, .. } => cgroup::of(*kind),
         AttachSpec::PerfEvent { .. } => &perf_event::PerfEvent,
         AttachSpec::Tc { .. } => &tc::Tc,
+        AttachSpec::KprobeMulti { .. } => &kprobe_multi::KprobeMulti,
+        AttachSpec::UprobeMulti { .. } => &uprobe_multi::UprobeMulti,
+        AttachSpec::Usdt { .. } => &uprobe_multi::Usdt,
     }
 }
 
@@ -259,6 +265,11 @@ fn invalid(stage: Stage, cause: impl Into<String>) -> Failure {
     Failure::new(FailureCode::InvalidArgument, stage, cause)
 }
 
+/// What the kernel was found not to have.
+fn unsupported(missing: &Missing) -> Failure {
+    Failure::new(FailureCode::Unsupported, Stage::Attach, missing.to_string())
+}
+
 /// The engine called a kind with what another kind had prepared.
 fn mismatched(spec: &AttachSpec) -> Failure {
     Failure::new(
@@ -282,7 +293,7 @@ fn refused(error: Error, request: &AttachRequest<'_>, hook: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ipc::limits::{NAME_BYTES, PATH_BYTES};
+    use ipc::limits::{NAME_BYTES, PATH_BYTES, PROBE_PLACES};
     use ipc::messages::attach::{Direction, Sampling};
 
     /// Requests of each kind that has texts, with one of this length.
@@ -325,6 +336,35 @@ mod tests {
                 kind: ProgramKind::CgroupSkb,
                 path: path.into(),
             },
+            AttachSpec::KprobeMulti {
+                functions: vec!["f".into(), name.into()],
+            },
+            AttachSpec::UprobeMulti {
+                target: path.into(),
+                path: "p".into(),
+                functions: vec![],
+                pid: None,
+            },
+            AttachSpec::UprobeMulti {
+                target: "t".into(),
+                path: "p".into(),
+                functions: vec![name.into()],
+                pid: None,
+            },
+            AttachSpec::Usdt {
+                target: "t".into(),
+                path: path.into(),
+                provider: "p".into(),
+                name: "n".into(),
+                pid: None,
+            },
+            AttachSpec::Usdt {
+                target: "t".into(),
+                path: "p".into(),
+                provider: "p".into(),
+                name: name.into(),
+                pid: None,
+            },
             AttachSpec::PerfEvent {
                 event: name.into(),
                 sampling: Sampling::Period(1),
@@ -344,6 +384,12 @@ mod tests {
             let failure = of(&spec).bounds(&spec).expect_err(spec.name());
             assert_eq!(failure.code, FailureCode::InvalidArgument);
         }
+        let functions = |count| AttachSpec::KprobeMulti {
+            functions: vec!["f".into(); count],
+        };
+        let bounds = |count| kprobe_multi::KprobeMulti.bounds(&functions(count));
+        assert!(bounds(PROBE_PLACES).is_ok());
+        assert!(bounds(PROBE_PLACES + 1).is_err());
         let verdicts = |count| AttachSpec::Xdp {
             interface: "lo".into(),
             priority: 0,

@@ -9,7 +9,7 @@ use super::{
 use crate::helpers::Done;
 use crate::kernel::{Error, link, probe};
 use crate::request::{check_name, check_path};
-use ipc::messages::attach::{AttachSpec, LinkDetails};
+use ipc::messages::attach::{AttachSpec, LinkDetails, ProbePlace};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::{HelperJob, HelperKind};
 use ipc::messages::program::ProgramKind;
@@ -107,7 +107,7 @@ impl Kind for Uprobe {
             Hook::File => link::create_uprobe_multi(
                 request.program,
                 file,
-                &[file_offset],
+                &[ProbePlace::at(file_offset)],
                 one_process(*pid),
                 retprobe,
             ),
@@ -156,7 +156,7 @@ fn is_retprobe(request: &AttachRequest<'_>) -> bool {
 }
 
 /// 0 means all processes, as unset does.
-fn one_process(pid: Option<i32>) -> Option<i32> {
+pub(super) fn one_process(pid: Option<i32>) -> Option<i32> {
     pid.filter(|pid| *pid != 0)
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn load(instance: &Instance, program: &str, slot: usize) -> Result<Co
 }
 
 /// Calls the function, and with it the hook, so many times.
-fn unlink_files(times: usize) {
+pub(crate) fn unlink_files(times: usize) {
     let folder = tempfile::tempdir().expect("a directory");
     for number in 0..times {
         let path = folder.path().join(number.to_string());

@@ -22,6 +22,7 @@ mod global_data;
 mod inventory;
 mod kernel_cgroups;
 mod kernel_functions;
+mod kernel_multi;
 mod kernel_perf_events;
 mod kernel_tracepoints;
 mod main_job;

@@ -3,7 +3,7 @@
 
 use super::bpf::{self, Command, address, number};
 use rustix::io::Errno;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// The head of `BPF_LINK_CREATE`: program, target (interface or descriptor), attach type, flags.
@@ -54,6 +54,16 @@ struct UprobeMulti {
     flags: u32,
     pid: u32,
     padding: u32,
+}
+
+#[repr(C)]
+struct KprobeMulti {
+    head: Head,
+    flags: u32,
+    cnt: u32,
+    syms: u64,
+    addrs: u64,
+    cookies: u64,
 }
 
 #[repr(C)]
@@ -193,10 +203,13 @@ pub(in crate::kernel) fn create_uprobe_multi(
     program: BorrowedFd<'_>,
     attach_type: u32,
     path: &CStr,
-    offsets: &[u64],
+    (offsets, semaphores): (&[u64], &[u64]),
     flags: u32,
     pid: u32,
 ) -> Result<OwnedFd, Errno> {
+    if !semaphores.is_empty() && semaphores.len() != offsets.len() {
+        return Err(Errno::INVAL);
+    }
     let mut attributes = UprobeMulti {
         head: Head {
             prog_fd: number(program),
@@ -206,15 +219,47 @@ pub(in crate::kernel) fn create_uprobe_multi(
         },
         path: address(path.to_bytes_with_nul()),
         offsets: address(offsets),
-        ref_ctr_offsets: 0,
+        ref_ctr_offsets: if semaphores.is_empty() {
+            0
+        } else {
+            address(semaphores)
+        },
         cookies: 0,
         cnt: u32::try_from(offsets.len()).map_err(|_| Errno::TOOBIG)?,
         flags,
         pid,
         padding: 0,
     };
-    // SAFETY: the path is live and ends with a NUL; `offsets` is live and has `cnt` elements; the other addresses are
-    // zero; the command returns a descriptor.
+    // SAFETY: the path is live and ends with a NUL; `offsets` is live and has `cnt` elements, `semaphores` as many unless
+    // its address is zero, as the other is; the command returns a descriptor.
+    unsafe { bpf::open(Command::LinkCreate, &mut attributes) }
+}
+
+pub(in crate::kernel) fn create_kprobe_multi(
+    program: BorrowedFd<'_>,
+    attach_type: u32,
+    functions: &[CString],
+    flags: u32,
+) -> Result<OwnedFd, Errno> {
+    let symbols: Vec<u64> = functions
+        .iter()
+        .map(|function| address(function.as_bytes_with_nul()))
+        .collect();
+    let mut attributes = KprobeMulti {
+        head: Head {
+            prog_fd: number(program),
+            target: 0,
+            attach_type,
+            flags: 0,
+        },
+        flags,
+        cnt: u32::try_from(symbols.len()).map_err(|_| Errno::TOOBIG)?,
+        syms: address(&symbols),
+        addrs: 0,
+        cookies: 0,
+    };
+    // SAFETY: `symbols` is live and has `cnt` elements, each the address of a live string that ends with a NUL; the other
+    // addresses are zero; the command returns a descriptor.
     unsafe { bpf::open(Command::LinkCreate, &mut attributes) }
 }
 
