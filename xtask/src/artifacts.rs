@@ -45,6 +45,18 @@ impl Artifacts {
         Ok(folder.join(name))
     }
 
+    /// A test of a crate by the name of its target.
+    pub(crate) fn unit_test(&self, name: &str) -> Option<&Path> {
+        let prefix = format!("{name}-");
+        self.unit_tests
+            .iter()
+            .map(|test| test.executable.as_path())
+            .find(|test| {
+                test.file_name()
+                    .is_some_and(|file| file.to_string_lossy().starts_with(&prefix))
+            })
+    }
+
     /// A program by name.
     pub(crate) fn program(&self, name: &str) -> Result<&Path> {
         self.programs

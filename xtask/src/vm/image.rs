@@ -49,10 +49,8 @@ const INIT: &str = include_str!("init.sh");
 pub(super) struct Content<'a> {
     /// Programs, found by the tests in one folder.
     pub(super) programs: &'a [PathBuf],
-    /// Test executables, run in this order.
-    pub(super) tests: &'a [PathBuf],
-    /// Arguments of each test executable.
-    pub(super) arguments: &'a [String],
+    /// Test executables, run in this order, with their arguments.
+    pub(super) tests: &'a [(PathBuf, Vec<String>)],
 }
 
 /// Writes the initramfs.
@@ -105,10 +103,10 @@ pub(super) fn write(path: &Path, kernel: &Kernel, content: &Content<'_>) -> Resu
         libraries.extend(shared_libraries(program)?);
     }
     let mut script = String::from("#!/bin/sh\n");
-    for test in content.tests {
+    for (test, arguments) in content.tests {
         archive.file(&inside(test), 0o755, &stripped(test)?)?;
         libraries.extend(shared_libraries(test)?);
-        script.push_str(&shell_line(&inside(test), content.arguments));
+        script.push_str(&shell_line(&inside(test), arguments));
         script.push_str("result=$?; [ $result -eq 0 ] || status=$result\n");
     }
     script.push_str("return $status\n");

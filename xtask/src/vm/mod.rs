@@ -82,6 +82,16 @@ pub(crate) fn boot(series: Series, artifacts: &Artifacts, filter: Option<&str>) 
         .collect();
     let mut arguments = vec!["--test-threads=1".to_owned()];
     arguments.extend(filter.map(str::to_owned));
+    let mut tests: Vec<_> = artifacts
+        .system_tests
+        .iter()
+        .map(|test| (test.clone(), arguments.clone()))
+        .collect();
+    // What the loader does where the kernel lets a program replace a function of another.
+    if let (Some(engine), None) = (artifacts.unit_test("engine"), filter) {
+        let arguments = ["--test-threads=1", "chains::"].map(str::to_owned);
+        tests.push((engine.to_owned(), arguments.to_vec()));
+    }
     let initramfs = tempfile::Builder::new()
         .prefix("bpfman-vm-")
         .suffix(".cpio")
@@ -91,8 +101,7 @@ pub(crate) fn boot(series: Series, artifacts: &Artifacts, filter: Option<&str>) 
         &kernel,
         &image::Content {
             programs: &programs,
-            tests: &artifacts.system_tests,
-            arguments: &arguments,
+            tests: &tests,
         },
     )?;
     let size = initramfs.as_file().metadata()?.len() / (1024 * 1024);
