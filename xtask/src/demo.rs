@@ -125,7 +125,7 @@ impl<'a> Demo<'a> {
         self.start()?;
 
         // On kernels without tcx links (before 6.6) an XDP program shows the same.
-        let network: &[&Counter] = if has_tcx() {
+        let network: &[&Counter] = if self.has_tcx()? {
             &[&INGRESS, &BOTH_WAYS]
         } else {
             &[&XDP]
@@ -323,6 +323,29 @@ impl<'a> Demo<'a> {
         Ok(())
     }
 
+    /// Whether this kernel has tcx links: one is made, and taken back.
+    fn has_tcx(&self) -> Result<bool> {
+        let object = self.artifacts.object("counter.o")?;
+        let object = object.to_string_lossy();
+        let program = format!("{}:{}", INGRESS.kind, INGRESS.function);
+        let loaded = self.ctl_json(&[
+            "program",
+            "load",
+            "file",
+            &object,
+            "--programs",
+            &program,
+            "-o",
+            "json",
+        ])?;
+        let id = loaded["programs"][0]["record"]["program_id"].to_string();
+        let attached = self
+            .bpfmanctl(&["link", "attach", "tcx", &id, "veth0", "ingress", "-p", "50"])?
+            .output()?;
+        self.ctl(&["program", "unload", &id])?;
+        Ok(attached.status.success())
+    }
+
     fn read_counter(&self, counter: &Counter, program: &Value) -> Result<u64> {
         let maps = program["record"]["handles"]["map_pin_path"]
             .as_str()
@@ -354,7 +377,13 @@ impl<'a> Demo<'a> {
             }
         }
         let folder = self.folder.path().to_owned();
+        let namespaces = [self.namespace.clone(), self.peer.clone()];
         drop(self);
+        for namespace in namespaces {
+            if Path::new("/run/netns").join(&namespace).exists() {
+                bail!("the network namespace {namespace} is left");
+            }
+        }
         let mounts = fs::read_to_string("/proc/self/mounts")?;
         if folder.exists() || mounts.contains(&*folder.to_string_lossy()) {
             bail!("{} is left", folder.display());
@@ -402,15 +431,4 @@ fn call_target(target: &str, times: usize) -> Result<()> {
         .write_all("\n".repeat(times).as_bytes())?;
     child.wait()?;
     Ok(())
-}
-
-fn has_tcx() -> bool {
-    let release = rustix::system::uname()
-        .release()
-        .to_string_lossy()
-        .into_owned();
-    let mut numbers = release
-        .split(['.', '-'])
-        .map_while(|part| part.parse::<u32>().ok());
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 6)
 }
