@@ -46,6 +46,7 @@ fn embed(name: &str, object: &[u8], program: &str, kind: ProgramKind) -> Result<
             attach_function: None,
         }],
         globals: &[],
+        types: &[],
     };
     let plan = compile(object, &request, &mut RunningKernel::default())
         .map_err(|failure| failure.to_string())?;

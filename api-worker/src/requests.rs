@@ -15,7 +15,7 @@ use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::image::{ImageReply, ImageRequest};
 use ipc::messages::kernel::Inventory;
 use ipc::messages::loader::{LoaderReply, LoaderRequest, Session, Ticket};
-use ipc::messages::program::LoadOptions;
+use ipc::messages::program::{LoadOptions, TypedGlobal};
 use ipc::messages::supervision::{Control, Status};
 use ipc::permissions;
 use ipc::role::Role;
@@ -60,7 +60,10 @@ async fn carry_out(
 ) -> Result<ClientReply, Failure> {
     let session = context.session;
     let plain = match request {
-        ClientRequest::Load(options) => return context.load(options, descriptors).await,
+        ClientRequest::Load(options) => return context.load(options, vec![], descriptors).await,
+        ClientRequest::LoadTyped { options, types } => {
+            return context.load(options, types, descriptors).await;
+        }
         ClientRequest::Attach {
             program_id,
             spec,
@@ -126,9 +129,11 @@ impl Context {
     async fn load(
         &mut self,
         options: LoadOptions,
+        types: Vec<TypedGlobal>,
         descriptors: Vec<OwnedFd>,
     ) -> Result<ClientReply, Failure> {
         validate::load(&options)?;
+        validate::types(&options, &types)?;
         let [object] = descriptors.as_slice() else {
             return Err(protocol("a load without an object file"));
         };
@@ -137,6 +142,7 @@ impl Context {
             ticket,
             programs: options.programs.clone(),
             globals: options.globals.clone(),
+            types,
         };
         let image = self.directory.image().await?;
         let loader = self.introduced_loader().await?;

@@ -8,7 +8,9 @@ use ipc::limits::{
 };
 use ipc::messages::attach::{AttachSpec, Sampling};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
-use ipc::messages::program::{LoadOptions, MAPS_MODE_BITS, ProgramKind, Source};
+use ipc::messages::program::{
+    GlobalValue, LoadOptions, MAPS_MODE_BITS, ProgramKind, Source, TypedGlobal,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn invalid(cause: impl Into<String>) -> Failure {
@@ -57,6 +59,34 @@ pub fn metadata(metadata: &BTreeMap<String, String>) -> Result<(), Failure> {
             value.len(),
             METADATA_BYTES,
         )?;
+    }
+    Ok(())
+}
+
+/// The types of values in a load request: each belongs to one value.
+///
+/// # Errors
+///
+/// `InvalidArgument` naming what is wrong.
+pub fn types(options: &LoadOptions, types: &[TypedGlobal]) -> Result<(), Failure> {
+    bounded("types of global variables", types.len(), GLOBALS)?;
+    for typed in types {
+        let of = |global: &&GlobalValue| global.name == typed.name;
+        match options.globals.iter().filter(of).count() {
+            1 => {}
+            0 => {
+                return Err(invalid(format!(
+                    "\"{}\" has a type and no value",
+                    typed.name
+                )));
+            }
+            _ => {
+                return Err(
+                    invalid(format!("\"{}\" has a type and two values", typed.name))
+                        .remedy("set each global variable once"),
+                );
+            }
+        }
     }
     Ok(())
 }

@@ -53,6 +53,11 @@ object! {
 }
 
 object! {
+    /// Global variables of many types (`globals.bpf.c`).
+    GLOBALS, "globals"
+}
+
+object! {
     /// What is in the kernel, whoever put it there (`iterators.bpf.c`).
     ITERATORS, "iterators"
 }
@@ -88,7 +93,7 @@ pub struct Template {
 pub const ITERATOR_TEMPLATES: [Template; 3] = include!(concat!(env!("OUT_DIR"), "/iterators.rs"));
 
 /// Every object with its name.
-pub const ALL: [(&str, &[u8]); 12] = [
+pub const ALL: [(&str, &[u8]); 13] = [
     ("counter", COUNTER),
     ("order", ORDER),
     ("core", CORE),
@@ -101,6 +106,7 @@ pub const ALL: [(&str, &[u8]); 12] = [
     ("xdp_dispatcher", XDP_DISPATCHER),
     ("tc_dispatcher", TC_DISPATCHER),
     ("chain", CHAIN),
+    ("globals", GLOBALS),
 ];
 
 /// Slots of the `counters` map of [`COUNTER`], in the order of `enum slot`.

@@ -131,10 +131,12 @@ impl State {
                 ticket,
                 programs,
                 globals,
+                types,
             } => {
                 let request = compile::Request {
                     programs: &programs,
                     globals: &globals,
+                    types: &types,
                 };
                 let object = input::read_object(&file);
                 let object = object.as_deref().map_err(Clone::clone);
@@ -186,6 +188,7 @@ impl State {
         let request = compile::Request {
             programs: &programs,
             globals: &[],
+            types: &[],
         };
         self.compile(ticket, &request, Ok(bpf::ITERATORS)).await
     }

@@ -81,6 +81,7 @@ mod tests {
         let request = Request {
             programs: &programs,
             globals: &[],
+            types: &[],
         };
         compile(bpf::COUNTER, &request, &mut RunningKernel::default()).expect("a plan")
     }

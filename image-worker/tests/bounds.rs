@@ -146,6 +146,7 @@ impl Object {
         let request = Request {
             programs: &[program],
             globals: &[],
+            types: &[],
         };
         compile(&self.build(), &request, &mut RunningKernel::default()).map(drop)
     }

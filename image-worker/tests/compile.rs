@@ -37,6 +37,7 @@ fn plan_with(
     let request = Request {
         programs: &programs,
         globals: &globals,
+        types: &[],
     };
     compile(object, &request, &mut RunningKernel::default())
 }
@@ -218,6 +219,7 @@ fn wrong_globals_are_refused() {
     let request = Request {
         programs: &[wanted("xdp_count", ProgramKind::Xdp)],
         globals: &many,
+        types: &[],
     };
     let many = compile(bpf::COUNTER, &request, &mut RunningKernel::default()).expect_err("many");
     assert_eq!(many.code, FailureCode::ResourceExhausted);
@@ -408,6 +410,7 @@ fn programs_for_one_place_get_its_number_in_the_kernels_types() {
         let request = Request {
             programs: &[program],
             globals: &[],
+            types: &[],
         };
         compile(bpf::FUNCTIONS, &request, &mut RunningKernel::default())
             .map(|plan| plan.programs[0].clone())

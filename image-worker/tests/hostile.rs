@@ -63,6 +63,7 @@ fn compile_all(object: &[u8], programs: &[(&str, ProgramKind)]) -> Result<LoadPl
     let request = Request {
         programs: &programs,
         globals: &globals,
+        types: &[],
     };
     KERNEL.with_borrow_mut(|kernel| compile(object, &request, kernel))
 }

@@ -128,6 +128,7 @@ fn compile(ticket: u64, program: &str) -> ImageRequest {
         ticket,
         programs: vec![program],
         globals: vec![],
+        types: Vec::new(),
     }
 }
 

@@ -126,6 +126,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         GetDispatcher SMALL 0..=0 REPEAT,
         ConvertChain SMALL 0..=0 ONCE,
         ShowHooks SMALL 0..=0 REPEAT,
+        LoadTyped LOAD 1..=1 ONCE,
     ),
     rows!(Api => Client:
         Failed REPORT 0..=0 ONCE,

@@ -7,7 +7,7 @@
 mod golden_file;
 mod golden_samples;
 
-use golden_samples::{chain, globals, hook, hook_view, process, programs, tcx, uprobe};
+use golden_samples::{chain, failure, globals, hook, hook_view, process, programs, tcx, uprobe};
 use ipc::codec;
 use ipc::frame::Header;
 use ipc::limits::PLAN_BYTES;
@@ -17,7 +17,6 @@ use ipc::messages::attach::{
 };
 use ipc::messages::chain::Strategy;
 use ipc::messages::client::{ClientReply, ClientRequest};
-use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::hello::Hello;
 use ipc::messages::helper::{HelperJob, HelperKind, HelperResult, TcxMember};
 use ipc::messages::image::{ImageReply, ImageRequest, PlanDelivery, PlanReceipt};
@@ -26,7 +25,7 @@ use ipc::messages::kernel::{
 };
 use ipc::messages::loader::{DoctorReport, LoaderReply, LoaderRequest};
 use ipc::messages::program::{
-    LoadOptions, Program, ProgramEntry, ProgramKind, ProgramRecord, Source,
+    GlobalType, LoadOptions, Program, ProgramEntry, ProgramKind, ProgramRecord, Source, TypedGlobal,
 };
 use ipc::messages::supervision::{Control, SandboxReport, Status};
 use ipc::role::Role;
@@ -46,10 +45,11 @@ fn hello(role: Role) -> Hello {
     }
 }
 
-fn failure() -> Failure {
-    Failure::new(FailureCode::Rejected, Stage::Load, "cause")
-        .remedy("remedy")
-        .verifier_log("log".to_owned())
+fn types() -> Vec<TypedGlobal> {
+    vec![TypedGlobal {
+        name: "g".to_owned(),
+        given_as: GlobalType::U16,
+    }]
 }
 
 fn options() -> LoadOptions {
@@ -264,6 +264,10 @@ fn every_message_has_its_golden_frame() {
         ClientRequest::ShowHooks {
             interface: "eth0".to_owned(),
         },
+        ClientRequest::LoadTyped {
+            options: options(),
+            types: types(),
+        },
     ];
     direction(&mut golden, Role::Client, Role::Api, &requests);
     let doctor = DoctorReport {
@@ -377,6 +381,7 @@ fn every_message_has_its_golden_frame() {
             ticket: 12,
             programs: programs(),
             globals: globals(),
+            types: types(),
         },
         ImageRequest::ResolveSymbol {
             target: "libc".to_owned(),

@@ -14,7 +14,7 @@ use ipc::messages::chain::{HookKind, InterfaceHook, Strategy};
 use ipc::messages::failure::{FailureCode, Stage};
 use ipc::messages::helper::HelperKind;
 use ipc::messages::kernel::Inventory;
-use ipc::messages::program::{ProgramKind, Source};
+use ipc::messages::program::{GlobalType, ProgramKind, Source};
 use ipc::messages::supervision::ProcessState;
 use ipc::role::Role;
 use std::fmt::Write;
@@ -64,6 +64,7 @@ fn every_variant_has_its_golden_bytes() {
         PerfEvent, KprobeMulti, KretprobeMulti, UprobeMulti, UretprobeMulti, Usdt,
     );
     variants!(lines, Inventory: Programs, Maps, Links);
+    variants!(lines, GlobalType: U8, U16, U32, U64, I8, I16, I32, I64, Bool, Char, String);
     variants!(lines, Source: File(text("a.o")));
     variants!(lines, Direction: Ingress, Egress);
     variants!(lines, XdpMode: Native, Generic);

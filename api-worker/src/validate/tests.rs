@@ -2,7 +2,7 @@
 
 use super::*;
 use ipc::messages::attach::Direction;
-use ipc::messages::program::{GlobalValue, ProgramRequest};
+use ipc::messages::program::{GlobalType, ProgramRequest};
 
 fn request(kind: ProgramKind) -> ProgramRequest {
     ProgramRequest {
@@ -31,6 +31,31 @@ fn cause(result: Result<(), Failure>) -> String {
         (FailureCode::InvalidArgument, Stage::Request)
     );
     failure.cause
+}
+
+#[test]
+fn a_type_belongs_to_one_value() {
+    let value = |name: &str| GlobalValue {
+        name: name.to_owned(),
+        bytes: vec![0],
+    };
+    let typed = TypedGlobal {
+        name: "limit".to_owned(),
+        given_as: GlobalType::U8,
+    };
+    let check = |globals: Vec<GlobalValue>, types: &[TypedGlobal]| {
+        let options = LoadOptions {
+            globals,
+            ..options()
+        };
+        super::types(&options, types)
+    };
+    let one = std::slice::from_ref(&typed);
+    assert_eq!(check(vec![value("limit"), value("other")], one), Ok(()));
+    assert!(cause(check(vec![value("other")], one)).contains("no value"));
+    assert!(cause(check(vec![value("limit"), value("limit")], one)).contains("two values"));
+    let many = vec![typed; GLOBALS + 1];
+    assert!(cause(check(vec![value("limit")], &many)).contains("allowed"));
 }
 
 #[test]

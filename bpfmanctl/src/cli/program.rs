@@ -1,9 +1,9 @@
 //! The grammar of `program`.
 
 use super::{Anything, OutputArgs};
-use crate::parse::{self, LabelSelector};
+use crate::parse::{self, GlobalArgument, LabelSelector};
 use clap::{Args, Subcommand};
-use ipc::messages::program::{GlobalValue, ProgramKind, ProgramRequest};
+use ipc::messages::program::{ProgramKind, ProgramRequest};
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -52,7 +52,7 @@ pub(crate) enum LoadCommand {
         after_help = "Examples:\n  \
             bpfmanctl program load file counter.o --programs xdp:pass\n  \
             bpfmanctl program load file probes.o --programs uprobe:enter,uretprobe:leave -a shop\n  \
-            bpfmanctl program load file filter.o --programs tcx:filter -g limit=0x10270000 \\\n      \
+            bpfmanctl program load file filter.o --programs tcx:filter -g limit:u32=10000 \\\n      \
             --maps-mode 0640 --maps-group monitoring"
     )]
     File(LoadFileArgs),
@@ -75,9 +75,10 @@ pub(crate) struct LoadFileArgs {
     #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = parse::key_value)]
     pub(crate) metadata: Vec<(String, String)>,
 
-    /// Global variables to set: the bytes as they stand in memory
-    #[arg(short, long, value_name = "NAME=HEX", value_delimiter = ',', value_parser = parse::global)]
-    pub(crate) global: Vec<GlobalValue>,
+    /// Global variables to set: NAME=HEX, the bytes as they stand in memory, or NAME:TYPE=VALUE with u8 to u64, i8 to i64,
+    /// bool, char, string
+    #[arg(short, long, value_name = "GLOBAL", value_delimiter = ',', value_parser = parse::global)]
+    pub(crate) global: Vec<GlobalArgument>,
 
     /// Application that the programs belong to (the label bpfman.io/application)
     #[arg(short, long, value_name = "NAME")]

@@ -16,7 +16,7 @@ use ipc::messages::chain::{Chain, Dispatcher, HookKey, HookView, Strategy};
 use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::kernel::{ForeignLink, KernelMap, KernelProgram};
 use ipc::messages::loader::DoctorReport;
-use ipc::messages::program::{LoadOptions, Program, ProgramEntry};
+use ipc::messages::program::{LoadOptions, Program, ProgramEntry, TypedGlobal};
 use ipc::messages::supervision::ProcessStatus;
 use ipc::permissions;
 use ipc::role::Role;
@@ -73,9 +73,15 @@ impl Client {
     pub fn load(
         &mut self,
         options: LoadOptions,
+        types: Vec<TypedGlobal>,
         object: BorrowedFd<'_>,
     ) -> Result<Vec<Program>, ClientError> {
-        reply!(self, ClientRequest::Load(options), &[object], ClientReply::Loaded(programs) => programs)
+        let request = if types.is_empty() {
+            ClientRequest::Load(options)
+        } else {
+            ClientRequest::LoadTyped { options, types }
+        };
+        reply!(self, request, &[object], ClientReply::Loaded(programs) => programs)
     }
 
     /// One program.

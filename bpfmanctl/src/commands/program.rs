@@ -6,6 +6,7 @@ use crate::cli::{LoadFileArgs, ProgramGetArgs, ProgramListArgs, ProgramUnloadArg
 use crate::console::Console;
 use crate::exit::Error;
 use crate::inventory::{ProgramRow, foreign_programs};
+use crate::parse::GlobalArgument;
 use crate::select::{APPLICATION, ProgramFilter};
 use crate::{group, json, object, text};
 use ipc::messages::program::{LoadOptions, Program, Source};
@@ -19,8 +20,10 @@ pub(super) fn load(
 ) -> Result<(), Error> {
     let object = object::open(&arguments.path)?;
     let output = arguments.output.output;
+    let types = arguments.global.iter().filter_map(GlobalArgument::typed);
+    let types = types.collect();
     let options = options(arguments)?;
-    let programs = service.connect()?.load(options, object.as_fd())?;
+    let programs = service.connect()?.load(options, types, object.as_fd())?;
     let with_stats = stats_enabled();
     let text = |width| {
         let mut programs: Vec<&Program> = programs.iter().collect();
@@ -60,7 +63,11 @@ fn options(arguments: LoadFileArgs) -> Result<LoadOptions, Error> {
     Ok(LoadOptions {
         programs: arguments.programs,
         metadata,
-        globals: arguments.global,
+        globals: arguments
+            .global
+            .into_iter()
+            .map(|global| global.value)
+            .collect(),
         // 0 is no program: scripts pass it for "none".
         map_owner: arguments.map_owner_id.filter(|id| *id != 0),
         maps_mode: arguments.maps_mode,

@@ -2,6 +2,7 @@
 
 mod attach;
 mod duration;
+mod global;
 mod id;
 mod labels;
 mod program;
@@ -12,8 +13,9 @@ pub(crate) use attach::{
     usdt, xdp_action,
 };
 pub(crate) use duration::duration;
+pub(crate) use global::{GlobalArgument, global};
 pub(crate) use id::{link_id, program_id};
-pub(crate) use labels::{global, key_value};
+pub(crate) use labels::key_value;
 pub(crate) use program::{link_kind, mode, program_kind, program_spec};
 pub(crate) use selector::{LabelSelector, label_selector};
 

@@ -2,7 +2,7 @@
 
 use ipc::limits;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
-use ipc::messages::program::ProgramKind;
+use ipc::messages::program::{GlobalType, ProgramKind};
 
 /// Why there is no plan. Each names the cause; [`CompileError::remedy`] says what to do.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -96,6 +96,26 @@ pub enum CompileError {
         /// Bytes of the variable.
         expected: u64,
         /// Bytes of the value.
+        given: u64,
+    },
+    /// The value was given as another type than the variable's.
+    #[error("set variable \"{name}\": it is of type {is}, the value is given as {given_as}")]
+    GlobalType {
+        /// Which.
+        name: String,
+        /// What it is.
+        is: String,
+        /// As what the value was given.
+        given_as: GlobalType,
+    },
+    /// Text that does not fit.
+    #[error("set variable \"{name}\": it has room for {room} bytes of text, the value has {given}")]
+    GlobalText {
+        /// Which.
+        name: String,
+        /// Bytes of the variable but one.
+        room: u64,
+        /// Bytes of the text.
         given: u64,
     },
     /// A function refers to something that is not in the object.
@@ -201,6 +221,10 @@ impl CompileError {
                 available.iter().map(String::as_str),
             )),
             Self::GlobalSize { expected, .. } => format!("give {expected} bytes"),
+            Self::GlobalType { .. } => {
+                "give it as its type, or its bytes as they stand in memory: NAME=0x…".to_owned()
+            }
+            Self::GlobalText { .. } => "give a shorter text".to_owned(),
             Self::UnresolvedSymbol { .. } => {
                 "kernel functions, .ksyms and .kconfig variables are not supported; \
                  define it in the object"

@@ -1,18 +1,21 @@
 //! Values for global variables, written into the contents of data sections.
 
+use super::btf::Btf;
 use super::elf::{Elf, SymbolKind};
 use super::error::CompileError;
+use super::{Request, global_types};
 use aya_obj::Object;
 use ipc::limits::GLOBALS;
-use ipc::messages::program::GlobalValue;
 use std::collections::BTreeSet;
 
 /// Sets each variable to its value.
 pub(super) fn set(
     elf: &Elf<'_>,
+    btf: Option<&Btf<'_>>,
     object: &mut Object,
-    globals: &[GlobalValue],
+    request: &Request<'_>,
 ) -> Result<(), CompileError> {
+    let globals = request.globals;
     if globals.len() > GLOBALS {
         return Err(CompileError::TooManyGlobals);
     }
@@ -25,11 +28,16 @@ pub(super) fn set(
                 available: available.into_iter().map(str::to_owned).collect(),
             });
         };
-        if variable.size != global.bytes.len() as u64 {
+        let typed = request.types.iter().find(|typed| typed.name == global.name);
+        let bytes = match typed {
+            Some(typed) => global_types::bytes(btf, global, typed.given_as, variable.size)?,
+            None => global.bytes.clone(),
+        };
+        if variable.size != bytes.len() as u64 {
             return Err(CompileError::GlobalSize {
                 name: global.name.clone(),
                 expected: variable.size,
-                given: global.bytes.len() as u64,
+                given: bytes.len() as u64,
             });
         }
         let place = object
@@ -40,7 +48,7 @@ pub(super) fn set(
             })
             .and_then(|map| {
                 let start = usize::try_from(variable.value).ok()?;
-                let end = start.checked_add(global.bytes.len())?;
+                let end = start.checked_add(bytes.len())?;
                 map.data_mut().get_mut(start..end)
             });
         let place = place.ok_or_else(|| {
@@ -49,7 +57,7 @@ pub(super) fn set(
                 global.name
             ))
         })?;
-        place.copy_from_slice(&global.bytes);
+        place.copy_from_slice(&bytes);
     }
     Ok(())
 }

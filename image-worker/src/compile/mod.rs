@@ -3,7 +3,8 @@
 //! The steps, each in its own file: is it an object ([`check`](mod@check)), what is in it (`elf`, `functions`, `btf`,
 //! `btf_ext`, `core`), what is asked for (`select`, `sections`), what it
 //! attaches to (`attach_target`), a form that aya-obj takes (`normalise`,
-//! `btf_rewrite`), values of globals (`globals`), maps (`maps`), relocation by aya-obj (`relocate`,
+//! `btf_rewrite`), values of globals (`globals`,
+//! `global_types`), maps (`maps`), relocation by aya-obj (`relocate`,
 //! `bit_fields`), and the plan (`plan`).
 //!
 //! Everything that the file says is checked before aya-obj sees it: aya-obj indexes, multiplies and recurses by what
@@ -22,6 +23,7 @@ mod core;
 mod elf;
 pub mod error;
 mod functions;
+mod global_types;
 mod globals;
 pub mod kernel_btf;
 mod maps;
@@ -36,7 +38,7 @@ pub use kernel_btf::{KernelBtf, RunningKernel};
 pub(crate) use select::similar;
 
 use ipc::messages::failure::Failure;
-use ipc::messages::program::{GlobalValue, ProgramRequest};
+use ipc::messages::program::{GlobalValue, ProgramRequest, TypedGlobal};
 use ipc::plan::LoadPlan;
 
 /// What is wanted from an object.
@@ -46,6 +48,8 @@ pub struct Request<'r> {
     pub programs: &'r [ProgramRequest],
     /// Values for global variables.
     pub globals: &'r [GlobalValue],
+    /// What the values of some of them were given as.
+    pub types: &'r [TypedGlobal],
 }
 
 /// Compiles an object into the plan for the programs asked for.

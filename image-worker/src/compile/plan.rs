@@ -70,7 +70,7 @@ pub(super) fn plan(
 
     let normalised = normalise::normalise(&elf, &functions, btf.as_ref(), &kept)?;
     let mut object = relocate::parse(&normalised, &functions, &kept)?;
-    globals::set(&elf, &mut object, request.globals)?;
+    globals::set(&elf, btf.as_ref(), &mut object, request)?;
     let maps = maps::plan(&elf, &normalised.data_sections, &object)?;
     relocate::relocate_types(&mut object, &normalised, kernel)?;
     relocate::relocate_maps(&elf, &mut object, &maps, &reaches)?;

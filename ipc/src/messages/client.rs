@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::hello::Hello;
 use super::kernel::{ForeignLink, KernelMap, KernelProgram};
 use super::loader::DoctorReport;
-use super::program::{LoadOptions, Program, ProgramEntry};
+use super::program::{LoadOptions, Program, ProgramEntry, TypedGlobal};
 use super::supervision::ProcessStatus;
 use bincode::{Decode, Encode};
 use std::collections::BTreeMap;
@@ -97,9 +97,17 @@ pub enum ClientRequest {
         /// Its name.
         interface: String,
     },
+    /// `Load` with values of global variables that have types. Since version 2.
+    LoadTyped {
+        /// What `Load` has.
+        options: LoadOptions,
+        /// What the values of some global variables were given as.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
+        types: Vec<TypedGlobal>,
+    },
 }
 
-edge!(ClientRequest: Hello, Load, GetProgram, ListPrograms, Unload, Attach, Detach, GetLink, ListLinks, Status, Doctor, ListKernelPrograms, ListKernelMaps, ListKernelLinks, AttachInNamespace, ListDispatchers, GetDispatcher, ConvertChain, ShowHooks);
+edge!(ClientRequest: Hello, Load, GetProgram, ListPrograms, Unload, Attach, Detach, GetLink, ListLinks, Status, Doctor, ListKernelPrograms, ListKernelMaps, ListKernelLinks, AttachInNamespace, ListDispatchers, GetDispatcher, ConvertChain, ShowHooks, LoadTyped);
 
 /// API worker to client. Every request has exactly one answer.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]

@@ -5,7 +5,7 @@ use super::edge;
 use super::failure::Failure;
 use super::hello::Hello;
 use super::loader::Ticket;
-use super::program::{GlobalValue, ProgramRequest};
+use super::program::{GlobalValue, ProgramRequest, TypedGlobal};
 use bincode::{Decode, Encode};
 
 /// API worker to image worker.
@@ -24,6 +24,9 @@ pub enum ImageRequest {
         /// Global variables to set.
         #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
         globals: Vec<GlobalValue>,
+        /// What the values of some of them were given as.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
+        types: Vec<TypedGlobal>,
     },
     /// Find a function in the binary whose open file is beside the message.
     ResolveSymbol {

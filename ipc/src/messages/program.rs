@@ -229,6 +229,75 @@ pub struct GlobalValue {
     pub bytes: Vec<u8>,
 }
 
+/// What the value of a global variable was given as. Numbers are in the byte order of the machine.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
+#[allow(missing_docs, reason = "the names are those of the command line")]
+pub enum GlobalType {
+    U8,
+    U16,
+    U32,
+    U64,
+    I8,
+    I16,
+    I32,
+    I64,
+    Bool,
+    Char,
+    /// Text for an array of characters: the rest of it becomes zero, of which there must be at least one.
+    String,
+}
+
+impl GlobalType {
+    /// Every type.
+    pub const ALL: [GlobalType; 11] = [
+        GlobalType::U8,
+        GlobalType::U16,
+        GlobalType::U32,
+        GlobalType::U64,
+        GlobalType::I8,
+        GlobalType::I16,
+        GlobalType::I32,
+        GlobalType::I64,
+        GlobalType::Bool,
+        GlobalType::Char,
+        GlobalType::String,
+    ];
+
+    /// The name in the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            GlobalType::U8 => "u8",
+            GlobalType::U16 => "u16",
+            GlobalType::U32 => "u32",
+            GlobalType::U64 => "u64",
+            GlobalType::I8 => "i8",
+            GlobalType::I16 => "i16",
+            GlobalType::I32 => "i32",
+            GlobalType::I64 => "i64",
+            GlobalType::Bool => "bool",
+            GlobalType::Char => "char",
+            GlobalType::String => "string",
+        }
+    }
+}
+
+impl fmt::Display for GlobalType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+/// The type that belongs to a [`GlobalValue`] of the same request.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
+pub struct TypedGlobal {
+    /// Name of the variable.
+    pub name: String,
+    /// What its value was given as: checked against the variable's own type where the object says it.
+    pub given_as: GlobalType,
+}
+
 /// Where an object came from, as the user said it.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
 #[cfg_attr(test, derive(proptest_derive::Arbitrary))]

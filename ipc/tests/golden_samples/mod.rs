@@ -5,6 +5,7 @@ use ipc::messages::chain::{
     Chain, Dispatcher, DispatcherMember, Filter, HookEntry, HookKey, HookKind, HookView,
     InterfaceHook, SlotCounters, Strategy,
 };
+use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::program::{GlobalValue, ProgramKind, ProgramRequest};
 use ipc::messages::supervision::{ProcessState, ProcessStatus};
 
@@ -121,4 +122,10 @@ pub(crate) fn globals() -> Vec<GlobalValue> {
         name: "g".to_owned(),
         bytes: vec![1, 2],
     }]
+}
+
+pub(crate) fn failure() -> Failure {
+    Failure::new(FailureCode::Rejected, Stage::Load, "cause")
+        .remedy("remedy")
+        .verifier_log("log".to_owned())
 }

@@ -169,6 +169,7 @@ pub(crate) fn compiled(
         &Request {
             programs: &programs,
             globals,
+            types: &[],
         },
         &mut RunningKernel::default(),
     )

@@ -71,3 +71,40 @@ fn unknown_variables_and_wrong_sizes_are_refused() {
     let error = load("step=00");
     assert!(error.contains("step") && error.contains('8'), "{error}");
 }
+
+#[test]
+fn a_constant_is_set_by_type() {
+    let instance = Instance::start();
+    let objects = Objects::new();
+    let ids = instance.load(
+        &objects.object("counter"),
+        "tracepoint:tracepoint_count",
+        &["--maps-mode", "0644", "-g", "step:u64=5"],
+    );
+    let counter = Counter::of(&instance, ids[0], slot::TRACEPOINT);
+    instance.attach(&["tracepoint", &counter.id(), "syscalls/sys_enter_getpid"]);
+    call_getpid(4);
+    let value = counter.value();
+    assert!(value >= 20 && value.is_multiple_of(5), "counted {value}");
+
+    let path = objects.object("counter");
+    let path = path.to_string_lossy();
+    let load = [
+        "program",
+        "load",
+        &path,
+        "--programs",
+        "xdp:xdp_count",
+        "-g",
+    ];
+    let refused = |global: &str| instance.ctl(&[&load[..], &[global]].concat());
+    let error = refused("step:i64=5").refused();
+    assert!(
+        error.contains("(u64), the value is given as i64"),
+        "{error}"
+    );
+    let error = refused("stepp:u64=5").refused();
+    assert!(error.contains("did you mean: step?"), "{error}");
+    let error = refused("step:u64=-5").misused();
+    assert!(error.contains("from 0 to 18446744073709551615"), "{error}");
+}

@@ -61,6 +61,7 @@ pub(crate) fn by_floor(instance: &Instance, rounds: usize) -> Result<Operations>
         &Request {
             programs: &programs,
             globals: &[],
+            types: &[],
         },
         &mut kernel,
     )
