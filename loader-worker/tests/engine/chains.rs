@@ -1,5 +1,6 @@
 //! Chains of XDP and TC programs under real packets, in every way in which this kernel can call them.
 
+use crate::crashes::kill;
 use crate::host::{Host, now, with_host};
 use crate::kernel_support::{compiled, send, skipped, veth};
 use ipc::messages::attach::{AttachSpec, Direction, Link};
@@ -21,7 +22,7 @@ struct Member {
 /// The members of one test, which leave their tags in one trail.
 struct Scene<'a> {
     host: &'a Host,
-    engine: Engine,
+    engine: Option<Engine>,
     kind: ProgramKind,
     name: &'static str,
     owner: Option<u32>,
@@ -31,11 +32,27 @@ impl<'a> Scene<'a> {
     fn new(host: &'a Host, name: &'static str, kind: ProgramKind) -> Self {
         Self {
             host,
-            engine: host.open(),
+            engine: Some(host.open()),
             kind,
             name,
             owner: None,
         }
+    }
+
+    fn engine(&mut self) -> &mut Engine {
+        self.engine.as_mut().unwrap()
+    }
+
+    /// Kills the process at this point of a request, and recovers; the point, or `None` if the request was finished before.
+    fn killed(&mut self, number: usize, request: impl FnOnce(&mut Engine)) -> Option<String> {
+        let engine = self.engine.take().unwrap();
+        let killed = kill(self.host, engine, number, request);
+        let (point, engine) = killed.map_or_else(
+            || (None, self.host.open()),
+            |(point, engine)| (Some(point), engine),
+        );
+        self.engine = Some(engine);
+        point
     }
 
     fn load(&mut self, tag: u32, verdict: i32) -> Member {
@@ -52,7 +69,9 @@ impl<'a> Scene<'a> {
         let owner = self.owner;
         let loaded = self
             .host
-            .load_with(&mut self.engine, &plan, |options| options.map_owner = owner)
+            .load_with(self.engine.as_mut().unwrap(), &plan, |options| {
+                options.map_owner = owner
+            })
             .unwrap();
         let program = loaded[0].record.program_id;
         self.owner = Some(owner.unwrap_or(program));
@@ -79,7 +98,8 @@ impl<'a> Scene<'a> {
     }
 
     fn try_attach(&mut self, member: &Member, spec: AttachSpec) -> Result<Link, Failure> {
-        self.host.attach(&mut self.engine, member.program, spec)
+        self.host
+            .attach(self.engine.as_mut().unwrap(), member.program, spec)
     }
 
     fn attach(&mut self, member: &Member, priority: i32) -> Link {
@@ -115,18 +135,19 @@ impl<'a> Scene<'a> {
         words[1..1 + words[0] as usize].to_vec()
     }
 
-    fn dispatcher(&self) -> Dispatcher {
-        let mut all = self.engine.dispatchers().unwrap();
+    fn dispatcher(&mut self) -> Dispatcher {
+        let mut all = self.engine().dispatchers().unwrap();
         assert_eq!(all.len(), 1, "{all:?}");
         all.remove(0)
     }
 
     fn clean(mut self) {
-        for program in self.engine.programs().unwrap() {
-            now(self.engine.unload(program.record.program_id)).unwrap();
+        for program in self.engine().programs().unwrap() {
+            now(self.engine().unload(program.record.program_id)).unwrap();
         }
-        assert_eq!(self.engine.dispatchers().unwrap(), []);
-        self.host.assert_clean(&self.engine);
+        assert_eq!(self.engine().dispatchers().unwrap(), []);
+        let host = self.host;
+        host.assert_clean(self.engine());
     }
 }
 
@@ -178,20 +199,20 @@ fn programs_run_by_priority_until_one_has_the_last_word() {
                     ),
                     (strategy, 4, 4)
                 );
-                let chain = scene.engine.chain(dispatcher.key).unwrap();
+                let chain = scene.engine().chain(dispatcher.key).unwrap();
                 let order: Vec<i32> = chain.members.iter().map(|member| member.priority).collect();
                 assert_eq!(order, [100, 200, 300, 400]);
 
-                now(scene.engine.detach(stop.record.id)).unwrap();
+                now(scene.engine().detach(stop.record.id)).unwrap();
                 assert_eq!(scene.trail(), [10, 30, 40]);
                 // The same link, in another revision.
-                let again = scene.engine.link(link.record.id).unwrap();
+                let again = scene.engine().link(link.record.id).unwrap();
                 assert_eq!(again.record.created_at, link.record.created_at);
                 assert!(again.kernel.is_some() && again.pin_present, "{again:?}");
-                now(scene.engine.unload(early.program)).unwrap();
+                now(scene.engine().unload(early.program)).unwrap();
                 assert_eq!(scene.trail(), [30, 40]);
                 assert_eq!(
-                    scene.engine.doctor().unwrap().findings,
+                    scene.engine().doctor().unwrap().findings,
                     Vec::<String>::new()
                 );
                 scene.clean();
@@ -212,7 +233,7 @@ fn verdicts_decide_by_the_mask_of_their_place() {
                 let link = scene.try_attach(&first, spec).unwrap();
                 scene.attach(&second, 2);
                 assert_eq!(scene.trail(), [1, 2], "drop lets this chain go on");
-                now(scene.engine.detach(link.record.id)).unwrap();
+                now(scene.engine().detach(link.record.id)).unwrap();
                 let spec = scene.spec(1, &[pass], None);
                 scene.try_attach(&first, spec).unwrap();
                 assert_eq!(scene.trail(), [1]);
@@ -223,4 +244,90 @@ fn verdicts_decide_by_the_mask_of_their_place() {
             }
         }
     });
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Change {
+    Attach,
+    Detach,
+    Convert,
+}
+
+/// A chain of two, changed with the process killed before every act: afterwards packets see the old chain or the new one,
+/// and nothing else is there.
+#[test]
+fn a_change_of_a_chain_happens_or_not() {
+    with_host(|host| {
+        veth();
+        for (name, kind, pass, _) in KINDS {
+            for strategy in strategies() {
+                for change in [Change::Attach, Change::Detach, Change::Convert] {
+                    changed_with_kills(Scene::new(host, name, kind), pass, strategy, change);
+                }
+            }
+        }
+    });
+}
+
+fn changed_with_kills(mut scene: Scene<'_>, pass: i32, strategy: Strategy, change: Change) {
+    let host = scene.host;
+    let members = [1, 2, 3].map(|tag| scene.load(tag, pass));
+    let spec = |scene: &Scene<'_>, member: usize| {
+        let priority = [10, 20, 30][member];
+        scene.spec(priority, &[], (member == 0).then_some(strategy))
+    };
+    // The other one that this kernel can carry out, or the same again.
+    let other = strategies().into_iter().find(|other| *other != strategy);
+    let mut first = 0;
+    for member in [0, 1] {
+        let link = scene.try_attach(&members[member], spec(&scene, member));
+        let id = link.unwrap().record.id;
+        if member == 0 {
+            first = id;
+        }
+    }
+    for number in 0.. {
+        let before = scene.dispatcher();
+        let third = spec(&scene, 2);
+        let killed = scene.killed(number, |engine| match change {
+            Change::Attach => {
+                let _ = host.attach(engine, members[2].program, third);
+            }
+            Change::Detach => {
+                let _ = now(engine.detach(first));
+            }
+            Change::Convert => {
+                let wanted = other.unwrap_or(strategy);
+                let _ = now(engine.convert(before.key, Some(wanted)));
+            }
+        });
+        let after = scene.dispatcher();
+        let is_new = after.revision != before.revision;
+        let expected = match (change, is_new) {
+            (Change::Attach, true) => vec![1, 2, 3],
+            (Change::Detach, true) => vec![2],
+            _ => vec![1, 2],
+        };
+        assert_eq!(scene.trail(), expected, "{strategy} {change:?}: {killed:?}");
+        if killed.is_none() {
+            assert!(is_new && number >= 6, "only {number} points");
+            break;
+        }
+        // Back to where it began.
+        match (change, is_new) {
+            (_, false) => {}
+            (Change::Attach, true) => {
+                let links = scene.engine().program(members[2].program).unwrap().links;
+                now(scene.engine().detach(links[0].record.id)).unwrap();
+            }
+            (Change::Detach, true) => {
+                let again = scene.try_attach(&members[0], spec(&scene, 0));
+                first = again.unwrap().record.id;
+            }
+            (Change::Convert, true) => {
+                now(scene.engine().convert(before.key, Some(strategy))).unwrap();
+            }
+        }
+    }
+    scene.clean();
 }

@@ -10,7 +10,7 @@ const PROBE: (&str, ProgramKind) = ("tracepoint_count", ProgramKind::Tracepoint)
 
 /// Kills the process in a request, then kills each process that recovers, one point later each time, until one gets
 /// through. `None`: the request was finished before the point was reached.
-fn kill(
+pub(crate) fn kill(
     host: &Host,
     mut engine: Engine,
     number: usize,
