@@ -5,50 +5,13 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod plans;
+
 use image_worker::compile::{Request, RunningKernel, compile};
-use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::failure::{FailureCode, Stage};
 use ipc::messages::program::{GlobalValue, ProgramKind, ProgramRequest};
 use ipc::plan::{LoadPlan, MapPlan, ProgramPlan};
-
-fn wanted(name: &str, kind: ProgramKind) -> ProgramRequest {
-    ProgramRequest {
-        name: name.to_owned(),
-        kind,
-        attach_function: None,
-    }
-}
-
-fn plan_with(
-    object: &[u8],
-    programs: &[(&str, ProgramKind)],
-    globals: &[(&str, &[u8])],
-) -> Result<LoadPlan, Failure> {
-    let programs: Vec<_> = programs
-        .iter()
-        .map(|(name, kind)| wanted(name, *kind))
-        .collect();
-    let globals: Vec<_> = globals
-        .iter()
-        .map(|(name, bytes)| GlobalValue {
-            name: (*name).to_owned(),
-            bytes: bytes.to_vec(),
-        })
-        .collect();
-    let request = Request {
-        programs: &programs,
-        globals: &globals,
-        types: &[],
-    };
-    compile(object, &request, &mut RunningKernel::default())
-}
-
-fn plan(object: &[u8], programs: &[(&str, ProgramKind)]) -> LoadPlan {
-    plan_with(object, programs, &[]).expect("a plan")
-}
-
-fn map<'p>(plan: &'p LoadPlan, name: &str) -> &'p MapPlan {
-    plan.maps.iter().find(|map| map.name == name).expect(name)
-}
+use plans::{map, plan, plan_with, wanted};
 
 /// Names of the maps that a program refers to, in the order of reference.
 fn used<'p>(plan: &'p LoadPlan, program: &ProgramPlan) -> Vec<&'p str> {

@@ -5,50 +5,12 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod plans;
+
 use image_worker::compile::{Request, RunningKernel, compile};
 use ipc::messages::failure::{Failure, FailureCode};
-use ipc::messages::program::{GlobalType, GlobalValue, ProgramKind, ProgramRequest, TypedGlobal};
-use ipc::plan::{LoadPlan, MapPlan};
-
-fn wanted(name: &str, kind: ProgramKind) -> ProgramRequest {
-    ProgramRequest {
-        name: name.to_owned(),
-        kind,
-        attach_function: None,
-    }
-}
-
-fn plan_with(
-    object: &[u8],
-    programs: &[(&str, ProgramKind)],
-    globals: &[(&str, &[u8])],
-) -> Result<LoadPlan, Failure> {
-    let programs: Vec<_> = programs
-        .iter()
-        .map(|(name, kind)| wanted(name, *kind))
-        .collect();
-    let globals: Vec<_> = globals
-        .iter()
-        .map(|(name, bytes)| GlobalValue {
-            name: (*name).to_owned(),
-            bytes: bytes.to_vec(),
-        })
-        .collect();
-    let request = Request {
-        programs: &programs,
-        globals: &globals,
-        types: &[],
-    };
-    compile(object, &request, &mut RunningKernel::default())
-}
-
-fn plan(object: &[u8], programs: &[(&str, ProgramKind)]) -> LoadPlan {
-    plan_with(object, programs, &[]).expect("a plan")
-}
-
-fn map<'p>(plan: &'p LoadPlan, name: &str) -> &'p MapPlan {
-    plan.maps.iter().find(|map| map.name == name).expect(name)
-}
+use ipc::messages::program::{GlobalType, GlobalValue, ProgramKind, TypedGlobal};
+use plans::{map, plan, wanted};
 
 /// The read-only data after setting one variable of the fixture by type, from the variable's first byte on.
 fn typed(name: &str, given_as: GlobalType, bytes: &[u8]) -> Result<Vec<u8>, Failure> {

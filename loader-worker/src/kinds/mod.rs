@@ -7,6 +7,7 @@
 //! engine gets the helper's descriptor, if one was asked for.
 
 pub mod cgroup;
+pub mod chained;
 pub mod detach;
 pub mod fentry;
 pub mod iter;
@@ -16,13 +17,11 @@ pub mod lsm;
 pub mod perf_event;
 pub mod raw_tracepoint;
 pub mod sk_lookup;
-pub mod tc;
 pub mod tcx;
 pub mod tp_btf;
 pub mod tracepoint;
 pub mod uprobe;
 pub mod uprobe_multi;
-pub mod xdp;
 
 mod interface;
 
@@ -173,7 +172,7 @@ pub trait Kind: Sync {
 pub fn of(spec: &AttachSpec) -> &'static dyn Kind {
     match spec {
         AttachSpec::Tcx { .. } => &tcx::Tcx,
-        AttachSpec::Xdp { .. } => &xdp::Xdp,
+        AttachSpec::Xdp { .. } => &chained::Xdp,
         AttachSpec::Tracepoint { .. } => &tracepoint::Tracepoint,
         AttachSpec::Uprobe { .. } => &uprobe::Uprobe,
         AttachSpec::Kprobe { .. } => &kprobe::Kprobe,
@@ -186,7 +185,7 @@ pub fn of(spec: &AttachSpec) -> &'static dyn Kind {
         AttachSpec::SkLookup => &sk_lookup::SkLookup,
         AttachSpec::Cgroup { kind, .. } => cgroup::of(*kind),
         AttachSpec::PerfEvent { .. } => &perf_event::PerfEvent,
-        AttachSpec::Tc { .. } => &tc::Tc,
+        AttachSpec::Tc { .. } => &chained::Tc,
         AttachSpec::KprobeMulti { .. } => &kprobe_multi::KprobeMulti,
         AttachSpec::UprobeMulti { .. } => &uprobe_multi::UprobeMulti,
         AttachSpec::Usdt { .. } => &uprobe_multi::Usdt,
@@ -396,8 +395,8 @@ mod tests {
             proceed_on: vec![2; count],
             strategy: None,
         };
-        assert!(xdp::Xdp.bounds(&verdicts(32)).is_ok());
-        assert!(xdp::Xdp.bounds(&verdicts(33)).is_err());
+        assert!(chained::Xdp.bounds(&verdicts(32)).is_ok());
+        assert!(chained::Xdp.bounds(&verdicts(33)).is_err());
     }
 
     #[test]
