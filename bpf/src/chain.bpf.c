@@ -55,29 +55,10 @@ int xdp_member(struct xdp_md *packet)
 	return member();
 }
 
-SEC("xdp.frags")
-int xdp_frags_member(struct xdp_md *packet)
-{
-	return member();
-}
-
 SEC("tc")
 int tc_member(struct __sk_buff *packet)
 {
 	return member();
-}
-
-/* Does nothing: what a chain costs by itself. */
-SEC("xdp")
-int xdp_pass(struct xdp_md *packet)
-{
-	return XDP_PASS;
-}
-
-SEC("tc")
-int tc_pipe(struct __sk_buff *packet)
-{
-	return 3;
 }
 
 /* More stack than is left beside the function that calls the members. */

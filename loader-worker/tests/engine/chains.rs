@@ -2,14 +2,14 @@
 
 use crate::crashes::kill;
 use crate::host::{Host, now, with_host};
-use crate::kernel_support::{compiled, send, skipped, veth};
-use ipc::messages::attach::{AttachSpec, Direction, Link};
+use crate::kernel_support::{compiled, load, send, skipped, veth};
+use ipc::messages::attach::{AttachSpec, Direction, Link, XdpMode};
 use ipc::messages::chain::{Dispatcher, Strategy};
 use ipc::messages::failure::{Failure, FailureCode};
 use ipc::messages::program::{GlobalValue, ProgramKind};
 use loader_worker::chains::support;
 use loader_worker::engine::Engine;
-use loader_worker::kernel::{map, pin};
+use loader_worker::kernel::{interfaces, link, map, pin};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -76,6 +76,21 @@ impl<'a> Scene<'a> {
         let program = loaded[0].record.program_id;
         self.owner = Some(owner.unwrap_or(program));
         Member { program }
+    }
+
+    /// A program that knows nothing of tags and trails.
+    fn load_plain(&mut self) -> Member {
+        let plan = compiled(bpf::CHAIN, &[(self.name, self.kind)], &[]);
+        let plan = self.host.marked(plan);
+        let owner = self.owner;
+        let loaded = self
+            .host
+            .load_with(self.engine.as_mut().unwrap(), &plan, |options| {
+                options.map_owner = owner;
+            });
+        Member {
+            program: loaded.unwrap()[0].record.program_id,
+        }
     }
 
     fn spec(&self, priority: i32, proceed_on: &[i32], strategy: Option<Strategy>) -> AttachSpec {
@@ -330,4 +345,79 @@ fn changed_with_kills(mut scene: Scene<'_>, pass: i32, strategy: Strategy, chang
         }
     }
     scene.clean();
+}
+
+#[test]
+fn a_chain_takes_so_many_members_and_not_one_more() {
+    with_host(|host| {
+        veth();
+        for (strategy, limit) in [(Strategy::Libxdp, 10), (Strategy::Fused, 64)] {
+            if !strategies().contains(&strategy) {
+                continue;
+            }
+            let mut scene = Scene::new(host, "xdp_member", ProgramKind::Xdp);
+            let member = scene.load(7, 2);
+            for priority in 0..limit {
+                let spec = scene.spec(priority, &[], (priority == 0).then_some(strategy));
+                scene.try_attach(&member, spec).unwrap();
+            }
+            assert_eq!(scene.trail(), vec![7; limit as usize], "{strategy}");
+            let spec = scene.spec(limit, &[], None);
+            let failure = scene.try_attach(&member, spec).unwrap_err();
+            assert_eq!(
+                failure.cause,
+                format!("no free dispatcher slots (all {limit} occupied)")
+            );
+            assert_eq!(scene.trail(), vec![7; limit as usize], "{strategy}");
+            assert_eq!(scene.dispatcher().member_count, limit as u32);
+            scene.clean();
+        }
+    });
+}
+
+#[test]
+fn what_cannot_be_fused_is_refused_with_the_log_and_nothing_changes() {
+    with_host(|host| {
+        veth();
+        let mut scene = Scene::new(host, "xdp_member", ProgramKind::Xdp);
+        let member = scene.load(1, 2);
+        let spec = scene.spec(1, &[], Some(Strategy::Fused));
+        scene.try_attach(&member, spec).unwrap();
+        scene.name = "xdp_deep";
+        let deep = scene.load_plain();
+        let spec = scene.spec(2, &[], None);
+        let failure = scene.try_attach(&deep, spec).unwrap_err();
+        assert_eq!(failure.code, FailureCode::Rejected, "{failure}");
+        assert!(failure.cause.contains("fused of"), "{failure}");
+        let log = failure.verifier_log.as_deref().unwrap_or_default();
+        assert!(log.contains("stack"), "{log}");
+        assert_eq!(scene.trail(), [1]);
+        assert_eq!(scene.dispatcher().member_count, 1);
+        scene.clean();
+    });
+}
+
+#[test]
+fn somebody_elses_program_is_refused_and_stays() {
+    with_host(|host| {
+        veth();
+        let mut scene = Scene::new(host, "xdp_member", ProgramKind::Xdp);
+        let member = scene.load(1, 2);
+        let foreign = load(bpf::COUNTER, &[("xdp_count", ProgramKind::Xdp)]);
+        let ifindex = interfaces::index("far").unwrap().unwrap();
+        let theirs =
+            link::create_xdp(foreign.programs[0].as_fd(), ifindex, XdpMode::Native).unwrap();
+        let spec = scene.spec(1, &[], None);
+        let failure = scene.try_attach(&member, spec).unwrap_err();
+        assert_eq!(
+            failure.cause,
+            "interface already has an XDP program attached"
+        );
+        send(5);
+        foreign.wait_for("xdp_count", 5);
+        drop(theirs);
+        scene.attach(&member, 1);
+        assert_eq!(scene.trail(), [1]);
+        scene.clean();
+    });
 }
