@@ -49,6 +49,21 @@ const NEEDS: &[Need] = &[
         reason: "links the store's C++ library",
     },
     Need {
+        package: "make",
+        present: || on_path("make"),
+        reason: "builds the example application in C",
+    },
+    Need {
+        package: "golang-go",
+        present: || on_path("go"),
+        reason: "builds the example application in Go",
+    },
+    Need {
+        package: "golang-github-cilium-ebpf-dev",
+        present: || exists("/usr/share/gocode/src/github.com/cilium/ebpf"),
+        reason: "the library of the example application in Go",
+    },
+    Need {
         package: "binutils",
         present: || on_path("strip"),
         reason: "makes test binaries small",

@@ -16,6 +16,7 @@
 mod bad_input;
 mod chains;
 mod crash;
+mod examples;
 mod forbidden;
 mod frames;
 mod global_data;
