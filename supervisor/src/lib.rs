@@ -84,7 +84,8 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
     mounts::tracefs();
 
     let notify = Notify::connect(flags.notify_socket.as_deref());
-    let settings = workers::Settings::new(flags, &users, &spec);
+    config.signing.check()?;
+    let settings = workers::Settings::new(flags, &users, &spec, config.signing.trust_dir());
     let programs = workers::open(flags.worker_dir.as_deref(), &settings)?;
     let listener = socket::listen(&runtime, &flags.runtime_dir, users.client_gid)?;
     drop(runtime);

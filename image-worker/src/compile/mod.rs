@@ -20,6 +20,7 @@ mod bytes;
 mod cgroup;
 pub mod check;
 mod core;
+pub mod describe;
 mod elf;
 pub mod error;
 mod functions;

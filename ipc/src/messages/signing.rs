@@ -17,6 +17,8 @@ pub struct SigningSettings {
     /// For some images other signers; the first rule that names an image counts.
     #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
     pub rules: Vec<SigningRule>,
+    /// Directory of keys and roots, which the sandbox of the image worker lets it read. Empty for none.
+    pub trust_dir: String,
 }
 
 impl Default for SigningSettings {
@@ -28,6 +30,7 @@ impl Default for SigningSettings {
             local_files: true,
             signers: Signers::default(),
             rules: Vec::new(),
+            trust_dir: String::new(),
         }
     }
 }

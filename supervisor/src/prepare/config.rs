@@ -4,6 +4,7 @@
 
 use crate::limits::FILE_BYTES;
 use crate::prepare::log::Format;
+use crate::prepare::signing::{self, Signing};
 use serde::Deserialize;
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,6 +19,9 @@ pub struct Config {
     /// `[logging]`
     #[serde(default)]
     pub logging: Logging,
+    /// `[signing]`
+    #[serde(default)]
+    pub signing: Signing,
 }
 
 /// What is logged, and how.
@@ -114,6 +118,14 @@ fn unknown(table: &toml::Table) -> Vec<String> {
                         .map(|key| format!("logging.{key}")),
                 );
             }
+            ("signing", toml::Value::Table(signing)) => {
+                unknown.extend(
+                    signing
+                        .keys()
+                        .filter(|key| !signing::KEYS.contains(&key.as_str()))
+                        .map(|key| format!("signing.{key}")),
+                );
+            }
             _ => unknown.push(key.clone()),
         }
     }
@@ -132,7 +144,7 @@ mod tests {
 
     #[test]
     fn logging_is_read_and_unknown_keys_are_named() {
-        let text = "[signing]\nallow_unsigned = true\n[logging]\nlevel = \"warn\"\nformat = \"json\"\ncolour = 1\n";
+        let text = "[signing]\nallow_unsigned = true\nshine = 1\n[other]\n[logging]\nlevel = \"warn\"\nformat = \"json\"\ncolour = 1\n";
         let (config, unknown) = parse(text).unwrap();
         assert_eq!(
             config.logging,
@@ -141,7 +153,8 @@ mod tests {
                 format: Format::Json
             }
         );
-        assert_eq!(unknown, ["logging.colour", "signing"]);
+        assert!(config.signing.settings.allow_unsigned);
+        assert_eq!(unknown, ["logging.colour", "other", "signing.shine"]);
     }
 
     #[test]

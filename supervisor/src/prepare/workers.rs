@@ -25,7 +25,7 @@ pub struct Settings([WorkerArguments; Entry::ALL.len()]);
 
 impl Settings {
     /// What follows from flags and users.
-    pub fn new(flags: &Flags, users: &Users, log: &str) -> Self {
+    pub fn new(flags: &Flags, users: &Users, log: &str, trust_dir: Option<&Path>) -> Self {
         Self(Entry::ALL.map(|entry| {
             let (role, helper, identity) = match entry {
                 Entry::Loader => (Role::Loader, None, &users.loader),
@@ -51,7 +51,10 @@ impl Settings {
                 state_dir: flags.state_dir.clone(),
                 cache_dir: flags.image_cache_dir.clone(),
                 log: log.to_owned(),
-                read: Vec::new(),
+                read: match entry {
+                    Entry::Image => trust_dir.map(Path::to_owned).into_iter().collect(),
+                    _ => Vec::new(),
+                },
             }
         }))
     }
@@ -188,7 +191,7 @@ mod tests {
     fn settings() -> Settings {
         let flags = Flags::try_parse_from(["bpfmand", "--runtime-dir", "/run/a b"]).unwrap();
         let users = Users::from_files("root:x:0:0:::\n", "", false).unwrap();
-        Settings::new(&flags, &users, "info")
+        Settings::new(&flags, &users, "info", None)
     }
 
     #[test]

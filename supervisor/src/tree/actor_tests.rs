@@ -20,7 +20,7 @@ async fn stopped() -> (JoinHandle<()>, OwnedFd, oneshot::Receiver<()>) {
     let (ours, its) = pair(SocketType::SEQPACKET);
     let (listener, _) = pair(SocketType::STREAM);
     let users = Users::from_files("", "", false).unwrap();
-    let settings = Settings::new(&Flags::parse_from(["bpfmand"]), &users, "info");
+    let settings = Settings::new(&Flags::parse_from(["bpfmand"]), &users, "info", None);
     let (finished, outcome) = oneshot::channel();
     let arguments = Arguments {
         spawner: spawner::Handle {
