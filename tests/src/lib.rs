@@ -26,6 +26,7 @@ pub mod kernel;
 pub mod leftovers;
 pub mod maps;
 pub mod netns;
+pub mod overlay;
 pub mod process;
 pub mod skip;
 pub mod uprobe_target;

@@ -1,4 +1,4 @@
-//! `cargo xtask demo|test|bench|vm|setup`: what the README's commands call.
+//! `cargo xtask demo|test|bench|vm|setup|deb`: what the README's commands call.
 //!
 //! This crate must build on a machine where nothing is installed yet, since it is what installs the rest:
 //! it depends on no crate of the product.
@@ -12,6 +12,7 @@ mod artifacts;
 mod bench;
 mod demo;
 mod deny;
+mod package;
 mod run;
 mod setup;
 mod test;
@@ -40,6 +41,8 @@ enum Command {
     Bench(bench::Options),
     /// Run the system tests on a Debian kernel in a virtual machine
     Vm(vm::Options),
+    /// Build a Debian package of a release build
+    Deb(package::deb::Options),
 }
 
 fn main() -> ExitCode {
@@ -59,5 +62,6 @@ fn carry_out(command: Command) -> Result<()> {
         Command::Test(options) => test::run_all(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Vm(options) => vm::run(&options),
+        Command::Deb(options) => package::deb::run_deb(&options),
     }
 }

@@ -49,6 +49,16 @@ const NEEDS: &[Need] = &[
         reason: "links the store's C++ library",
     },
     Need {
+        package: "dpkg-dev",
+        present: || on_path("dpkg-shlibdeps"),
+        reason: "finds what the Debian package depends on",
+    },
+    Need {
+        package: "systemd",
+        present: || on_path("systemd-analyze") && on_path("systemd-sysusers"),
+        reason: "checks the units, installs the package",
+    },
+    Need {
         package: "make",
         present: || on_path("make"),
         reason: "builds the example application in C",

@@ -3,11 +3,11 @@
 use crate::artifacts::{Artifacts, Profile, build_all};
 use crate::run::{cargo, run, workspace};
 use crate::vm::{self, Series};
-use crate::{deny, setup};
+use crate::{deny, package, setup};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -49,6 +49,7 @@ pub(crate) fn run_all(options: &Options) -> Result<()> {
         session.tier("unit and property tests", |counts| {
             unit_tests(&artifacts, counts)
         });
+        session.tier("Debian packages", |_| packages(&artifacts));
         session.tier("system tests on this kernel", |counts| {
             system_tests(&artifacts, counts)
         });
@@ -175,13 +176,36 @@ fn unit_tests(artifacts: &Artifacts, counts: &mut Counts) -> Result<()> {
     verdict(&broken)
 }
 
+/// Where the packages lie that the system tests install.
+fn packages_folder() -> PathBuf {
+    workspace().join("target/packages/test")
+}
+
+/// Two versions of the same programs, to upgrade from one to the other.
+fn packages(artifacts: &Artifacts) -> Result<()> {
+    let folder = packages_folder();
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    for version in ["0.0.1~older", "0.0.1"] {
+        // Time matters here, size does not.
+        package::deb::build(artifacts, version, &folder, "none")?;
+    }
+    Ok(())
+}
+
 fn system_tests(artifacts: &Artifacts, counts: &mut Counts) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("system tests load programs into the kernel: run as root");
     }
     let mut broken = Vec::new();
     for test in &artifacts.system_tests {
-        if !run_tests(Command::new(test).arg("--test-threads=1"), counts)? {
+        if !run_tests(
+            Command::new(test)
+                .arg("--test-threads=1")
+                .env("BPFMAN_PACKAGES", packages_folder()),
+            counts,
+        )? {
             broken.push(name(test));
         }
     }

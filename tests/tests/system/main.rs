@@ -30,6 +30,7 @@ mod main_job;
 mod maps_access;
 mod network_namespaces;
 mod order;
+mod packaging;
 mod privileges;
 mod service;
 mod status;

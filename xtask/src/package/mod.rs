@@ -1,0 +1,4 @@
+//! What users install: a Debian package, a container image. Made from the same folder tree.
+
+pub(crate) mod deb;
+mod tree;
