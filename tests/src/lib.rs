@@ -29,6 +29,7 @@ pub mod netns;
 pub mod overlay;
 pub mod process;
 pub mod skip;
+pub mod traffic;
 pub mod uprobe_target;
 pub mod wait;
 pub mod wire;

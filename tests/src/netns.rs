@@ -20,6 +20,10 @@ pub const ADDRESS: &str = "192.0.2.1";
 /// Address of the other end.
 pub const PEER_ADDRESS: &str = "192.0.2.2";
 
+/// Hardware addresses of both.
+const HARDWARE: &str = "02:00:00:00:00:01";
+const PEER_HARDWARE: &str = "02:00:00:00:00:02";
+
 /// Two namespaces joined by a veth pair; both end with it.
 #[derive(Debug)]
 pub struct Netns {
@@ -44,17 +48,25 @@ impl Netns {
         ip(&[], &format!("netns add {own}\nnetns add {other}\n"));
         ip(
             &["-n", own],
-            &format!("link add {INTERFACE} type veth peer name {INTERFACE} netns {other}\n"),
+            &format!(
+                "link add {INTERFACE} address {HARDWARE} type veth \
+                 peer name {INTERFACE} address {PEER_HARDWARE} netns {other}\n"
+            ),
         );
-        for (namespace, address) in [(own, ADDRESS), (other, PEER_ADDRESS)] {
-            // No link-local address: neighbour discovery would be counted beside what the tests send.
+        for (namespace, address, neighbour, hardware) in [
+            (own, ADDRESS, PEER_ADDRESS, PEER_HARDWARE),
+            (other, PEER_ADDRESS, ADDRESS, HARDWARE),
+        ] {
+            // No link-local address, and the neighbour is known: looking for it would be counted beside what the tests
+            // send.
             ip(
                 &["-n", namespace],
                 &format!(
                     "address add {address}/24 dev {INTERFACE}\n\
                      link set lo up\n\
                      link set {INTERFACE} addrgenmode none\n\
-                     link set {INTERFACE} up\n"
+                     link set {INTERFACE} up\n\
+                     neighbour add {neighbour} lladdr {hardware} dev {INTERFACE} nud permanent\n"
                 ),
             );
         }
@@ -96,6 +108,11 @@ impl Netns {
     /// Runs something inside the namespace of the instance, on a thread that ends there.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         inside(&self.name, work)
+    }
+
+    /// Runs something at the other end.
+    pub fn at_peer<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        inside(&self.peer, work)
     }
 
     /// Sends datagrams from the other end to a port where nobody listens; each is at least one packet on [`INTERFACE`].

@@ -18,5 +18,6 @@ mod full;
 mod host;
 mod lives;
 mod objects;
+mod sequences;
 mod sharing;
 mod switch;

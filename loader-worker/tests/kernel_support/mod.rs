@@ -103,15 +103,39 @@ pub(crate) fn inside(namespace: &OwnedFd, work: impl FnOnce() + Send) {
 
 /// Runs ip(8) in the thread's network namespace.
 pub(crate) fn ip(arguments: &str) {
-    let output = Command::new("ip")
+    tool("ip", arguments);
+}
+
+/// Runs tc(8) in the thread's network namespace.
+pub(crate) fn tc(arguments: &str) {
+    tool("tc", arguments);
+}
+
+fn tool(name: &str, arguments: &str) {
+    let output = Command::new(name)
         .args(arguments.split(' '))
         .output()
-        .expect("ip(8) is installed");
+        .expect("it is installed");
     assert!(
         output.status.success(),
-        "ip {arguments}: {}",
+        "{name} {arguments}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// A number from the environment, for those who look for a failure.
+pub(crate) fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let value = std::env::var(name).ok()?;
+    Some(
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}={value} is no number")),
+    )
+}
+
+/// Whether the machine is emulated, and slow.
+pub(crate) fn is_emulated() -> bool {
+    std::env::var_os("BPFMAN_TEST_SLOW").is_some()
 }
 
 /// A pair of interfaces: what is sent with [`send`] leaves `near` and arrives at `far`, and nothing else moves.

@@ -17,6 +17,7 @@ mod bad_input;
 mod chains;
 mod crash;
 mod examples;
+mod floods;
 mod forbidden;
 mod frames;
 mod global_data;

@@ -89,7 +89,7 @@ pub(crate) fn boot(series: Series, artifacts: &Artifacts, filter: Option<&str>) 
         .collect();
     // What the loader does where the kernel lets a program replace a function of another.
     if let (Some(engine), None) = (artifacts.unit_test("engine"), filter) {
-        let arguments = ["--test-threads=1", "chains::"].map(str::to_owned);
+        let arguments = ["--test-threads=1", "chains::", "sequences::"].map(str::to_owned);
         tests.push((engine.to_owned(), arguments.to_vec()));
     }
     let initramfs = tempfile::Builder::new()
