@@ -1,0 +1,275 @@
+//! Reading from a repository: its mirrors in turn, then the registry itself.
+
+use super::Repository;
+use super::exchange::{Request, body};
+use crate::error::excerpt;
+use crate::manifest::{Descriptor, Document};
+use crate::media_type::{self, ACCEPT};
+use crate::{Digest, Error, Selector, limits};
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use serde::Deserialize;
+use tokio::time::timeout;
+use tracing::info;
+
+/// A manifest as a registry sent it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Fetched {
+    /// What it says it is.
+    pub media_type: String,
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Fetched {
+    /// Parses it.
+    ///
+    /// # Errors
+    ///
+    /// See [`Document::parse`].
+    pub fn document(&self) -> Result<Document, Error> {
+        Document::parse(&self.media_type, &self.bytes)
+    }
+}
+
+impl Repository {
+    /// The manifest or index that a tag or a digest stands for. By digest, the bytes are those; by tag, whatever has the
+    /// tag at this moment: whoever goes on does so by the digest.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, not allowed, too large, or not what was asked for.
+    pub async fn fetch_manifest(&self, selector: &Selector) -> Result<Fetched, Error> {
+        let mut request = Request::get(
+            format!("manifests/{selector}"),
+            format!("the manifest {selector}"),
+        );
+        request.accept = Some(ACCEPT);
+        self.first_of(async |place| self.manifest_from(place, &request, selector).await)
+            .await
+    }
+
+    async fn manifest_from(
+        &self,
+        place: usize,
+        request: &Request,
+        selector: &Selector,
+    ) -> Result<Fetched, Error> {
+        let response = self.exchange(place, request).await?;
+        let headers = response.headers().clone();
+        let registry = &self.endpoints[place].registry;
+        let bytes = body(
+            registry,
+            self.patience,
+            response,
+            limits::MANIFEST_BYTES,
+            "the manifest",
+            &mut |_| (),
+        )
+        .await?;
+        let digest = Digest::of(&bytes);
+        let announced =
+            text_of(&headers, "docker-content-digest").and_then(|text| text.parse().ok());
+        let expected = match selector {
+            Selector::Digest(expected) => Some(*expected),
+            Selector::Tag(_) => announced,
+        };
+        if let Some(expected) = expected.filter(|expected| *expected != digest) {
+            return Err(Error::Mismatch {
+                what: "the manifest",
+                expected,
+                found: digest,
+            });
+        }
+        Ok(Fetched {
+            media_type: media_type_of(&headers, &bytes)?,
+            digest,
+            bytes,
+        })
+    }
+
+    /// Content by its digest. `progress` hears how many bytes are there.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, not allowed, larger than `limit`, or not what was asked for.
+    pub async fn fetch_blob(
+        &self,
+        digest: &Digest,
+        limit: u64,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<Vec<u8>, Error> {
+        let request = Request::get(format!("blobs/{digest}"), format!("the content {digest}"));
+        self.first_of(async |place| {
+            let response = self.exchange(place, &request).await?;
+            let registry = &self.endpoints[place].registry;
+            let bytes = body(
+                registry,
+                self.patience,
+                response,
+                limit,
+                "the content",
+                progress,
+            )
+            .await?;
+            let found = Digest::of(&bytes);
+            if found != *digest {
+                return Err(Error::Mismatch {
+                    what: "the content",
+                    expected: *digest,
+                    found,
+                });
+            }
+            Ok(bytes)
+        })
+        .await
+    }
+
+    /// Content that a descriptor points to, whose size must be the announced one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::fetch_blob`], and for another size.
+    pub async fn fetch_content(
+        &self,
+        what: &'static str,
+        descriptor: &Descriptor,
+        limit: u64,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<Vec<u8>, Error> {
+        if descriptor.size > limit {
+            return Err(Error::too_many_bytes(what, limit));
+        }
+        let bytes = self
+            .fetch_blob(&descriptor.digest, descriptor.size, progress)
+            .await;
+        match bytes {
+            Ok(bytes) if bytes.len() as u64 != descriptor.size => Err(Error::Length {
+                what,
+                expected: descriptor.size,
+                found: bytes.len() as u64,
+            }),
+            other => other,
+        }
+    }
+
+    /// What is attached to an image: signatures and the like. Registries that do not know the question keep the list
+    /// under a tag (distribution specification, "referrers tag schema"). Nothing attached is an empty list.
+    ///
+    /// # Errors
+    ///
+    /// The list cannot be read, or is too long.
+    pub async fn referrers(
+        &self,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Vec<Descriptor>, Error> {
+        let mut request = Request::get(
+            format!("referrers/{subject}"),
+            format!("the list of referrers of {subject}"),
+        );
+        request.accept = Some(media_type::INDEX);
+        let listed = self
+            .first_of(async |place| {
+                let response = self.exchange(place, &request).await?;
+                let registry = &self.endpoints[place].registry;
+                body(
+                    registry,
+                    self.patience,
+                    response,
+                    limits::MANIFEST_BYTES,
+                    "the list of referrers",
+                    &mut |_| (),
+                )
+                .await
+            })
+            .await;
+        // Registries that do not know it answer 404, some of them 400 or 405.
+        let bytes = match listed {
+            Ok(bytes) => bytes,
+            Err(
+                Error::NotFound { .. }
+                | Error::Status {
+                    status: 400 | 405, ..
+                },
+            ) => {
+                let tag = Selector::Tag(format!("sha256-{}", subject.hex()));
+                match self.fetch_manifest(&tag).await {
+                    Ok(fetched) => fetched.bytes,
+                    Err(Error::NotFound { .. }) => return Ok(Vec::new()),
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(error) => return Err(error),
+        };
+        let Document::Index(index) = Document::parse(media_type::INDEX, &bytes)? else {
+            return Err(Error::malformed("the list of referrers", "it is no index"));
+        };
+        let mut referrers = index.manifests;
+        referrers.retain(|referrer| {
+            artifact_type.is_none_or(|wanted| referrer.artifact_type.as_deref() == Some(wanted))
+        });
+        crate::manifest::check_count("the list of referrers", referrers.len(), limits::REFERRERS)?;
+        Ok(referrers)
+    }
+
+    /// Asks one endpoint after the other. What a mirror lacks, refuses or gets wrong is asked of the next; the word of the
+    /// registry itself is the last.
+    async fn first_of<T>(
+        &self,
+        mut ask: impl AsyncFnMut(usize) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let last = self.origin();
+        for place in 0..last {
+            match self.in_time(place, ask(place)).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => {
+                    info!(mirror = self.endpoints[place].registry, %error, "mirror passed over")
+                }
+            }
+        }
+        self.in_time(last, ask(last)).await
+    }
+
+    /// Bounds the time of a whole answer: bytes that come one by one are not silence.
+    pub(super) async fn in_time<T>(
+        &self,
+        place: usize,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let limit = self.patience.answer;
+        timeout(limit, answer).await.unwrap_or_else(|_| {
+            Err(Error::Timeout {
+                registry: self.endpoints[place].registry.clone(),
+                limit,
+            })
+        })
+    }
+}
+
+fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The type in the header without parameters; where there is none, the one in the document.
+fn media_type_of(headers: &HeaderMap, bytes: &[u8]) -> Result<String, Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Typed {
+        media_type: Option<String>,
+    }
+    let media_type = match text_of(headers, CONTENT_TYPE.as_str()) {
+        Some(text) => text.split(';').next().unwrap_or_default().trim().to_owned(),
+        None => crate::manifest::parse::<Typed>("the manifest", bytes)?
+            .media_type
+            .unwrap_or_default(),
+    };
+    if media_type.len() > limits::MEDIA_TYPE_BYTES {
+        return Err(Error::MediaType {
+            what: "the manifest",
+            media_type: excerpt(&media_type),
+        });
+    }
+    Ok(media_type)
+}
