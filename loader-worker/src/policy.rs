@@ -14,7 +14,7 @@ pub struct Identity {
     pub uid: u32,
     /// Primary group.
     pub gid: u32,
-    /// Process at the time of connecting.
+    /// Process at the time of connecting; 0 if it is in another container, whose processes have no number here.
     pub pid: i32,
     /// Supplementary groups.
     pub groups: Vec<u32>,

@@ -1,4 +1,4 @@
-//! `cargo xtask demo|test|bench|vm|setup|deb`: what the README's commands call.
+//! `cargo xtask demo|test|bench|vm|setup|deb|image`: what the README's commands call.
 //!
 //! This crate must build on a machine where nothing is installed yet, since it is what installs the rest:
 //! it depends on no crate of the product.
@@ -12,6 +12,7 @@ mod artifacts;
 mod bench;
 mod demo;
 mod deny;
+mod libraries;
 mod package;
 mod run;
 mod setup;
@@ -43,6 +44,8 @@ enum Command {
     Vm(vm::Options),
     /// Build a Debian package of a release build
     Deb(package::deb::Options),
+    /// Build a container image of a release build, as an OCI layout, without a container tool
+    Image(package::container::Options),
 }
 
 fn main() -> ExitCode {
@@ -63,5 +66,6 @@ fn carry_out(command: Command) -> Result<()> {
         Command::Bench(options) => bench::run(&options),
         Command::Vm(options) => vm::run(&options),
         Command::Deb(options) => package::deb::run_deb(&options),
+        Command::Image(options) => package::container::run_image(&options),
     }
 }

@@ -59,6 +59,11 @@ const NEEDS: &[Need] = &[
         reason: "checks the units, installs the package",
     },
     Need {
+        package: "crun",
+        present: || on_path("crun"),
+        reason: "runs the container image in the tests",
+    },
+    Need {
         package: "make",
         present: || on_path("make"),
         reason: "builds the example application in C",

@@ -49,7 +49,7 @@ pub(crate) fn run_all(options: &Options) -> Result<()> {
         session.tier("unit and property tests", |counts| {
             unit_tests(&artifacts, counts)
         });
-        session.tier("Debian packages", |_| packages(&artifacts));
+        session.tier("packages", |_| packages(&artifacts));
         session.tier("system tests on this kernel", |counts| {
             system_tests(&artifacts, counts)
         });
@@ -181,7 +181,7 @@ fn packages_folder() -> PathBuf {
     workspace().join("target/packages/test")
 }
 
-/// Two versions of the same programs, to upgrade from one to the other.
+/// Two Debian packages of the same programs, to upgrade from one to the other; a container image.
 fn packages(artifacts: &Artifacts) -> Result<()> {
     let folder = packages_folder();
     if folder.exists() {
@@ -191,7 +191,7 @@ fn packages(artifacts: &Artifacts) -> Result<()> {
         // Time matters here, size does not.
         package::deb::build(artifacts, version, &folder, "none")?;
     }
-    Ok(())
+    package::container::build(artifacts, &folder.join("image"))
 }
 
 fn system_tests(artifacts: &Artifacts, counts: &mut Counts) -> Result<()> {

@@ -34,5 +34,6 @@ mod order;
 mod packaging;
 mod privileges;
 mod service;
+mod sidecar;
 mod status;
 mod uprobe_places;

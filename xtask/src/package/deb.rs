@@ -6,7 +6,6 @@ use crate::run::{capture, run, workspace};
 use crate::setup;
 use anyhow::{Context, Result};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -74,7 +73,7 @@ pub(crate) fn build(
         .replace("@DEPENDS@", &libraries(scratch.path(), &programs)?)
         .replace("@HOMEPAGE@", homepage);
     tree::write(&root.join("DEBIAN/control"), control.as_bytes(), 0o644)?;
-    plain_modes(&root)?;
+    tree::plain_modes(&root)?;
 
     fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
     let package = output.join(format!("bpfman_{version}_{}.deb", architecture.trim()));
@@ -118,16 +117,4 @@ fn kibibytes(root: &Path) -> Result<u64> {
         .next()
         .and_then(|number| number.parse().ok())
         .context("du names no size")
-}
-
-/// Folders that anybody may enter, whatever the umask of whoever builds.
-fn plain_modes(folder: &Path) -> Result<()> {
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            plain_modes(&entry.path())?;
-        }
-    }
-    Ok(())
 }

@@ -65,3 +65,15 @@ pub(super) fn write(to: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     fs::write(to, bytes).with_context(failed)?;
     fs::set_permissions(to, fs::Permissions::from_mode(mode)).with_context(failed)
 }
+
+/// Folders that anybody may enter, whatever the umask of whoever builds.
+pub(super) fn plain_modes(folder: &Path) -> Result<()> {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            plain_modes(&entry.path())?;
+        }
+    }
+    Ok(())
+}
