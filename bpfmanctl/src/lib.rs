@@ -1,8 +1,8 @@
 //! The command line of bpfman.
 //!
 //! One process per command: parse, ask the service over `<runtime-dir>/bpfmanctl.sock`, print, exit. There is no runtime
-//! and no thread. The user's files (object files, uprobe targets) are opened here, with the user's rights, and cross to
-//! the service as descriptors.
+//! and no thread, but where images are pushed, in which the service has no part. The user's files (object files, uprobe
+//! targets) are opened here, with the user's rights, and cross to the service as descriptors.
 //!
 //! Data flow: `cli` and `parse` turn arguments into typed commands; `commands` carries them out through [`Client`];
 //! `select` filters; `text` and `json` render. Rendering and selecting are pure functions.
@@ -17,6 +17,7 @@ mod console;
 mod default_command;
 mod exit;
 mod group;
+mod image;
 mod inventory;
 mod json;
 mod kernel_names;

@@ -12,6 +12,7 @@ mod binary;
 pub mod compile;
 pub mod compiler;
 pub mod conductor;
+pub mod evidence;
 pub mod input;
 pub mod limits;
 pub mod seal;

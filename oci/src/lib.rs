@@ -4,6 +4,7 @@
 //! [`layer`]); [`registry`] moves them. Every bound stands in [`limits`]. Linked by the image worker, which has no
 //! capability, and by `bpfmanctl`, which has the user's rights; never by loader, spawner or supervisor.
 
+pub mod build;
 pub mod config;
 pub mod digest;
 pub mod error;

@@ -15,11 +15,13 @@
     reason = "a harness that cannot do its work fails its test"
 )]
 
+pub mod authority;
 pub mod binaries;
 pub mod cgroup;
 pub mod ctl;
 pub mod elf;
 pub mod every_edge;
+pub mod every_signature;
 pub mod fixture;
 pub mod instance;
 pub mod kernel;
@@ -28,6 +30,7 @@ pub mod maps;
 pub mod netns;
 pub mod overlay;
 pub mod process;
+pub mod registry;
 pub mod skip;
 pub mod traffic;
 pub mod uprobe_target;

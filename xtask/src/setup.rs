@@ -79,6 +79,16 @@ const NEEDS: &[Need] = &[
         reason: "the library of the example application in Go",
     },
     Need {
+        package: "docker-registry",
+        present: || on_path("docker-registry"),
+        reason: "keeps images on loopback for tests",
+    },
+    Need {
+        package: "skopeo",
+        present: || on_path("skopeo"),
+        reason: "reads the images that are built, and copies them for bpfman to read",
+    },
+    Need {
         package: "binutils",
         present: || on_path("strip"),
         reason: "makes test binaries small",

@@ -2,6 +2,7 @@
 
 mod attach;
 mod chain;
+mod image;
 mod link;
 mod map;
 mod program;
@@ -15,6 +16,7 @@ pub(crate) use chain::{
     ChainCommand, ChainConvertArgs, ChainShowArgs, DispatcherCommand, DispatcherGetArgs,
     DispatcherListArgs, WantedStrategy,
 };
+pub(crate) use image::{BuildArgsArgs, ImageBuildArgs, ImageCommand, ImagePushArgs, SignArgs};
 pub(crate) use link::{LinkCommand, LinkDetachArgs, LinkGetArgs, LinkListArgs};
 pub(crate) use map::{MapCommand, MapListArgs};
 pub(crate) use program::{
@@ -109,6 +111,14 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bpfmanctl link\n  bpfmanctl link attach tracepoint 512 sched/sched_switch"
     )]
     Link(LinkCommand),
+
+    /// Make images of object files
+    #[command(
+        subcommand,
+        disable_help_subcommand = true,
+        after_help = "Examples:\n  bpfmanctl image build quay.io/acme/counter:v1 counter.o --sign-key sign.key"
+    )]
+    Image(ImageCommand),
 
     /// List maps
     #[command(

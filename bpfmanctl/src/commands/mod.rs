@@ -2,6 +2,7 @@
 
 mod attach;
 mod chain;
+mod image;
 mod link;
 mod map;
 mod program;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: Cli, console: &mut Console<'_>) -> Result<(), Error> {
             LinkCommand::Get(arguments) => link::get(&arguments, &service, console),
             LinkCommand::List(arguments) => link::list(arguments, &service, console),
         },
+        Command::Image(command) => image::run(&command, console),
         Command::Map(MapCommand::List(arguments)) => map::list(&arguments, &service, console),
         Command::Dispatcher(DispatcherCommand::List(arguments)) => {
             chain::list(&arguments, &service, console)

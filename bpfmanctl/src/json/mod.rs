@@ -2,6 +2,7 @@
 //! two spaces of indent, and the characters that HTML gives a meaning escaped.
 
 mod chain;
+pub(crate) mod image;
 mod kernel;
 mod link;
 mod map;

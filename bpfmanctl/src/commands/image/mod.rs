@@ -1,0 +1,18 @@
+//! `image`.
+
+mod build;
+mod publish;
+
+use crate::cli::ImageCommand;
+use crate::console::Console;
+use crate::exit::Error;
+
+pub(super) fn run(command: &ImageCommand, console: &mut Console<'_>) -> Result<(), Error> {
+    match command {
+        ImageCommand::Build(arguments) => build::build(arguments, console),
+        ImageCommand::Push(arguments) => build::push(arguments, console),
+        ImageCommand::GenerateBuildArgs(arguments) => {
+            build::generate_build_args(arguments, console)
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Signatures as registries keep them: pushed, found again, judged.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests start processes"
+)]
+
+use bpfman_tests::authority::{self, Authority, NOW, Subject};
+use bpfman_tests::binaries;
+use bpfman_tests::registry::Registry;
+use image_worker::evidence;
+use ipc::messages::signing::{Grounds, Pattern, Signers, SigningSettings, TrustedIdentity};
+use oci::build::{self, Content, Image, Input, Recipe};
+use oci::manifest::{Manifest, Platform};
+use oci::registry::{Client, Repository, Settings};
+use oci::{Digest, Reference, Selector, media_type};
+use signing::{Policy, Trust};
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+const SIGNER: &str = "signer@example.com";
+const ISSUER: &str = "https://issuer.example.com";
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+
+fn image() -> Image {
+    let input = Input {
+        platform: Platform::host(),
+        name: "counter.o".to_owned(),
+        object: bpf::COUNTER.to_vec(),
+    };
+    let recipe = Recipe {
+        inputs: vec![input],
+        programs: BTreeMap::new(),
+        maps: BTreeMap::new(),
+        created: (0, "1970-01-01T00:00:00Z".to_owned()),
+        index: false,
+    };
+    build::build(&recipe).unwrap()
+}
+
+async fn push(repository: &Repository, image: &Image, tag: &str) {
+    for blob in &image.blobs {
+        repository.push_blob(&blob.bytes).await.unwrap();
+    }
+    let top = &image.top;
+    let selector = Selector::Tag(tag.to_owned());
+    let pushed = repository
+        .push_manifest(&selector, &top.media_type, &top.bytes)
+        .await;
+    assert_eq!(pushed.unwrap(), top.digest);
+}
+
+/// Pushes a bundle as clients of the current form do: an artifact whose subject is the image.
+async fn refer(repository: &Repository, image: &Image, bundle: &str, states: &str) {
+    let layer = Content::new(BUNDLE, bundle.as_bytes().to_vec());
+    let config = Content::new(media_type::EMPTY, b"{}".to_vec());
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: Some(media_type::MANIFEST.to_owned()),
+        artifact_type: Some(BUNDLE.to_owned()),
+        config: config.descriptor(),
+        layers: vec![layer.descriptor()],
+        subject: Some(image.top.descriptor()),
+        annotations: [(
+            "dev.sigstore.bundle.predicateType".to_owned(),
+            states.to_owned(),
+        )]
+        .into(),
+    };
+    for blob in [layer, config] {
+        repository.push_blob(&blob.bytes).await.unwrap();
+    }
+    let bytes = serde_json::to_vec(&manifest).unwrap();
+    let selector = Selector::Digest(Digest::of(&bytes));
+    repository
+        .push_manifest(&selector, media_type::MANIFEST, &bytes)
+        .await
+        .unwrap();
+}
+
+fn policy(authority: &Authority, keys: &[(&str, String)]) -> Policy {
+    let exact = |text: &str| Pattern::Exact(text.to_owned());
+    let settings = SigningSettings {
+        signers: Signers {
+            keys: keys.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            identities: vec![TrustedIdentity {
+                subject: exact(SIGNER),
+                issuer: exact(ISSUER),
+            }],
+            logged: false,
+        },
+        ..SigningSettings::default()
+    };
+    let root = ("trusted_root.json", authority.trusted_root().to_string());
+    let files = keys.iter().cloned().chain([root]);
+    let files = files.map(|(name, text)| (name.to_owned(), text.into_bytes()));
+    Policy::new(&settings, &Trust::new(files.collect()).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn signatures_of_both_forms_are_found_and_judged() {
+    let registry = Registry::start();
+    let mut authority = Authority::default();
+    let certificate = authority.certificates.issue(&Subject::new(SIGNER, ISSUER));
+    let policy = policy(&authority, &[]);
+    let image = image();
+    let digest = image.top.digest;
+    let client = Client::new(Settings::default()).unwrap();
+    for form in ["tag", "referrer"] {
+        let reference: Reference = registry
+            .image(&format!("signed/{form}:v1"))
+            .parse()
+            .unwrap();
+        let repository = client.repository(&reference, None).unwrap();
+        push(&repository, &image, "v1").await;
+        let none = evidence::fetch(&repository, &digest).await.unwrap();
+        assert!(none.is_empty());
+        let refused = evidence::judge(&reference, &digest, &none, &policy).unwrap_err();
+        assert!(refused.to_string().contains("is not signed"), "{refused}");
+
+        // Something about the image that is no signature, of the same signer, and ahead of it.
+        let mut about_tests = authority::statement(&digest.to_string());
+        about_tests["predicateType"] = "https://slsa.dev/provenance/v1".into();
+        let about_tests = authority
+            .sign_statement(&certificate, &about_tests, NOW)
+            .to_string();
+        for states in [
+            "https://slsa.dev/provenance/v1",
+            "https://sigstore.dev/cosign/sign/v1",
+        ] {
+            refer(&repository, &image, &about_tests, states).await;
+        }
+        let found = evidence::fetch(&repository, &digest).await.unwrap();
+        // The one that says what it is is not fetched; the one that lies is, and does not count.
+        assert_eq!(found.len(), 1);
+        let refused = evidence::judge(&reference, &digest, &found, &policy).unwrap_err();
+        assert!(
+            refused.to_string().contains("it is an attestation"),
+            "{refused}"
+        );
+
+        if form == "tag" {
+            let payload = authority::payload(&reference.name(), &digest.to_string());
+            let (payload, annotations) = authority.sign_payload(&certificate, payload, NOW);
+            let layer = Content::new(signing::material::PAYLOAD_TYPE, payload);
+            let signatures = build::signatures(&[(layer, annotations)]).unwrap();
+            push(&repository, &signatures, &build::signature_tag(&digest)).await;
+        } else {
+            let statement = authority::statement(&digest.to_string());
+            let bundle = authority
+                .sign_statement(&certificate, &statement, NOW)
+                .to_string();
+            refer(
+                &repository,
+                &image,
+                &bundle,
+                "https://sigstore.dev/cosign/sign/v1",
+            )
+            .await;
+        }
+        let found = evidence::fetch(&repository, &digest).await.unwrap();
+        let kept = evidence::decode(&evidence::encode(&found).unwrap()).unwrap();
+        assert_eq!(kept, found);
+        let accepted = evidence::judge(&reference, &digest, &kept, &policy).unwrap();
+        assert_eq!(accepted.policy, policy.digest());
+        assert!(matches!(accepted.grounds, Grounds::Identity { subject, .. } if subject == SIGNER));
+        // What is signed is this content, whatever has the tag.
+        let other = evidence::judge(&reference, &Digest::of(b"other"), &kept, &policy);
+        assert!(other.unwrap_err().to_string().contains("it was made for"));
+    }
+}
+
+#[tokio::test]
+async fn what_the_command_signs_counts_for_its_repository_alone() {
+    let registry = Registry::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("counter.o"), bpf::COUNTER).unwrap();
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    fs::write(path("sign.key"), key.serialize_pem()).unwrap();
+    let name = registry.image("acme/counter:v1");
+    let output = Command::new(binaries::program("bpfmanctl"))
+        .args(["image", "build", &name])
+        .arg(path("counter.o"))
+        .arg("--sign-key")
+        .arg(path("sign.key"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let reference: Reference = name.parse().unwrap();
+    let repository = Client::new(Settings::default())
+        .unwrap()
+        .repository(&reference, None)
+        .unwrap();
+    let fetched = repository
+        .fetch_manifest(&reference.selector())
+        .await
+        .unwrap();
+    let found = evidence::fetch(&repository, &fetched.digest).await.unwrap();
+    let trusting = policy(&Authority::default(), &[("a.pub", key.public_key_pem())]);
+    let accepted = evidence::judge(&reference, &fetched.digest, &found, &trusting).unwrap();
+    assert!(matches!(accepted.grounds, Grounds::Key { name, .. } if name == "a.pub"));
+    let elsewhere: Reference = registry.image("evil/counter:v1").parse().unwrap();
+    let refused = evidence::judge(&elsewhere, &fetched.digest, &found, &trusting).unwrap_err();
+    assert!(refused.to_string().contains("acme/counter"), "{refused}");
+}
