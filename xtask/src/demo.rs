@@ -9,12 +9,15 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -97,6 +100,8 @@ struct Demo<'a> {
     namespace: String,
     peer: String,
     daemon: Option<Child>,
+    /// Ctrl-C or a request to end. Without it the signal would leave namespaces, a mount and loaded programs behind.
+    interrupted: Arc<AtomicBool>,
 }
 
 impl<'a> Demo<'a> {
@@ -105,23 +110,29 @@ impl<'a> Demo<'a> {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         let namespace = format!("bpfman-demo-{}", std::process::id());
         let peer = format!("{namespace}-peer");
+        let interrupted = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&interrupted))
+                .context("signals cannot be caught")?;
+        }
         Ok(Self {
             artifacts,
             folder,
             namespace,
             peer,
             daemon: None,
+            interrupted,
         })
     }
 
     fn show(&mut self) -> Result<()> {
-        step(
+        self.step(
             "Two network namespaces joined by a veth pair: one for bpfman, one that traffic comes from.",
-        );
+        )?;
         self.make_network()?;
-        step(
+        self.step(
             "bpfmand in directories of its own: it starts its workers, each in a sandbox, and gives up all capabilities.",
-        );
+        )?;
         self.start()?;
 
         // On kernels without tcx links (before 6.6) an XDP program shows the same.
@@ -136,9 +147,9 @@ impl<'a> Demo<'a> {
             .chain([&TRACEPOINT, &UPROBE])
             .collect();
         let object = self.artifacts.object("counter.o")?;
-        step(
+        self.step(
             "One load: the programs of an object file go through the image worker (which parses) to the loader (which may).\n   --maps-mode 0644 lets applications read the maps without privilege.",
-        );
+        )?;
         let programs: Vec<String> = counters
             .iter()
             .map(|counter| format!("{}:{}", counter.kind, counter.function))
@@ -164,9 +175,9 @@ impl<'a> Demo<'a> {
             .map(|program| program["record"]["program_id"].to_string())
             .collect();
 
-        step(
+        self.step(
             "Each program is attached; of the two that share a hook, the one with the lower priority number runs first.",
-        );
+        )?;
         let target = self
             .artifacts
             .program("uprobe-target")?
@@ -182,7 +193,9 @@ impl<'a> Demo<'a> {
             }
         }
 
-        step("Traffic: five pings from the other namespace, five calls of the probed function.");
+        self.step(
+            "Traffic: five pings from the other namespace, five calls of the probed function.",
+        )?;
         run(Command::new("ip")
             .args([
                 "netns", "exec", &self.peer, "ping", "-q", "-c", "5", "-i", "0.2", ADDRESS,
@@ -190,13 +203,13 @@ impl<'a> Demo<'a> {
             .stdout(Stdio::null()))?;
         call_target(&target, 5)?;
 
-        step("What is loaded, and where it is attached.");
+        self.step("What is loaded, and where it is attached.")?;
         self.show_ctl(&["program", "list"])?;
         self.show_ctl(&["link", "list"])?;
 
-        step(
+        self.step(
             "The counters, read from the pinned map by uid 65534, who has no capability and no group.",
-        );
+        )?;
         for (counter, program) in counters
             .iter()
             .zip(loaded["programs"].as_array().into_iter().flatten())
@@ -208,12 +221,12 @@ impl<'a> Demo<'a> {
             }
         }
 
-        step(
+        self.step(
             "Every process with what it may do: one has CAP_BPF, and it reads nothing from outside.",
-        );
+        )?;
         self.show_ctl(&["status"])?;
 
-        step("Detach and unload: programs, links, maps and pins are gone.");
+        self.step("Detach and unload: programs, links, maps and pins are gone.")?;
         let links = self.ctl(&["link", "list", "-q"])?;
         let mut detach = vec!["link", "detach"];
         detach.extend(links.split_whitespace());
@@ -226,6 +239,15 @@ impl<'a> Demo<'a> {
             bail!("something is left:\n{left}");
         }
         self.show_ctl(&["doctor"])?;
+        Ok(())
+    }
+
+    /// Says what follows, unless somebody wants the end: then the caller returns, and everything is taken away.
+    fn step(&self, explanation: &str) -> Result<()> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            bail!("interrupted");
+        }
+        println!("\n=> {explanation}");
         Ok(())
     }
 
@@ -365,7 +387,7 @@ impl<'a> Demo<'a> {
 
     /// Ends the service as an administrator does, removes what was made, and looks whether all is gone.
     fn clean_up(mut self) -> Result<()> {
-        step("Stop, and leave nothing behind.");
+        println!("\n=> Stop, and leave nothing behind.");
         if let Some(mut daemon) = self.daemon.take() {
             kill_process(Pid::from_child(&daemon), Signal::TERM)?;
             let status = daemon.wait()?;
@@ -409,10 +431,6 @@ impl Drop for Demo<'_> {
                 .output();
         }
     }
-}
-
-fn step(explanation: &str) {
-    println!("\n=> {explanation}");
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {
