@@ -92,6 +92,11 @@ impl Trust {
         Ok(Self { files })
     }
 
+    /// The files by name.
+    pub fn into_files(self) -> BTreeMap<String, Vec<u8>> {
+        self.files
+    }
+
     /// A key by the name of its file.
     pub(crate) fn key(&self, name: &str) -> Result<Key, PolicyError> {
         let bytes = self

@@ -206,3 +206,161 @@ async fn what_the_command_signs_counts_for_its_repository_alone() {
     let refused = evidence::judge(&elsewhere, &fetched.digest, &found, &trusting).unwrap_err();
     assert!(refused.to_string().contains("acme/counter"), "{refused}");
 }
+
+/// Runs `bpfmanctl image`: exit code, output, errors.
+fn ctl(words: &[&str]) -> (i32, String, String) {
+    let output = Command::new(binaries::program("bpfmanctl"))
+        .arg("image")
+        .args(words)
+        .env_remove("BPFMAN_REGISTRY_AUTH")
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[tokio::test]
+async fn the_verify_command_says_who_signed_and_why_not() {
+    let registry = Registry::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let mut authority = Authority::default();
+    fs::create_dir(path("trust")).unwrap();
+    let root = authority.trusted_root().to_string();
+    fs::write(path("trust/trusted_root.json"), root).unwrap();
+    let key = |name: &str| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        fs::write(path(name), key.public_key_pem()).unwrap();
+        key
+    };
+    let good = key("good.pub");
+    key("other.pub");
+    let image = image();
+    let digest = image.top.digest;
+    let client = Client::new(Settings::default()).unwrap();
+    let certificate = authority.certificates.issue(&Subject::new(SIGNER, ISSUER));
+    for kind in ["key", "identity", "unsigned"] {
+        let name = registry.image(&format!("acme/{kind}:v1"));
+        let reference: Reference = name.parse().unwrap();
+        let repository = client.repository(&reference, None).unwrap();
+        push(&repository, &image, "v1").await;
+        let payload = authority::payload(&reference.name(), &digest.to_string());
+        let (payload, annotations) = match kind {
+            "key" => authority::sign_with_key(&good, payload),
+            "identity" => authority.sign_payload(&certificate, payload, NOW),
+            _ => continue,
+        };
+        let layer = Content::new(signing::material::PAYLOAD_TYPE, payload);
+        let signatures = build::signatures(&[(layer, annotations)]).unwrap();
+        push(&repository, &signatures, &build::signature_tag(&digest)).await;
+    }
+    let named = |kind: &str| registry.image(&format!("acme/{kind}:v1"));
+    let trust = path("trust");
+    let identity = [
+        "--certificate-identity",
+        SIGNER,
+        "--certificate-oidc-issuer",
+        ISSUER,
+        "--trust-dir",
+        &trust,
+    ];
+    let good_key = ["--key", &path("good.pub")];
+    let other_key = ["--key", &path("other.pub")];
+    let in_log = [&good_key[..], &["--require-log", "--trust-dir", &trust]].concat();
+    let wrong_issuer = [
+        &identity[..3],
+        &["https://other.example.com", "--trust-dir", &trust],
+    ]
+    .concat();
+    let no_root = [&identity[..4], &["--trust-dir", "/nowhere"]].concat();
+    let unsigned = ["--allow-unsigned", "--trust-dir", &trust];
+    for (kind, flags, code, part) in [
+        (
+            "key",
+            &good_key[..],
+            0,
+            "signature verified\n  Signed by: key ",
+        ),
+        ("key", &other_key, 1, "none of the trusted keys made it"),
+        ("key", &in_log, 1, "no transparency log"),
+        ("key", &identity, 1, "no key is trusted"),
+        (
+            "identity",
+            &identity,
+            0,
+            "Signed by: signer@example.com (https://issuer.example.com) at 2025-06-15T15:06:40Z",
+        ),
+        ("identity", &good_key, 1, "no identity is trusted"),
+        (
+            "identity",
+            &wrong_issuer,
+            1,
+            "who is not trusted for this image",
+        ),
+        ("identity", &no_root, 1, "trusted_root.json"),
+        ("identity", &identity[..2], 80, "an identity has two halves"),
+        (
+            "identity",
+            &[
+                "--certificate-identity",
+                "a",
+                "--certificate-identity-regexp",
+                "b",
+            ],
+            80,
+            "cannot be used with",
+        ),
+        ("unsigned", &good_key, 1, "is not signed"),
+        (
+            "unsigned",
+            &unsigned,
+            0,
+            "unsigned image accepted by policy",
+        ),
+        ("key", &unsigned, 1, "no key is trusted"),
+        ("key", &[], 80, "say whom you trust"),
+        ("key", &["--key", "/nowhere.pub"], 1, "does not exist"),
+        ("none", &good_key, 1, "acme/none"),
+    ] {
+        let name = named(kind);
+        let (ended, output, errors) = ctl(&[&["verify", &name], flags].concat());
+        assert_eq!(ended, code, "{kind} {flags:?}: {output}{errors}");
+        let said = if code == 0 { output } else { errors };
+        assert!(said.contains(part), "{kind} {flags:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn an_image_is_inspected_without_the_service() {
+    let registry = Registry::start();
+    let folder = tempfile::tempdir().unwrap();
+    let object = folder.path().join("counter.o");
+    fs::write(&object, bpf::COUNTER).unwrap();
+    let name = registry.image("acme/counter");
+    let inputs =
+        ["linux/amd64", "linux/arm64"].map(|platform| format!("{platform}={}", object.display()));
+    assert_eq!(ctl(&["build", &name, &inputs[0], &inputs[1]]).0, 0);
+    let seen = ctl(&["inspect", &name]);
+    assert_eq!(seen.0, 0, "{}", seen.2);
+    let seen: serde_json::Value = serde_json::from_str(&seen.1).unwrap();
+    assert_eq!(seen["reference"], format!("{name}:latest"));
+    assert_eq!(seen["media_type"], media_type::INDEX);
+    assert!(seen.get("layers").is_none() && seen.get("programs").is_none());
+    assert_eq!(seen["manifests"][1]["platform"], "linux/arm64");
+    assert_eq!(seen["manifests"][0]["programs"]["xdp_count"], "xdp");
+    assert_eq!(
+        seen["manifests"][0]["layers"][0]["media_type"],
+        media_type::LAYER_GZIP
+    );
+    let one = format!(
+        "{name}@{}",
+        seen["manifests"][0]["digest"].as_str().unwrap()
+    );
+    let one: serde_json::Value = serde_json::from_str(&ctl(&["inspect", &one]).1).unwrap();
+    assert_eq!(one["maps"]["traffic"], "per_cpu_array");
+    assert!(one.get("manifests").is_none());
+}

@@ -1,4 +1,4 @@
-//! `cargo xtask demo|test|bench|vm|setup|deb|image`: what the README's commands call.
+//! `cargo xtask demo|test|bench|fuzz|vm|setup|deb|image`: what the README's commands call.
 //!
 //! This crate must build on a machine where nothing is installed yet, since it is what installs the rest:
 //! it depends on no crate of the product.
@@ -12,6 +12,7 @@ mod artifacts;
 mod bench;
 mod demo;
 mod deny;
+mod fuzz;
 mod libraries;
 mod package;
 mod run;
@@ -40,6 +41,8 @@ enum Command {
     Test(test::Options),
     /// Measure a release build and write docs/benchmarks.md
     Bench(bench::Options),
+    /// Run the fuzz targets, from where the last run ended
+    Fuzz(fuzz::Options),
     /// Run the system tests on a Debian kernel in a virtual machine
     Vm(vm::Options),
     /// Build a Debian package of a release build
@@ -64,6 +67,7 @@ fn carry_out(command: Command) -> Result<()> {
         Command::Demo => demo::run_demo(),
         Command::Test(options) => test::run_all(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Fuzz(options) => fuzz::run_fuzz(&options),
         Command::Vm(options) => vm::run(&options),
         Command::Deb(options) => package::deb::run_deb(&options),
         Command::Image(options) => package::container::run_image(&options),

@@ -3,13 +3,16 @@
 use crate::artifacts::{Artifacts, Profile, build_all};
 use crate::run::{cargo, run, workspace};
 use crate::vm::{self, Series};
-use crate::{deny, package, setup};
+use crate::{deny, fuzz, package, setup};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
+
+/// Seconds for each fuzz target: what is found in that time is what a change broke; `cargo xtask fuzz` looks for longer.
+const FUZZ_SECONDS: u32 = 20;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -53,6 +56,7 @@ pub(crate) fn run_all(options: &Options) -> Result<()> {
         session.tier("system tests on this kernel", |counts| {
             system_tests(&artifacts, counts)
         });
+        session.tier("fuzz targets", |_| fuzz::run_briefly(FUZZ_SECONDS));
         if !options.no_vm {
             for series in [Series::V6_12, Series::V6_1] {
                 session.tier(

@@ -1,8 +1,10 @@
 //! The grammar of `image`.
 
 mod build;
+mod look;
 
 pub(crate) use build::{BuildArgsArgs, ImageBuildArgs, ImagePushArgs, SignArgs};
+pub(crate) use look::{ImageInspectArgs, ImageVerifyArgs, RegistryArgs};
 
 use clap::Subcommand;
 
@@ -34,4 +36,20 @@ pub(crate) enum ImageCommand {
             bpfmanctl image generate-build-args linux/amd64=el.o linux/s390x=eb.o -o json"
     )]
     GenerateBuildArgs(BuildArgsArgs),
+
+    /// Show what an image in a registry consists of, as JSON
+    #[command(after_help = "Examples:\n  bpfmanctl image inspect quay.io/acme/counter:v1")]
+    Inspect(ImageInspectArgs),
+
+    /// Check who signed an image in a registry
+    #[command(
+        long_about = "Check who signed an image in a registry.\n\n\
+            You say whom you trust; what the service trusts is in its configuration. Nothing is loaded and nothing is kept.",
+        after_help = "Examples:\n  \
+            bpfmanctl image verify quay.io/acme/counter:v1 --key acme.pub\n  \
+            bpfmanctl image verify quay.io/bpfman-bytecode/xdp_pass:latest \\\n      \
+            --certificate-identity-regexp 'https://github\\.com/bpfman/.*' \\\n      \
+            --certificate-oidc-issuer https://token.actions.githubusercontent.com"
+    )]
+    Verify(ImageVerifyArgs),
 }

@@ -16,7 +16,10 @@ pub(crate) use chain::{
     ChainCommand, ChainConvertArgs, ChainShowArgs, DispatcherCommand, DispatcherGetArgs,
     DispatcherListArgs, WantedStrategy,
 };
-pub(crate) use image::{BuildArgsArgs, ImageBuildArgs, ImageCommand, ImagePushArgs, SignArgs};
+pub(crate) use image::{
+    BuildArgsArgs, ImageBuildArgs, ImageCommand, ImageInspectArgs, ImagePushArgs, ImageVerifyArgs,
+    SignArgs,
+};
 pub(crate) use link::{LinkCommand, LinkDetachArgs, LinkGetArgs, LinkListArgs};
 pub(crate) use map::{MapCommand, MapListArgs};
 pub(crate) use program::{
@@ -112,7 +115,7 @@ pub(crate) enum Command {
     )]
     Link(LinkCommand),
 
-    /// Make images of object files
+    /// Make images of object files, look at them, check who signed them
     #[command(
         subcommand,
         disable_help_subcommand = true,

@@ -1,6 +1,7 @@
 //! Results for people: tables and reports, columns two spaces apart, folded to the terminal's width.
 
 mod chain;
+pub(crate) mod image;
 mod link;
 mod map;
 mod program;

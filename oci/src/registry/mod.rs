@@ -18,6 +18,7 @@ mod push;
 mod transport;
 
 pub use auth::{Challenge, Credentials};
+pub use fetch::Fetched;
 
 use crate::reference::is_loopback;
 use crate::{Error, Reference, limits};

@@ -1,5 +1,6 @@
 //! The grammar of making images.
 
+use super::RegistryArgs;
 use crate::cli::OutputArgs;
 use clap::Args;
 use std::path::PathBuf;
@@ -31,6 +32,9 @@ pub(crate) struct ImageBuildArgs {
     #[command(flatten)]
     pub(crate) signing: SignArgs,
 
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+
     /// Seconds since 1970 that stand wherever an image has a time
     #[arg(
         long,
@@ -61,6 +65,9 @@ pub(crate) struct ImagePushArgs {
 
     #[command(flatten)]
     pub(crate) signing: SignArgs,
+
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
 }
 
 #[derive(Args, Debug)]

@@ -53,7 +53,12 @@ pub(in crate::commands) fn build(
             let digest = images[0].1.top.digest;
             write(console, &format!("saved: {}@{digest}\n", reference.name()))
         }
-        None => publish(&reference, &images, console),
+        None => publish(
+            &reference,
+            &images,
+            arguments.registry.registry_auth.as_deref(),
+            console,
+        ),
     }
 }
 
@@ -81,7 +86,12 @@ pub(in crate::commands) fn push(
     if all.len() == 1 {
         all.extend(rest.into_iter().filter(|(name, _)| *name == tag));
     }
-    publish(&reference, &all, console)
+    publish(
+        &reference,
+        &all,
+        arguments.registry.registry_auth.as_deref(),
+        console,
+    )
 }
 
 pub(in crate::commands) fn generate_build_args(

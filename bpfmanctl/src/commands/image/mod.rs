@@ -1,7 +1,9 @@
 //! `image`.
 
 mod build;
+mod inspect;
 mod publish;
+mod verify;
 
 use crate::cli::ImageCommand;
 use crate::console::Console;
@@ -14,5 +16,7 @@ pub(super) fn run(command: &ImageCommand, console: &mut Console<'_>) -> Result<(
         ImageCommand::GenerateBuildArgs(arguments) => {
             build::generate_build_args(arguments, console)
         }
+        ImageCommand::Inspect(arguments) => inspect::inspect(arguments, console),
+        ImageCommand::Verify(arguments) => verify::verify(arguments, console),
     }
 }

@@ -12,20 +12,15 @@ use oci::{Reference, Selector};
 pub(super) fn publish(
     reference: &Reference,
     images: &Tagged,
+    auth: Option<&str>,
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
-    // Everything of this command happens here, so that the runtime lives no longer than it.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let pushed = runtime.block_on(async {
-        let repository = registry::repository(reference)?;
+    registry::with(reference, auth, async |repository| {
         for (tag, image) in images {
             push(&repository, tag, image).await?;
         }
         Ok(())
-    });
-    pushed.map_err(|error: oci::Error| Error::Failed(error.to_string()))?;
+    })?;
     match images.first() {
         Some((_, image)) => {
             let line = format!("published: {}@{}\n", reference.name(), image.top.digest);
