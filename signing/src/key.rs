@@ -97,7 +97,8 @@ impl PrivateKey {
             Pair::Ed25519(pair) => pair.public_key().as_der().map(|der| der.as_ref().to_vec()),
         };
         let der = der.map_err(|_| KeyError::Failed)?;
-        Ok(pem::encode(&pem::Pem::new("PUBLIC KEY", der)))
+        let form = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        Ok(pem::encode_config(&pem::Pem::new("PUBLIC KEY", der), form))
     }
 }
 

@@ -4,7 +4,7 @@ mod build;
 mod look;
 
 pub(crate) use build::{BuildArgsArgs, ImageBuildArgs, ImagePushArgs, SignArgs};
-pub(crate) use look::{ImageInspectArgs, ImageVerifyArgs, RegistryArgs};
+pub(crate) use look::{AuthArgs, ImageInspectArgs, ImageVerifyArgs};
 
 use clap::Subcommand;
 

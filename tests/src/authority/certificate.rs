@@ -10,6 +10,8 @@ use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 
 const ISSUER: [u64; 9] = [1, 3, 6, 1, 4, 1, 57264, 1, 8];
+/// The same without an element around it, for clients that know no other.
+const OLD_ISSUER: [u64; 9] = [1, 3, 6, 1, 4, 1, 57264, 1, 1];
 const TIMESTAMPS: [u64; 10] = [1, 3, 6, 1, 4, 1, 11129, 2, 4, 2];
 
 /// Who a certificate is for.
@@ -54,7 +56,9 @@ impl Certificate {
 
     /// The same as text.
     pub fn pem(&self) -> String {
-        pem::encode(&pem::Pem::new("CERTIFICATE", self.der.clone()))
+        let block = pem::Pem::new("CERTIFICATE", self.der.clone());
+        let form = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        pem::encode_config(&block, form)
     }
 
     /// Signs with its key.
@@ -123,14 +127,16 @@ impl Issuer {
         } else {
             ExtendedKeyUsagePurpose::ServerAuth
         }];
+        params.use_authority_key_identifier_extension = true;
         params.not_before =
             rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(subject.from as u64);
         params.not_after =
             rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(subject.until as u64);
-        params.custom_extensions = vec![CustomExtension::from_oid_content(
-            &ISSUER,
-            element(0x0c, subject.issuer.as_bytes()),
-        )];
+        let issuer = subject.issuer.as_bytes();
+        params.custom_extensions = vec![
+            CustomExtension::from_oid_content(&OLD_ISSUER, issuer.to_vec()),
+            CustomExtension::from_oid_content(&ISSUER, element(0x0c, issuer)),
+        ];
         let sign = |params: &CertificateParams| {
             params
                 .signed_by(&own, &self.issuer)

@@ -1,6 +1,6 @@
 //! The grammar of making images.
 
-use super::RegistryArgs;
+use super::AuthArgs;
 use crate::cli::OutputArgs;
 use clap::Args;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ pub(crate) struct ImageBuildArgs {
     pub(crate) signing: SignArgs,
 
     #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
+    pub(crate) registry: AuthArgs,
 
     /// Seconds since 1970 that stand wherever an image has a time
     #[arg(
@@ -67,7 +67,7 @@ pub(crate) struct ImagePushArgs {
     pub(crate) signing: SignArgs,
 
     #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
+    pub(crate) registry: AuthArgs,
 }
 
 #[derive(Args, Debug)]

@@ -4,7 +4,7 @@ use clap::Args;
 use std::path::PathBuf;
 
 #[derive(Args, Debug)]
-pub(crate) struct RegistryArgs {
+pub(crate) struct AuthArgs {
     /// Credentials for the registry: base64 of USER:PASSWORD
     #[arg(
         long,
@@ -22,7 +22,7 @@ pub(crate) struct ImageInspectArgs {
     pub(crate) image: String,
 
     #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
+    pub(crate) registry: AuthArgs,
 }
 
 #[derive(Args, Debug)]
@@ -72,5 +72,5 @@ pub(crate) struct ImageVerifyArgs {
     pub(crate) require_log: bool,
 
     #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
+    pub(crate) registry: AuthArgs,
 }
