@@ -1,34 +1,34 @@
-//! What the fuzz target does, with signatures of real form and what is left of them when bytes are changed.
+//! What the fuzz target does, with its seeds and what is left of them when bytes are changed.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use bpfman_tests::authority::{Authority, NOW, Subject, payload, statement};
 use bpfman_tests::every_signature;
 
+const SEEDS: [&[u8]; 5] = [
+    include_bytes!("../fuzz/seeds/signatures/annotations"),
+    include_bytes!("../fuzz/seeds/signatures/bundle"),
+    include_bytes!("../fuzz/seeds/signatures/key"),
+    include_bytes!("../fuzz/seeds/signatures/payload"),
+    include_bytes!("../fuzz/seeds/signatures/root"),
+];
+
 #[test]
-fn signatures_with_changed_bytes_panic_nobody() {
-    let mut authority = Authority::default();
-    let digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-    let subject = Subject::new("a@example.com", "https://issuer.example.com");
-    let certificate = authority.certificates.issue(&subject);
-    let bundle = authority.sign_statement(&certificate, &statement(digest), NOW);
-    let payload = payload("quay.io/bpfman/counter", digest);
-    let (payload, annotations) = authority.sign_payload(&certificate, payload, NOW);
-    let seeds = [
-        (0, bundle.to_string().into_bytes()),
-        (1, payload),
-        (2, serde_json::to_vec(&annotations).unwrap()),
-        (0, authority.trusted_root().to_string().into_bytes()),
-    ];
-    for (kind, bytes) in seeds {
-        let seed = [&[kind][..], &bytes].concat();
-        every_signature::read(&seed);
+fn signatures_with_changed_bytes_say_nothing_else() {
+    for seed in SEEDS {
+        every_signature::read(seed);
         for step in 0..60 {
             let at = 1 + (step * 7919) % (seed.len() - 1);
-            let mut changed = seed.clone();
+            let mut changed = seed.to_vec();
             changed[at] ^= 1 << (step % 8);
             every_signature::read(&changed);
             every_signature::read(&changed[..at]);
         }
+    }
+}
+
+#[test]
+fn the_seeds_are_good_signatures() {
+    for (seed, good) in SEEDS.into_iter().zip([true, true, false, false, false]) {
+        assert_eq!(every_signature::is_good(seed), good);
     }
 }

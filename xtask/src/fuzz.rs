@@ -61,6 +61,14 @@ fn fuzz(wanted: &[String], seconds: u32) -> Result<()> {
                 .into_iter()
                 .chain(std::env::split_paths(&path)),
         )?;
+        let corpus = format!("tests/fuzz/corpus/{target}");
+        let seeds = format!("tests/fuzz/seeds/{target}");
+        std::fs::create_dir_all(workspace().join(&corpus))?;
+        let folders = [corpus, seeds];
+        // New inputs are written to the first folder alone.
+        let folders = folders
+            .iter()
+            .filter(|folder| workspace().join(folder).is_dir());
         run(Command::new("rustup")
             .current_dir(workspace())
             .args([
@@ -73,11 +81,13 @@ fn fuzz(wanted: &[String], seconds: u32) -> Result<()> {
                 "tests/fuzz",
             ])
             // Debug assertions and overflow checks stay on.
-            .args(["--dev", target, "--"])
+            .args(["--dev", target])
+            .args(folders)
+            .arg("--")
             .arg(format!("-max_total_time={seconds}"))
             .arg(format!("-max_len={INPUT_BYTES}"))
             .arg(format!("-timeout={INPUT_SECONDS}"))
-            .args(["-print_final_stats=0", "-verbosity=0"])
+            .args(["-print_funcs=0", "-print_pcs=0", "-verbosity=0"])
             .env("PATH", path)
             .env_remove("RUSTUP_TOOLCHAIN"))?;
     }
