@@ -21,6 +21,7 @@ pub mod cgroup;
 pub mod ctl;
 pub mod elf;
 pub mod every_edge;
+pub mod every_image;
 pub mod every_signature;
 pub mod fixture;
 pub mod instance;
