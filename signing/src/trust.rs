@@ -276,6 +276,14 @@ mod tests {
     }
 
     #[test]
+    fn the_root_of_the_public_service_is_understood() {
+        let public = sigstore_verify::trust_root::SIGSTORE_PRODUCTION_TRUSTED_ROOT;
+        let files = [(ROOT.to_owned(), public.as_bytes().to_vec())];
+        let root = Trust::new(files.into()).unwrap().root().unwrap().unwrap();
+        assert!(root.certificate_logs);
+    }
+
+    #[test]
     fn what_is_no_key_and_no_root_is_an_error() {
         let files = [
             (

@@ -1,6 +1,7 @@
 //! `[signing]` of the configuration: who must have signed an image.
 
 use crate::prepare::PrepareError;
+use crate::prepare::workers::check_writers;
 use ipc::messages::signing::{
     Demand, Pattern, Signers, SigningRule, SigningSettings, TrustedIdentity,
 };
@@ -51,21 +52,31 @@ impl Signing {
         (self.trust_dir_named || path.is_dir()).then_some(path)
     }
 
-    /// Refuses a directory that was named and is none: the image worker could not start with it.
+    /// Refuses a directory that was named and is none, since the image worker could not start with it, and one that others
+    /// than root may write to: they would decide who is trusted.
     ///
     /// # Errors
     ///
-    /// [`PrepareError::Unfit`].
+    /// [`PrepareError::Unfit`], [`PrepareError::Path`].
     pub fn check(&self) -> Result<(), PrepareError> {
-        match self.trust_dir() {
-            Some(path) if !path.is_dir() => Err(PrepareError::Unfit {
-                stage: "configuration",
+        const STAGE: &str = "configuration";
+        let Some(path) = self.trust_dir() else {
+            return Ok(());
+        };
+        if !path.is_dir() {
+            return Err(PrepareError::Unfit {
+                stage: STAGE,
                 path: path.to_owned(),
                 cause: "is no directory".to_owned(),
                 remedy: "create it, or correct signing.trust_dir".to_owned(),
-            }),
-            _ => Ok(()),
+            });
         }
+        let stat = rustix::fs::stat(path).map_err(PrepareError::path(
+            STAGE,
+            path,
+            "correct signing.trust_dir",
+        ))?;
+        check_writers(STAGE, path, &stat)
     }
 }
 
@@ -315,6 +326,23 @@ mod tests {
             ]
         );
         assert_eq!(settings.rules[1].signed_as, ["ghcr.io/x/*"]);
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let signing = parse(&format!("trust_dir = \"{}\"", path.display())).unwrap();
+        for (mode, accepted) in [
+            (0o755, true),
+            (0o700, true),
+            (0o775, false),
+            (0o1777, false),
+        ] {
+            std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+            assert_eq!(signing.check().is_ok(), accepted, "{mode:o}");
+        }
     }
 
     #[test]

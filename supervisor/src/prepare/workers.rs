@@ -125,7 +125,7 @@ fn open_binary(path: &Path) -> Result<OwnedFd, PrepareError> {
             remedy: "install the worker there".to_owned(),
         });
     }
-    check_writers(path, &stat)?;
+    check_writers(STAGE, path, &stat)?;
     Ok(file)
 }
 
@@ -136,15 +136,19 @@ fn check_directory(path: &Path) -> Result<(), PrepareError> {
         path,
         "name the directory of the workers with --worker-dir",
     ))?;
-    check_writers(path, &stat)
+    check_writers(STAGE, path, &stat)
 }
 
-/// What is started with CAP_BPF must not be what anybody but root puts there.
-fn check_writers(path: &Path, stat: &Stat) -> Result<(), PrepareError> {
+/// What is started with CAP_BPF, and who is trusted, must not be what anybody but root puts there.
+pub(super) fn check_writers(
+    stage: &'static str,
+    path: &Path,
+    stat: &Stat,
+) -> Result<(), PrepareError> {
     let own = rustix::process::geteuid().as_raw();
     let unfit = |cause: String, remedy: String| {
         Err(PrepareError::Unfit {
-            stage: STAGE,
+            stage,
             path: path.to_owned(),
             cause,
             remedy,
@@ -152,11 +156,11 @@ fn check_writers(path: &Path, stat: &Stat) -> Result<(), PrepareError> {
     };
     if ![0, own].contains(&stat.st_uid) {
         return unfit(
-            format!("belongs to uid {}, who may change what runs", stat.st_uid),
             format!(
-                "install the workers as root, or chown root {}",
-                path.display()
+                "belongs to uid {}, who may change what is in it",
+                stat.st_uid
             ),
+            format!("install it as root, or chown root {}", path.display()),
         );
     }
     if stat.st_mode & 0o022 != 0 {
