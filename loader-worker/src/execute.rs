@@ -44,7 +44,7 @@ pub enum Subject<'a> {
 pub struct Executor<'a> {
     subject: Subject<'a>,
     helpers: &'a dyn Helpers,
-    faults: &'a mut Faults,
+    faults: &'a Faults,
     done: Vec<Step>,
     btf: Option<OwnedFd>,
     maps: BTreeMap<MapInstance, OwnedFd>,
@@ -66,7 +66,7 @@ pub struct Loaded {
 
 impl<'a> Executor<'a> {
     /// With nothing made yet.
-    pub fn new(subject: Subject<'a>, helpers: &'a dyn Helpers, faults: &'a mut Faults) -> Self {
+    pub fn new(subject: Subject<'a>, helpers: &'a dyn Helpers, faults: &'a Faults) -> Self {
         Self {
             subject,
             helpers,
@@ -91,7 +91,7 @@ impl<'a> Executor<'a> {
     }
 
     /// The hook, for the acts between the steps.
-    pub fn faults(&mut self) -> &mut Faults {
+    pub fn faults(&self) -> &'a Faults {
         self.faults
     }
 

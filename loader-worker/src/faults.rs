@@ -20,7 +20,8 @@ pub enum Point<'a> {
 
 /// Called at each point; an error makes the act fail before it has begun. A hook that panics stands for a process that
 /// was killed there.
-pub type Hook = Box<dyn FnMut(&Point<'_>) -> Result<(), Failure> + Send>;
+/// Called by several changes at once.
+pub type Hook = Box<dyn Fn(&Point<'_>) -> Result<(), Failure> + Send + Sync>;
 
 /// The hook, if any.
 #[derive(Default)]
@@ -32,8 +33,8 @@ impl Faults {
         Self(Some(hook))
     }
 
-    pub(crate) fn pass(&mut self, point: &Point<'_>) -> Result<(), Failure> {
-        match &mut self.0 {
+    pub(crate) fn pass(&self, point: &Point<'_>) -> Result<(), Failure> {
+        match &self.0 {
             None => Ok(()),
             Some(hook) => hook(point),
         }

@@ -35,6 +35,7 @@ pub mod peer;
 pub mod peer_link;
 pub mod plan_file;
 pub mod plan_intake;
+mod poison;
 pub mod policy;
 pub mod reconcile;
 pub mod remove;

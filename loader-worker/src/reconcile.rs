@@ -19,11 +19,7 @@ use ipc::messages::loader::DoctorReport;
 use std::path::PathBuf;
 
 /// Replays, compares, repairs what may be repaired; returns what still differs.
-pub fn reconcile(
-    store: &mut Store,
-    layout: &Layout,
-    faults: &mut Faults,
-) -> Result<Vec<Drift>, Failure> {
+pub fn reconcile(store: &Store, layout: &Layout, faults: &Faults) -> Result<Vec<Drift>, Failure> {
     replay(store, faults)?;
     let (programs, mut links, hooks) = (store.programs()?, store.links()?, store.hooks()?);
     let plans = programs
@@ -75,7 +71,7 @@ pub fn doctor(store: &Store, layout: &Layout) -> Result<DoctorReport, Failure> {
 }
 
 /// Replays every intent; returns how many could not be finished. Those stay.
-pub fn replay(store: &mut Store, faults: &mut Faults) -> Result<usize, Failure> {
+pub fn replay(store: &Store, faults: &Faults) -> Result<usize, Failure> {
     let mut unfinished = 0;
     for (number, intent) in store.intents()? {
         if let Err(failure) = replay_one(store, number, &intent, faults) {
@@ -87,10 +83,10 @@ pub fn replay(store: &mut Store, faults: &mut Faults) -> Result<usize, Failure> 
 }
 
 fn replay_one(
-    store: &mut Store,
+    store: &Store,
     number: IntentNumber,
     intent: &Intent,
-    faults: &mut Faults,
+    faults: &Faults,
 ) -> Result<(), Failure> {
     let (removals, gone): (Vec<_>, Vec<Row>) = match intent {
         Intent::Back { removals } | Intent::Outdated { removals } => {

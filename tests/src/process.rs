@@ -15,6 +15,22 @@ impl Status {
     pub fn of(pid: u32) -> Self {
         let text = fs::read_to_string(format!("/proc/{pid}/status"))
             .unwrap_or_else(|error| panic!("process {pid}: {error}"));
+        Self::parse(&text)
+    }
+
+    /// Of each of its threads: what a thread may do is its own.
+    pub fn of_threads(pid: u32) -> Vec<Self> {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task"))
+            .unwrap_or_else(|error| panic!("process {pid}: {error}"));
+        tasks
+            .flatten()
+            // One that has ended meanwhile is none.
+            .filter_map(|task| fs::read_to_string(task.path().join("status")).ok())
+            .map(|text| Self::parse(&text))
+            .collect()
+    }
+
+    fn parse(text: &str) -> Self {
         Self(
             text.lines()
                 .filter_map(|line| line.split_once(':'))

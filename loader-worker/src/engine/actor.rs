@@ -1,8 +1,11 @@
 //! The engine's mailbox.
 //!
 //! Owns the [`Engine`], hence the store and everything in the kernel. Receives commands that the gatekeeper has
-//! admitted, one at a time. Sends each answer to the API worker itself. Supervised by the worker's root: an engine that
-//! ends takes the process with it, and the next one reconciles.
+//! admitted, and has each carried out on a thread of its own: most of it are system calls, some of which wait for the
+//! verifier or for every processor to leave a program. Which commands wait for which is decided by their claims. There
+//! are never more threads than requests of the API worker may be under way ([`crate::limits::REQUESTS`]). They are made
+//! after the sandbox was entered, and inherit all of it. Sends each answer to the API worker itself. Supervised by the
+//! worker's root: an engine that ends takes the process with it, and the next one reconciles.
 
 use super::{AttachCommand, Engine};
 use crate::iterators;
@@ -17,6 +20,9 @@ use ipc::messages::loader::LoaderReply;
 use ipc::messages::program::LoadOptions;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 /// See the module.
 pub struct EngineActor;
@@ -72,47 +78,75 @@ pub struct Order {
     pub reply: Reply,
 }
 
+/// The engine, and the commands that are being carried out.
+pub struct State {
+    engine: Arc<Engine>,
+    running: JoinSet<()>,
+}
+
 impl Actor for EngineActor {
     type Msg = Order;
-    type State = Engine;
+    type State = State;
     type Arguments = Engine;
 
     async fn pre_start(
         &self,
         _: ActorRef<Order>,
         engine: Engine,
-    ) -> Result<Engine, ActorProcessingErr> {
-        Ok(engine)
+    ) -> Result<State, ActorProcessingErr> {
+        Ok(State {
+            engine: Arc::new(engine),
+            running: JoinSet::new(),
+        })
     }
 
     async fn handle(
         &self,
         _: ActorRef<Order>,
         order: Order,
-        engine: &mut Engine,
+        state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let answer = engine.carry_out(&order.caller, order.command).await;
-        if let Err(failure) = &answer {
-            tracing::info!(uid = order.caller.uid, pid = order.caller.pid, %failure, "not carried out");
+        while let Some(ended) = state.running.try_join_next() {
+            ended?;
         }
-        let (answer, beside) = match answer {
-            Ok((answer, beside)) => (Ok(answer), beside),
-            Err(failure) => (Err(failure), None),
-        };
-        let beside = beside.as_ref().map(AsFd::as_fd);
-        order.reply.send_beside(answer, beside).await;
+        let (engine, runtime) = (Arc::clone(&state.engine), Handle::current());
+        let work = move || runtime.block_on(answer(&engine, order));
+        state.running.spawn_blocking(work);
         Ok(())
     }
+
+    async fn post_stop(
+        &self,
+        _: ActorRef<Order>,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        while let Some(ended) = state.running.join_next().await {
+            ended?;
+        }
+        Ok(())
+    }
+}
+
+async fn answer(engine: &Engine, order: Order) {
+    let answer = engine.carry_out(&order.caller, order.command).await;
+    if let Err(failure) = &answer {
+        tracing::info!(uid = order.caller.uid, pid = order.caller.pid, %failure, "not carried out");
+    }
+    let (answer, beside) = match answer {
+        Ok((answer, beside)) => (Ok(answer), beside),
+        Err(failure) => (Err(failure), None),
+    };
+    let beside = beside.as_ref().map(AsFd::as_fd);
+    order.reply.send_beside(answer, beside).await;
 }
 
 impl Engine {
     /// Carries out one command; the answer may have a descriptor beside it.
     pub async fn carry_out(
-        &mut self,
+        &self,
         caller: &Identity,
         command: Command,
     ) -> Result<(LoaderReply, Option<OwnedFd>), Failure> {
-        let mut beside = None;
         let answer = match command {
             Command::Load { delivery, options } => {
                 let valid = ValidPlan::try_from(plan_intake::read(delivery)?)?;
@@ -122,35 +156,54 @@ impl Engine {
                 self.unload(id).await?;
                 LoaderReply::Done
             }
-            Command::GetProgram(id) => LoaderReply::Program(Box::new(self.program(id)?)),
-            Command::ListPrograms => LoaderReply::Programs(self.programs()?),
             Command::Attach(command) => LoaderReply::Link(Box::new(self.attach(&command).await?)),
             Command::Detach(id) => {
                 self.detach(id).await?;
                 LoaderReply::Done
             }
-            Command::GetLink(id) => LoaderReply::Link(Box::new(self.link(id)?)),
-            Command::ListLinks => LoaderReply::Links(self.links()?),
-            Command::Doctor => LoaderReply::Doctor(self.doctor()?),
-            Command::OpenIterator(of) => {
-                beside = iterators::open(&self.layout.iterators(), of)?;
-                match beside {
-                    Some(_) => LoaderReply::Iterator,
-                    None => LoaderReply::NoIterator,
-                }
+            Command::Convert(key, strategy) => {
+                self.convert(key, strategy).await?;
+                LoaderReply::Chain(Box::new(self.steady(|| self.chain(key))?))
+            }
+            Command::Doctor => {
+                // What is half done would be found different.
+                let _alone = self.claim_everything().await;
+                LoaderReply::Doctor(self.doctor()?)
             }
             Command::InstallIterators(delivery) => {
+                let _alone = self.claim_everything().await;
                 iterators::install(&self.layout.iterators(), &plan_intake::read(delivery)?.plan)?;
                 LoaderReply::Done
             }
-            Command::ListDispatchers => LoaderReply::Dispatchers(self.dispatchers()?),
-            Command::GetDispatcher(key) => LoaderReply::Chain(Box::new(self.chain(key)?)),
-            Command::Convert(key, strategy) => {
-                self.convert(key, strategy).await?;
-                LoaderReply::Chain(Box::new(self.chain(key)?))
+            Command::OpenIterator(of) => {
+                return Ok(match iterators::open(&self.layout.iterators(), of)? {
+                    Some(list) => (LoaderReply::Iterator, Some(list)),
+                    None => (LoaderReply::NoIterator, None),
+                });
             }
-            Command::ShowHooks(interface) => LoaderReply::Hooks(self.show_hooks(&interface)?),
+            Command::GetProgram(id) => {
+                LoaderReply::Program(Box::new(self.steady(|| self.program(id))?))
+            }
+            Command::ListPrograms => LoaderReply::Programs(self.steady(|| self.programs())?),
+            Command::GetLink(id) => LoaderReply::Link(Box::new(self.steady(|| self.link(id))?)),
+            Command::ListLinks => LoaderReply::Links(self.steady(|| self.links())?),
+            Command::ListDispatchers => {
+                LoaderReply::Dispatchers(self.steady(|| self.dispatchers())?)
+            }
+            Command::GetDispatcher(key) => {
+                LoaderReply::Chain(Box::new(self.steady(|| self.chain(key))?))
+            }
+            Command::ShowHooks(interface) => {
+                LoaderReply::Hooks(self.steady(|| self.show_hooks(&interface))?)
+            }
         };
-        Ok((answer, beside))
+        Ok((answer, None))
+    }
+
+    /// Looks things up in records that do not change meanwhile. What they tell is in the kernel until the change that
+    /// replaces it is on record.
+    fn steady<T>(&self, look: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+        let _steady = self.store.steady();
+        look()
     }
 }

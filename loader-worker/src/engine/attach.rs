@@ -1,16 +1,14 @@
 //! Attaching: from a program and a place to a link with a pin and a record.
 
-use super::journal::keep;
+use super::admission::of_attachment;
 use super::{Engine, no_such_program, now};
 use crate::chains;
 use crate::execute::{Executor, Subject};
 use crate::helpers::Helpers;
 use crate::kernel::pin;
 use crate::kinds::{self, AttachRequest, Kind, Network, Prepared, Target};
-use crate::limits::LINKS;
 use crate::network_namespace::{NetworkNamespace, NetworkPlace};
 use crate::request;
-use crate::room;
 use crate::steps;
 use crate::store::Change;
 use ipc::messages::attach::{AttachSpec, Link, LinkRecord, ProbePlace};
@@ -47,21 +45,24 @@ pub struct AttachCommand {
 
 impl Engine {
     /// Attaches a program.
-    pub async fn attach(&mut self, command: &AttachCommand) -> Result<Link, Failure> {
-        self.finish_leftovers()?;
+    pub async fn attach(&self, command: &AttachCommand) -> Result<Link, Failure> {
         request::check_metadata(&command.metadata)?;
         let kind = kinds::of(&command.spec);
         kind.bounds(&command.spec)?;
         let id = command.program_id;
-        let stored = self
-            .store
-            .program(id)?
-            .ok_or_else(|| no_such_program(id, Stage::Attach))?;
-        kinds::check_kind(&stored.record, &command.spec)?;
-        let links = self.store.links()?;
-        request::check_room("links", links.len(), 1, LINKS)?;
-        let program = open_program(&stored.record.pin_path, id)?;
+        let stored = || {
+            let found = self.store.program(id)?;
+            let stored = found.ok_or_else(|| no_such_program(id, Stage::Attach))?;
+            kinds::check_kind(&stored.record, &command.spec)?;
+            Ok::<_, Failure>(stored)
+        };
+        stored()?;
         let network = network_place(kind, command, &*self.helpers).await?;
+        let _claim = self
+            .claim(|| Ok(of_attachment(command, network.as_ref())))
+            .await?;
+        let (stored, links) = (stored()?, self.store.links()?);
+        let program = open_program(&stored.record.pin_path, id)?;
         let request = AttachRequest {
             program: program.as_fd(),
             record: &stored.record,
@@ -89,12 +90,12 @@ impl Engine {
             request,
             prepared: Some(prepared),
         };
-        let mut executor = Executor::new(subject, &*self.helpers, &mut self.faults);
+        let mut executor = Executor::new(subject, &*self.helpers, &self.faults);
         executor.run(steps).await?;
 
         let made = executor.attached()?;
         let kernel = made.kernel.clone();
-        let link_id = self.store.next_link_id();
+        let link_id = self.store.take_link_id();
         let pin = self.layout.fs().join(kind.pin(link_id, id, &made.details));
         let pin = free_pin(pin, link_id, &links);
         let record = LinkRecord {
@@ -107,22 +108,13 @@ impl Engine {
             created_at: now(),
             metadata: command.metadata.clone(),
         };
-        let with_it = links.iter().chain([&record]);
-        room::check_links(with_it, &self.store.programs()?, &stored)?;
+        let _coming = self.admit(&record, &stored)?;
         let change = Change {
             links: vec![record.clone()],
             ..Change::default()
         };
         let steps = steps::keep_link(pin);
-        keep(
-            &mut self.store,
-            &mut executor,
-            steps,
-            Some(link_id),
-            change,
-            &mut self.has_leftovers,
-        )
-        .await?;
+        self.keep(&mut executor, steps, change).await?;
         tracing::info!(
             link = link_id,
             program = id,

@@ -2,7 +2,7 @@
 //! hook beside the old one and puts it in its place.
 
 use super::attach::open_program;
-use super::journal::keep;
+use super::claims::{Key, Need};
 use super::{AttachCommand, Engine, now};
 use crate::chains::order::Rank;
 use crate::chains::rebuild::{self, Change as Rebuild};
@@ -14,7 +14,6 @@ use crate::execute::{Executor, Subject};
 use crate::kernel::{info, map, pin};
 use crate::layout::Layout;
 use crate::network_namespace::{NetworkNamespace, NetworkPlace};
-use crate::room;
 use crate::store::Change;
 use crate::store::intents::{Intent, Part, Row};
 use crate::store::records::{CounterSlot, MemberForm, StoredHook, StoredProgram};
@@ -40,20 +39,18 @@ struct Wanted<'a> {
     requested: Option<Strategy>,
     members: Vec<(LinkRecord, StoredProgram)>,
     gone: Vec<Row>,
-    /// The id that is used up by this.
-    new_link: Option<u64>,
     /// The network namespace of a hook that has nothing yet.
     namespace: Option<&'a NetworkNamespace>,
 }
 
 impl Engine {
     pub(super) async fn attach_to_chain(
-        &mut self,
+        &self,
         command: &AttachCommand,
         stored: StoredProgram,
         place: &NetworkPlace,
     ) -> Result<Link, Failure> {
-        let link_id = self.store.next_link_id();
+        let link_id = self.store.take_link_id();
         let (details, asked) = details(&command.spec, place)?;
         let key = details.hook().ok_or_else(|| no_chain(link_id))?;
         let interface = interface_of(&details);
@@ -67,9 +64,7 @@ impl Engine {
             created_at: now(),
             metadata: command.metadata.clone(),
         };
-        let links = self.store.links()?;
-        let with_it = links.iter().chain([&record]);
-        room::check_links(with_it, &self.store.programs()?, &stored)?;
+        let _coming = self.admit(&record, &stored)?;
         let name = stored.record.name.clone();
         let present = self.present(key)?;
         let kept = present
@@ -85,7 +80,6 @@ impl Engine {
             requested: asked.or(kept),
             members,
             gone: Vec::new(),
-            new_link: Some(link_id),
             namespace: Some(&place.namespace),
         };
         self.rebuild(present.hook, wanted).await?;
@@ -97,7 +91,7 @@ impl Engine {
 
     /// Takes a link off its chain; the others stay as they are.
     pub(super) async fn detach_from_chain(
-        &mut self,
+        &self,
         link: &LinkRecord,
         key: HookKey,
     ) -> Result<(), Failure> {
@@ -132,7 +126,6 @@ impl Engine {
             requested: hook.dispatcher.requested,
             members: self.with_programs(survivors)?,
             gone: vec![row],
-            new_link: None,
             namespace: None,
         };
         self.rebuild(Some(hook), wanted).await.map(drop)
@@ -140,11 +133,13 @@ impl Engine {
 
     /// Has a chain called in another way, or lets bpfman choose again.
     pub async fn convert(
-        &mut self,
+        &self,
         key: HookKey,
         requested: Option<Strategy>,
     ) -> Result<Dispatcher, Failure> {
-        self.finish_leftovers()?;
+        let _claim = self
+            .claim(|| Ok(vec![Need::alone(Key::Chain(key))]))
+            .await?;
         let present = self.present(key)?;
         let hook = present.hook.ok_or_else(|| no_hook(key))?;
         let wanted = Wanted {
@@ -154,7 +149,6 @@ impl Engine {
             requested,
             members: self.with_programs(present.members)?,
             gone: Vec::new(),
-            new_link: None,
             namespace: None,
         };
         self.rebuild(Some(hook), wanted).await
@@ -226,7 +220,7 @@ impl Engine {
     }
 
     async fn rebuild(
-        &mut self,
+        &self,
         before: Option<StoredHook>,
         wanted: Wanted<'_>,
     ) -> Result<Dispatcher, Failure> {
@@ -237,7 +231,6 @@ impl Engine {
             requested,
             members,
             gone,
-            new_link,
             namespace,
         } = wanted;
         let choice = choose(requested, &members)?;
@@ -269,7 +262,7 @@ impl Engine {
         };
         let filter = filter::place(key, (&interface, &netns), change.before)?;
         let work = Work::new(key, &interface, choice.strategy, &members, namespace);
-        let mut executor = Executor::new(Subject::Chain(work), &*self.helpers, &mut self.faults);
+        let mut executor = Executor::new(Subject::Chain(work), &*self.helpers, &self.faults);
         executor.run(rebuild::create(&self.layout, change)).await?;
 
         let work = executor.chain()?;
@@ -318,20 +311,12 @@ impl Engine {
             followed_by: (!outdated.is_empty()).then_some(Intent::Outdated { removals: outdated }),
             ..Change::default()
         };
-        keep(
-            &mut self.store,
-            &mut executor,
-            steps,
-            new_link,
-            stored,
-            &mut self.has_leftovers,
-        )
-        .await?;
+        self.keep(&mut executor, steps, stored).await?;
         Ok(dispatcher)
     }
 
     /// Pins of a hook that is gone stand in the way of a new one.
-    fn forget_dead_hook(&mut self, key: HookKey) -> Result<(), Failure> {
+    fn forget_dead_hook(&self, key: HookKey) -> Result<(), Failure> {
         match self.store.hook(key)? {
             Some(hook) => self.take_away(vec![Part {
                 row: Row::Hook(key),

@@ -1,6 +1,6 @@
 //! Loading: from a plan to programs with pins and records.
 
-use super::journal::keep;
+use super::claims::{Key, Need};
 use super::{Engine, now};
 use crate::chains::{self, fused::HAS_FRAGS};
 use crate::execute::{Executor, Loaded, Subject};
@@ -21,13 +21,13 @@ use std::path::Path;
 impl Engine {
     /// Loads all programs of a plan, or none.
     pub async fn load(
-        &mut self,
+        &self,
         loaded_by: Uid,
         valid: &ValidPlan,
         options: &LoadOptions,
     ) -> Result<Vec<Program>, Failure> {
-        self.finish_leftovers()?;
         request::check_load(options, valid)?;
+        let _claim = self.claim(|| Ok(vec![Need::alone(Key::Programs)])).await?;
         let known = self.store.programs()?;
         request::check_room(
             "programs",
@@ -37,7 +37,7 @@ impl Engine {
         )?;
         let owner = self.owner(options, &known)?;
 
-        let mut executor = Executor::new(Subject::Plan(valid), &*self.helpers, &mut self.faults);
+        let mut executor = Executor::new(Subject::Plan(valid), &*self.helpers, &self.faults);
         executor.run(steps::create(valid, owner.as_ref())).await?;
         let loaded = executor.loaded()?;
 
@@ -82,15 +82,7 @@ impl Engine {
             .iter()
             .filter(|program| !ids.contains(&program.record.program_id));
         room::check_programs(others.chain(&change.programs))?;
-        keep(
-            &mut self.store,
-            &mut executor,
-            steps,
-            None,
-            change,
-            &mut self.has_leftovers,
-        )
-        .await?;
+        self.keep(&mut executor, steps, change).await?;
         tracing::info!(uid = loaded_by, ?ids, "loaded");
         Ok(answer)
     }

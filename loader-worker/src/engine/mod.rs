@@ -1,12 +1,18 @@
-//! The engine: owner of the store and of everything that bpfman has in the kernel. One command at a time, from records
-//! to records; it waits for nothing but a one-shot helper.
+//! The engine: owner of the store and of everything that bpfman has in the kernel.
+//!
+//! A change goes from records to records. It begins when it has [claimed](claims) what it is about; then it is alone
+//! there, and runs straight through: system calls, a one-shot helper perhaps, one write batch. Changes of different hooks
+//! run beside one another. What they share is short: the numbers that the store gives out, the bounds of what is being
+//! made, the batch.
 //!
 //! This file opens it; [`load`](Engine::load), [`attach`](Engine::attach), [`detach`](Engine::detach),
 //! [`unload`](Engine::unload) and the queries have a file each. [`actor`] gives it a mailbox.
 
 pub mod actor;
+mod admission;
 mod attach;
 mod chain;
+pub mod claims;
 mod hooks;
 mod journal;
 mod load;
@@ -23,10 +29,13 @@ use crate::kernel::pin;
 use crate::layout::Layout;
 use crate::reconcile;
 use crate::store::Store;
+use claims::Claims;
+use ipc::messages::attach::LinkRecord;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What an engine works with.
@@ -47,8 +56,11 @@ pub struct Engine {
     layout: Layout,
     helpers: Arc<dyn Helpers>,
     faults: Faults,
+    claims: Claims,
+    /// Links that are being made.
+    coming: Mutex<Vec<LinkRecord>>,
     /// A change could neither be finished nor taken back; it is tried again before the next one.
-    has_leftovers: bool,
+    has_leftovers: AtomicBool,
 }
 
 impl Engine {
@@ -57,7 +69,7 @@ impl Engine {
         let Settings {
             layout,
             helpers,
-            mut faults,
+            faults,
         } = settings;
         for directory in [layout.store(), layout.plans()] {
             DirBuilder::new()
@@ -80,8 +92,8 @@ impl Engine {
         if let Err(error) = iterators::sweep(&layout.iterators()) {
             tracing::warn!(%error, "iterators of another build could not be removed");
         }
-        let mut store = Store::open(&layout.store())?;
-        let drift = reconcile::reconcile(&mut store, &layout, &mut faults)?;
+        let store = Store::open(&layout.store())?;
+        let drift = reconcile::reconcile(&store, &layout, &faults)?;
         let has_leftovers = !store.intents()?.is_empty();
         Ok((
             Self {
@@ -89,19 +101,12 @@ impl Engine {
                 layout,
                 helpers,
                 faults,
-                has_leftovers,
+                claims: Claims::default(),
+                coming: Mutex::default(),
+                has_leftovers: has_leftovers.into(),
             },
             drift,
         ))
-    }
-
-    /// Finishes what could not be finished before: what a new change relies on must not be half there.
-    fn finish_leftovers(&mut self) -> Result<(), Failure> {
-        if self.has_leftovers {
-            let unfinished = reconcile::replay(&mut self.store, &mut self.faults)?;
-            self.has_leftovers = unfinished > 0;
-        }
-        Ok(())
     }
 }
 

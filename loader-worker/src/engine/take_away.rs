@@ -1,5 +1,6 @@
 //! Detaching and unloading.
 
+use super::admission::{of_link, of_program};
 use super::{Engine, no_such_link, no_such_program};
 use crate::steps;
 use crate::store::intents::{Part, Row};
@@ -9,12 +10,13 @@ use std::path::PathBuf;
 
 impl Engine {
     /// Detaches a link and forgets it. When this returns, the program does not run through it any more.
-    pub async fn detach(&mut self, link_id: u64) -> Result<(), Failure> {
-        self.finish_leftovers()?;
-        let link = self
-            .store
-            .link(link_id)?
-            .ok_or_else(|| no_such_link(link_id, Stage::Detach))?;
+    pub async fn detach(&self, link_id: u64) -> Result<(), Failure> {
+        let link = || {
+            let found = self.store.link(link_id)?;
+            found.ok_or_else(|| no_such_link(link_id, Stage::Detach))
+        };
+        let _claim = self.claim(|| Ok(of_link(&link()?))).await?;
+        let link = link()?;
         match link.details.hook() {
             Some(hook) => self.detach_from_chain(&link, hook).await?,
             None => self.take_away(vec![link_part(&link)])?,
@@ -24,12 +26,18 @@ impl Engine {
     }
 
     /// Detaches all links of a program and forgets it, with its maps when no other program uses them.
-    pub async fn unload(&mut self, program_id: u32) -> Result<(), Failure> {
-        self.finish_leftovers()?;
-        let program = self
-            .store
-            .program(program_id)?
-            .ok_or_else(|| no_such_program(program_id, Stage::Unload))?;
+    pub async fn unload(&self, program_id: u32) -> Result<(), Failure> {
+        let program = || {
+            let found = self.store.program(program_id)?;
+            found.ok_or_else(|| no_such_program(program_id, Stage::Unload))
+        };
+        let _claim = self
+            .claim(|| {
+                program()?;
+                Ok(of_program(program_id, &self.store.links()?))
+            })
+            .await?;
+        let program = program()?;
         let others: Vec<_> = self
             .store
             .programs()?
@@ -70,7 +78,7 @@ impl Engine {
 
 impl Engine {
     /// Hook by hook: each is as atomic as a detach. After a crash in between the program is still there, on fewer hooks.
-    async fn leave_chains(&mut self, program_id: u32) -> Result<(), Failure> {
+    async fn leave_chains(&self, program_id: u32) -> Result<(), Failure> {
         for link in self.store.links()? {
             if let Some(hook) = link
                 .details

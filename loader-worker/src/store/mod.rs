@@ -21,12 +21,14 @@ pub mod records;
 pub use error::StoreError;
 
 use crate::limits;
+use crate::poison;
 use intents::{Intent, IntentNumber, Row};
 use ipc::messages::attach::LinkRecord;
 use ipc::messages::chain::HookKey;
 use records::{StoredHook, StoredProgram};
 use rocksdb::{BlockBasedOptions, Cache, DB, IteratorMode, Options, WriteBatch, WriteOptions};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 /// Version of the keys and their meaning. A store of a newer one is left alone.
 pub const SCHEMA: u32 = 1;
@@ -35,11 +37,18 @@ const SCHEMA_KEY: &str = "meta/schema";
 const NEXT_LINK_KEY: &str = "meta/next_link_id";
 const MEGABYTE: usize = 1024 * 1024;
 
-/// The open database. It has one owner, the engine.
+/// The open database. It has one owner, the engine, whose changes read and write it beside one another.
 pub struct Store {
     database: DB,
-    next_link_id: u64,
-    next_intent: u64,
+    next: Mutex<Next>,
+    /// Held for writing while a batch of records is written.
+    records: RwLock<()>,
+}
+
+/// Numbers that are given out.
+struct Next {
+    link: u64,
+    intent: IntentNumber,
 }
 
 /// What one command changes. All of it is written, or nothing.
@@ -67,10 +76,10 @@ impl Store {
             path: directory.display().to_string(),
             reason: error.to_string(),
         })?;
-        let mut store = Self {
+        let store = Self {
             database,
-            next_link_id: 1,
-            next_intent: 1,
+            next: Mutex::new(Next { link: 1, intent: 1 }),
+            records: RwLock::new(()),
         };
         match store.get::<u32>(SCHEMA_KEY)? {
             Some(SCHEMA) => {}
@@ -99,8 +108,10 @@ impl Store {
                 });
             }
         }
-        store.next_link_id = store.get(NEXT_LINK_KEY)?.unwrap_or(1);
-        store.next_intent = store.intents()?.last().map_or(1, |(number, _)| number + 1);
+        *poison::lock(&store.next) = Next {
+            link: store.get(NEXT_LINK_KEY)?.unwrap_or(1),
+            intent: store.intents()?.last().map_or(1, |(number, _)| number + 1),
+        };
         Ok(store)
     }
 
@@ -146,9 +157,16 @@ impl Store {
         self.get(&records::hook_key(key))
     }
 
-    /// The id that the next link will have.
-    pub fn next_link_id(&self) -> u64 {
-        self.next_link_id
+    /// An id for a new link. It is used up in this process; for the next one, if [`Store::begin`] writes it down.
+    pub fn take_link_id(&self) -> u64 {
+        let mut next = poison::lock(&self.next);
+        next.link += 1;
+        next.link - 1
+    }
+
+    /// While this is held no record changes.
+    pub fn steady(&self) -> RwLockReadGuard<'_, ()> {
+        self.records.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All intents, oldest first. There is more than one only when taking one back failed.
@@ -166,28 +184,21 @@ impl Store {
     }
 
     /// Writes down what is about to be done, before anything that outlives the process is. No fsync: what a power loss
-    /// takes from the store it takes from bpffs too. `link_id` is used up by this, whatever becomes of the intent.
-    pub fn begin(
-        &mut self,
-        intent: &Intent,
-        link_id: Option<u64>,
-    ) -> Result<IntentNumber, StoreError> {
-        let number = self.next_intent;
+    /// takes from the store it takes from bpffs too. Ids of links that were taken are used up for good by this, whatever
+    /// becomes of the intent.
+    pub fn begin(&self, intent: &Intent) -> Result<IntentNumber, StoreError> {
+        let mut next = poison::lock(&self.next);
+        let number = next.intent;
         let mut batch = WriteBatch::default();
         put(&mut batch, &intents::key(number), intent)?;
-        if let Some(id) = link_id {
-            put(&mut batch, NEXT_LINK_KEY, &(id + 1))?;
-        }
+        put(&mut batch, NEXT_LINK_KEY, &next.link)?;
         self.write(batch, false)?;
-        self.next_intent += 1;
-        if let Some(id) = link_id {
-            self.next_link_id = id + 1;
-        }
+        next.intent += 1;
         Ok(number)
     }
 
     /// Writes what was done, and that it is finished. Returns the number of the intent that follows, if there is one.
-    pub fn commit(&mut self, change: &Change) -> Result<Option<IntentNumber>, StoreError> {
+    pub fn commit(&self, change: &Change) -> Result<Option<IntentNumber>, StoreError> {
         let mut batch = WriteBatch::default();
         // Deletions first: a record that supersedes another has the same key.
         for row in &change.gone {
@@ -209,15 +220,23 @@ impl Store {
         if let Some(number) = change.finished {
             batch.delete(intents::key(number));
         }
-        let Some(next) = &change.followed_by else {
-            self.write(batch, true)?;
-            return Ok(None);
+        let follower = match &change.followed_by {
+            None => None,
+            Some(intent) => {
+                let number = self.take_intent();
+                put(&mut batch, &intents::key(number), intent)?;
+                Some(number)
+            }
         };
-        let number = self.next_intent;
-        put(&mut batch, &intents::key(number), next)?;
+        let _alone = self.records.write().unwrap_or_else(PoisonError::into_inner);
         self.write(batch, true)?;
-        self.next_intent += 1;
-        Ok(Some(number))
+        Ok(follower)
+    }
+
+    fn take_intent(&self) -> IntentNumber {
+        let mut next = poison::lock(&self.next);
+        next.intent += 1;
+        next.intent - 1
     }
 
     fn get<T: bincode::Decode<()>>(&self, key: &str) -> Result<Option<T>, StoreError> {
@@ -259,10 +278,7 @@ impl Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Store")
-            .field("next_link_id", &self.next_link_id)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Store").finish_non_exhaustive()
     }
 }
 

@@ -56,7 +56,7 @@ fn back(path: &str) -> Intent {
 #[test]
 fn records_survive_and_are_listed_by_number() {
     let directory = tempfile::tempdir().unwrap();
-    let mut store = Store::open(directory.path()).unwrap();
+    let store = Store::open(directory.path()).unwrap();
     let programs = vec![program(9), program(10), program(100), program(u32::MAX)];
     let change = Change {
         programs: programs.clone(),
@@ -76,10 +76,10 @@ fn records_survive_and_are_listed_by_number() {
 #[test]
 fn an_intent_lasts_until_its_commit() {
     let directory = tempfile::tempdir().unwrap();
-    let mut store = Store::open(directory.path()).unwrap();
-    let first = store.begin(&back("/a"), None).unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let first = store.begin(&back("/a")).unwrap();
     drop(store);
-    let mut store = Store::open(directory.path()).unwrap();
+    let store = Store::open(directory.path()).unwrap();
     assert_eq!(store.intents().unwrap(), [(first, back("/a"))]);
     let forward = Intent::Forward {
         parts: vec![Part {
@@ -87,7 +87,7 @@ fn an_intent_lasts_until_its_commit() {
             removals: vec![],
         }],
     };
-    let second = store.begin(&forward, None).unwrap();
+    let second = store.begin(&forward).unwrap();
     assert!(second > first);
     let change = Change {
         programs: vec![program(1)],
@@ -103,9 +103,9 @@ fn an_intent_lasts_until_its_commit() {
 #[test]
 fn link_ids_are_never_given_twice() {
     let directory = tempfile::tempdir().unwrap();
-    let mut store = Store::open(directory.path()).unwrap();
-    assert_eq!(store.next_link_id(), 1);
-    let number = store.begin(&back("/links/1"), Some(1)).unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    assert_eq!(store.take_link_id(), 1);
+    let number = store.begin(&back("/links/1")).unwrap();
     // The attachment failed: its id stays used.
     store
         .commit(&Change {
@@ -113,9 +113,9 @@ fn link_ids_are_never_given_twice() {
             ..Change::default()
         })
         .unwrap();
-    assert_eq!(store.next_link_id(), 2);
     drop(store);
-    assert_eq!(Store::open(directory.path()).unwrap().next_link_id(), 2);
+    let store = Store::open(directory.path()).unwrap();
+    assert_eq!(store.take_link_id(), 2);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn two_owners_are_one_too_many() {
 #[test]
 fn a_record_one_byte_too_large_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let mut store = Store::open(directory.path()).unwrap();
+    let store = Store::open(directory.path()).unwrap();
     let mut large = program(1);
     large
         .record

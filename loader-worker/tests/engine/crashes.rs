@@ -79,7 +79,7 @@ fn an_attach_happens_or_not() {
                 let request = |engine: &mut Engine| {
                     let _ = host.attach(engine, id, spec.clone());
                 };
-                let Some((point, mut engine)) = kill(host, host.open(), number, request) else {
+                let Some((point, engine)) = kill(host, host.open(), number, request) else {
                     assert!(number >= 5, "only {number} points");
                     break;
                 };
@@ -153,7 +153,7 @@ fn a_detach_happens_or_not() {
                 let request = |engine: &mut Engine| {
                     let _ = now(engine.detach(link));
                 };
-                let Some((point, mut engine)) = kill(host, engine, number, request) else {
+                let Some((point, engine)) = kill(host, engine, number, request) else {
                     assert!(number >= 4, "only {number} points");
                     break;
                 };

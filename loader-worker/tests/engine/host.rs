@@ -11,6 +11,7 @@ use ipc::messages::program::{LoadOptions, Program, ProgramKind, ProgramRequest, 
 use ipc::plan::LoadPlan;
 use loader_worker::drift::Drift;
 use loader_worker::engine::{AttachCommand, Engine, Settings};
+use loader_worker::faults::Faults;
 use loader_worker::helper;
 use loader_worker::helpers::{Helpers, Outcome};
 use loader_worker::kernel::{info, probe};
@@ -96,10 +97,14 @@ impl Host {
     }
 
     pub(crate) fn try_open(&self) -> Result<(Engine, Vec<Drift>), Failure> {
+        self.open_with(self.switch.faults())
+    }
+
+    pub(crate) fn open_with(&self, faults: Faults) -> Result<(Engine, Vec<Drift>), Failure> {
         Engine::open(Settings {
             layout: self.layout.clone(),
             helpers: Arc::new(InProcess),
-            faults: self.switch.faults(),
+            faults,
         })
     }
 
@@ -143,20 +148,7 @@ impl Host {
         plan: &LoadPlan,
         change: impl FnOnce(&mut LoadOptions),
     ) -> Result<Vec<Program>, Failure> {
-        let programs = plan.programs.iter().map(|program| ProgramRequest {
-            name: program.name.clone(),
-            kind: program.kind,
-            attach_function: None,
-        });
-        let mut options = LoadOptions {
-            programs: programs.collect(),
-            metadata: BTreeMap::from([("team".into(), "storage".into())]),
-            globals: vec![],
-            map_owner: None,
-            maps_mode: None,
-            maps_group: None,
-            source: Source::File("counter.o".into()),
-        };
+        let mut options = options(plan);
         change(&mut options);
         self.runtime
             .block_on(engine.load(1000, &valid(plan), &options))
@@ -230,6 +222,24 @@ impl Host {
             .chain(maps)
             .filter(|name| name.contains(&self.mark))
             .collect()
+    }
+}
+
+/// A request for all programs of a plan.
+pub(crate) fn options(plan: &LoadPlan) -> LoadOptions {
+    let programs = plan.programs.iter().map(|program| ProgramRequest {
+        name: program.name.clone(),
+        kind: program.kind,
+        attach_function: None,
+    });
+    LoadOptions {
+        programs: programs.collect(),
+        metadata: BTreeMap::from([("team".into(), "storage".into())]),
+        globals: vec![],
+        map_owner: None,
+        maps_mode: None,
+        maps_group: None,
+        source: Source::File("counter.o".into()),
     }
 }
 

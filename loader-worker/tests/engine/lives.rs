@@ -337,7 +337,7 @@ fn foreign_pins_are_reported_and_left_alone() {
         let program = pin::get(Path::new(&record.pin_path)).unwrap();
         pin::pin(program.as_fd(), &foreign).unwrap();
         drop((engine, program));
-        let (mut engine, drift) = host.try_open().unwrap();
+        let (engine, drift) = host.try_open().unwrap();
         assert_eq!(
             drift,
             [Drift::Orphan {

@@ -18,6 +18,7 @@ mod full;
 mod host;
 mod lives;
 mod objects;
+mod parallel;
 mod sequences;
 mod sharing;
 mod switch;

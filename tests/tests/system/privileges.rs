@@ -34,6 +34,31 @@ fn the_loader_has_exactly_its_three() {
     }
 }
 
+/// The threads on which it carries out requests are made behind the sandbox, which is a matter of each thread.
+#[test]
+fn every_thread_of_the_loader_is_in_its_sandbox() {
+    let instance = Instance::start();
+    let loader = instance.process("loader").pid;
+    let idle = Status::of_threads(loader).len();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| instance.ctl(&["program", "list"]).ok());
+        }
+    });
+    let threads = Status::of_threads(loader);
+    assert!(threads.len() > 1 && threads.len() >= idle, "{threads:?}");
+    for status in threads {
+        let three = CAP_BPF | CAP_PERFMON | CAP_NET_ADMIN;
+        assert_eq!(status.set("CapEff"), three, "{status:?}");
+        assert_eq!(status.set("CapPrm"), three, "{status:?}");
+        for set in ["CapInh", "CapBnd", "CapAmb"] {
+            assert_eq!(status.set(set), 0, "{set} of {status:?}");
+        }
+        assert_eq!(status.number("NoNewPrivs"), 1, "{status:?}");
+        assert_eq!(status.number("Seccomp"), 2, "{status:?}");
+    }
+}
+
 #[test]
 fn the_spawner_uses_no_capability_between_two_starts() {
     let instance = Instance::start();
