@@ -161,14 +161,23 @@ impl FromStr for Reference {
             return Err(invalid(text, "the tag is not one"));
         }
         let (registry, repository) = match name.split_once('/') {
-            Some((host, repository)) if looks_like_host(host) => (host, repository.to_owned()),
-            _ => (DOCKER, name.to_owned()),
+            Some((host, repository)) if looks_like_host(host) => {
+                (host.to_ascii_lowercase(), repository.to_owned())
+            }
+            _ => (DOCKER.to_owned(), name.to_owned()),
         };
-        let registry = match registry {
-            "index.docker.io" => DOCKER,
-            other => other,
+        // In lower case it would be a part of a name in another registry, and one image would have two names.
+        if !looks_like_host(&registry) {
+            return Err(invalid(
+                text,
+                "the registry's name has neither dot nor port",
+            ));
+        }
+        let registry = match registry.as_str() {
+            "index.docker.io" => DOCKER.to_owned(),
+            _ => registry,
         };
-        if !is_host(registry) {
+        if !is_host(&registry) {
             return Err(invalid(text, "the registry is not a host name"));
         }
         let repository = if registry == DOCKER && !repository.contains('/') {
@@ -186,7 +195,7 @@ impl FromStr for Reference {
             ));
         }
         Ok(Self {
-            registry: registry.to_ascii_lowercase(),
+            registry,
             repository,
             tag: tag.map(str::to_owned),
             digest,
@@ -304,6 +313,9 @@ mod tests {
             ("[::1]:5000/xdp", "[::1]:5000/xdp:latest"),
             ("[::1]/xdp:1", "[::1]/xdp:1"),
             ("QUAY.io/a", "quay.io/a:latest"),
+            ("Docker.io/xdp", "docker.io/library/xdp:latest"),
+            ("INDEX.docker.io/xdp", "docker.io/library/xdp:latest"),
+            ("LOCALHOST/xdp", "localhost/xdp:latest"),
             (
                 "quay.io/bpfman-bytecode/xdp_pass:latest",
                 "quay.io/bpfman-bytecode/xdp_pass:latest",
@@ -347,6 +359,8 @@ mod tests {
             "/a",
             "a//b",
             "A",
+            // In lower case it would be docker.io/f/i.
+            "F/i",
             "quay.io/A",
             "quay.io/a b",
             "quay.io/a\n",
