@@ -9,7 +9,7 @@ use crate::peers::{Directory, Peer, Peers};
 use crate::requests::Context;
 use crate::session;
 use ipc::call::Caller;
-use ipc::limits::{CLIENT_REFUSALS, CLIENT_SESSIONS, WORKER_WINDOW};
+use ipc::limits::{CLIENT_REFUSALS, CLIENT_SESSIONS, PULLS, WORKER_WINDOW};
 use ipc::link::{self, Envelope, LinkError, Receiver, Sender};
 use ipc::messages::Message;
 use ipc::messages::supervision::{Control, Status};
@@ -69,6 +69,7 @@ struct Clients {
     supervisor: Caller<Status, Control>,
     sessions: Arc<AtomicU64>,
     tickets: Arc<AtomicU64>,
+    pulls: Arc<Semaphore>,
     room: Arc<Semaphore>,
     /// Places for clients that are told that there is no room.
     anteroom: Arc<Semaphore>,
@@ -99,6 +100,7 @@ impl Actor for Conductor {
             sessions: Arc::new(AtomicU64::new(1)),
             // A plan that was ordered by an earlier incarnation must not meet a load of this one.
             tickets: Arc::new(AtomicU64::new(u64::from(arguments.generation) << 32)),
+            pulls: Arc::new(Semaphore::new(PULLS)),
             room: Arc::new(Semaphore::new(CLIENT_SESSIONS)),
             anteroom: Arc::new(Semaphore::new(CLIENT_REFUSALS)),
             stop: watch::channel(false).0,
@@ -302,6 +304,7 @@ impl Clients {
             supervisor: self.supervisor.clone(),
             introduced: Arc::new(Mutex::new(0)),
             tickets: Arc::clone(&self.tickets),
+            pulls: Arc::clone(&self.pulls),
         };
         let (generation, stop) = (self.generation, self.stop.subscribe());
         tokio::spawn(async move {

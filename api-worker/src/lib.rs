@@ -9,6 +9,7 @@
 //! ```
 
 pub mod conductor;
+mod images;
 pub mod inventory;
 pub mod limits;
 pub mod older_clients;

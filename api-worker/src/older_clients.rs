@@ -6,7 +6,7 @@ use ipc::build;
 use ipc::messages::attach::LinkRecord;
 use ipc::messages::client::ClientReply;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
-use ipc::messages::program::Program;
+use ipc::messages::program::{Program, ProgramRecord, Source};
 
 /// The answer, or in its place why a client of this version cannot be given it.
 pub fn fit(answer: ClientReply, version: u16) -> ClientReply {
@@ -32,15 +32,26 @@ fn since(answer: &ClientReply) -> u16 {
         ClientReply::Program(program) => of_program(program),
         ClientReply::Loaded(programs) => newest(programs.iter().map(of_program)),
         ClientReply::Programs(programs) => {
-            newest(programs.iter().map(|program| program.record.kind.since()))
+            newest(programs.iter().map(|program| of_record(&program.record)))
         }
         ClientReply::Dispatchers(_) | ClientReply::Chain(_) | ClientReply::Hooks(_) => 2,
+        ClientReply::Pulled(_)
+        | ClientReply::Progress(_)
+        | ClientReply::Images(_)
+        | ClientReply::Pruned { .. } => 2,
         _ => build::OLDEST_CLIENT_VERSION,
     }
 }
 
 fn of_program(program: &Program) -> u16 {
-    newest(program.links.iter().map(|link| of_link(&link.record))).max(program.record.kind.since())
+    newest(program.links.iter().map(|link| of_link(&link.record))).max(of_record(&program.record))
+}
+
+fn of_record(record: &ProgramRecord) -> u16 {
+    match record.source {
+        Source::File(_) => record.kind.since(),
+        Source::Image(_) => 2,
+    }
 }
 
 fn of_link(record: &LinkRecord) -> u16 {

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 /// One client connection, as its requests see it.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub struct Context {
     pub introduced: Arc<Mutex<u32>>,
     /// Numbers for load requests, unique over all incarnations of the worker.
     pub tickets: Arc<AtomicU64>,
+    /// Places of those that wait for registries.
+    pub pulls: Arc<Semaphore>,
 }
 
 /// Carries out one request.
@@ -64,6 +66,15 @@ async fn carry_out(
         ClientRequest::LoadTyped { options, types } => {
             return context.load(options, types, descriptors).await;
         }
+        ClientRequest::LoadImage { options, types } => {
+            return context.load_image(options, types, descriptors).await;
+        }
+        ClientRequest::PullImage { url, policy } => {
+            return context.pull(url, policy, descriptors).await;
+        }
+        ClientRequest::PullProgress { url } => return context.pull_progress(url).await,
+        ClientRequest::ListImages => return context.list_images().await,
+        ClientRequest::PruneImages { keep } => return context.prune_images(keep).await,
         ClientRequest::Attach {
             program_id,
             spec,
@@ -391,7 +402,7 @@ async fn cancel(loader: &Loader, ticket: Ticket) {
         .await;
 }
 
-fn translate(reply: LoaderReply) -> Result<ClientReply, Failure> {
+pub(crate) fn translate(reply: LoaderReply) -> Result<ClientReply, Failure> {
     Ok(match reply {
         LoaderReply::Failed(failure) => return Err(failure),
         LoaderReply::Hello(_) => return Err(protocol("a second greeting of the loader")),

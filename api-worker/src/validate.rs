@@ -4,13 +4,14 @@
 
 use ipc::limits::{
     GLOBALS, LOAD_PROGRAMS, METADATA_BYTES, METADATA_ENTRIES, NAME_BYTES, OBJECT_BYTES, PATH_BYTES,
-    PROBE_PLACES,
+    PROBE_PLACES, REFERENCE_BYTES,
 };
 use ipc::messages::attach::{AttachSpec, Sampling};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::program::{
     GlobalValue, LoadOptions, MAPS_MODE_BITS, ProgramKind, Source, TypedGlobal,
 };
+use ipc::messages::pull::ImageSource;
 use std::collections::{BTreeMap, BTreeSet};
 
 fn invalid(cause: impl Into<String>) -> Failure {
@@ -91,12 +92,53 @@ pub fn types(options: &LoadOptions, types: &[TypedGlobal]) -> Result<(), Failure
     Ok(())
 }
 
-/// A load request.
+/// A load request for an image.
+///
+/// # Errors
+///
+/// `InvalidArgument` naming what is wrong.
+pub fn load_image(options: &LoadOptions) -> Result<&ImageSource, Failure> {
+    check_options(options)?;
+    match &options.source {
+        // What it turns out to be is for the image worker to say.
+        Source::Image(source) if source.origin.is_none() => {
+            reference(&source.url)?;
+            Ok(source)
+        }
+        _ => Err(invalid("the source is no image to be fetched")),
+    }
+}
+
+/// A reference to an image, as far as its length goes: what it means is for the image worker.
+///
+/// # Errors
+///
+/// `InvalidArgument` past a bound.
+pub fn reference(reference: &str) -> Result<(), Failure> {
+    if reference.is_empty() {
+        return Err(invalid("the image reference is empty"));
+    }
+    bounded(
+        "bytes of an image reference",
+        reference.len(),
+        REFERENCE_BYTES,
+    )
+}
+
+/// A load request for a file.
 ///
 /// # Errors
 ///
 /// `InvalidArgument` naming what is wrong.
 pub fn load(options: &LoadOptions) -> Result<(), Failure> {
+    check_options(options)?;
+    let Source::File(source) = &options.source else {
+        return Err(invalid("the source is no file"));
+    };
+    path("the source path", source)
+}
+
+fn check_options(options: &LoadOptions) -> Result<(), Failure> {
     if options.programs.is_empty() {
         return Err(invalid("no program is named").remedy("name at least one as TYPE:NAME"));
     }
@@ -135,9 +177,7 @@ pub fn load(options: &LoadOptions) -> Result<(), Failure> {
         return Err(invalid(format!("{mode:o} is no mode for map pins"))
             .remedy("use a mode made of read and write bits, such as 0640"));
     }
-    match &options.source {
-        Source::File(source) => path("the source path", source),
-    }
+    Ok(())
 }
 
 /// Checks the name of an interface.

@@ -14,6 +14,7 @@ mod cli;
 mod client;
 mod commands;
 mod console;
+mod credentials;
 mod default_command;
 mod exit;
 mod group;
@@ -24,6 +25,7 @@ mod kernel_names;
 pub mod limits;
 mod object;
 mod parse;
+mod progress;
 mod retry;
 #[cfg(test)]
 mod samples;

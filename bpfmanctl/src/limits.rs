@@ -20,6 +20,18 @@ pub const RETRY_TIME: Duration = Duration::from_secs(2);
 pub const ANSWER_DEADLINE: Duration =
     ipc::limits::REQUEST_DEADLINE.saturating_add(ipc::limits::FRAME_DEADLINE);
 
+/// How long the answer about an image is waited for: the registry's time comes before that of the load.
+pub const IMAGE_DEADLINE: Duration = ipc::limits::PULL_DEADLINE.saturating_add(ANSWER_DEADLINE);
+
+/// Time between two looks at how far a download is: often enough for a bar, and nothing is shown of what is faster.
+pub const PROGRESS_PAUSE: Duration = Duration::from_millis(200);
+
+/// Largest file with registry credentials that is read. One with hundreds of registries is 100 KiB.
+pub const AUTH_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Longest answer of a credential helper.
+pub const HELPER_ANSWER_BYTES: u64 = 64 * 1024;
+
 /// Largest `/etc/ld.so.cache` that is read. Distributions with every library installed stay under 1 MiB.
 pub const LD_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 

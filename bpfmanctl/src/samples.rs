@@ -3,6 +3,9 @@
 // Tests of the command line take this file in by its path, too.
 #[path = "samples/chain.rs"]
 mod chain;
+#[allow(dead_code, reason = "tests of the command line use other samples")]
+#[path = "samples/image.rs"]
+pub(crate) mod image;
 
 #[allow(unused_imports, reason = "tests of the command line use other samples")]
 pub(crate) use chain::{chains, hooks};

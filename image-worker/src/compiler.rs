@@ -3,11 +3,13 @@
 //! Owns the running kernel's types (once an object needed them). The sending half of the link to the loader is published
 //! by the conductor, so that it can be waited for within a request: it comes up independently of the API worker's, which
 //! may ask first. Receives the API worker's requests, one at a time: whoever reads that link waits for
-//! [`Message::Request`] to be answered before it reads on, so the socket bounds what waits. Sends each plan, or why there
+//! [`Message::Request`] to be answered before it reads on, so the socket bounds what waits. What [`crate::puller::Puller`] has
+//! fetched comes beside them, as many as it lets wait. Sends each plan, or why there
 //! is none, to the loader, and an answer to the API worker. Supervised by [`crate::conductor::Conductor`], which ends when
 //! this actor ends.
 
 use crate::compile::{self, KernelBtf, RunningKernel};
+use crate::pull::Pulled;
 use crate::symbols::{self, Query};
 use crate::usdt;
 use crate::{input, limits, seal};
@@ -16,9 +18,10 @@ use ipc::messages::attach::ProbePlace;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::image::{ImageReply, ImageRequest, PlanDelivery};
 use ipc::messages::loader::Ticket;
-use ipc::messages::program::{ProgramKind, ProgramRequest};
+use ipc::messages::program::{GlobalValue, ProgramKind, ProgramRequest, TypedGlobal};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{debug, info};
@@ -41,8 +44,29 @@ pub struct Loader {
 pub enum Message {
     /// The API worker asks; the port hears when the answer is sent.
     Request(Envelope<ImageRequest>, Sender<ImageReply>, RpcReplyPort<()>),
+    /// An image is there whose object is to be compiled.
+    Image(Box<Image>),
     /// Nobody has needed the kernel's types since this many requests: give the memory back.
     Idle(u64),
+}
+
+/// What is to be compiled of an image, and who hears of it.
+#[derive(Debug)]
+pub struct Image {
+    /// The image.
+    pub pulled: Arc<Pulled>,
+    /// Under which the loader will await the plan.
+    pub ticket: Ticket,
+    /// Programs wanted.
+    pub programs: Vec<ProgramRequest>,
+    /// Global variables to set.
+    pub globals: Vec<GlobalValue>,
+    /// What the values of some of them were given as.
+    pub types: Vec<TypedGlobal>,
+    /// The API worker.
+    pub api: Sender<ImageReply>,
+    /// Its request.
+    pub request_id: u64,
 }
 
 /// What it owns.
@@ -79,19 +103,17 @@ impl Actor for Compiler {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Request(envelope, api, done) => {
-                state.requests += 1;
                 let request_id = envelope.request_id;
                 let reply = state.answer(envelope).await;
-                // An API worker that is gone needs no answer; its reader finds out and says so.
-                if let Err(error) = api.send(request_id, &reply, &[]).await {
-                    debug!(%error, "answer not sent");
-                }
+                state.finish(&myself, &api, request_id, &reply).await;
                 // Nobody waits any more when the reader has ended.
                 let _ = done.send(());
-                if state.kernel.is_loaded() {
-                    let requests = state.requests;
-                    myself.send_after(limits::KERNEL_TYPES_IDLE, move || Message::Idle(requests));
-                }
+            }
+            Message::Image(image) => {
+                let reply = state.compile_image(&image).await;
+                state
+                    .finish(&myself, &image.api, image.request_id, &reply)
+                    .await;
             }
             Message::Idle(requests) => {
                 if requests == state.requests {
@@ -108,6 +130,53 @@ fn places(found: Result<Vec<ProbePlace>, Failure>) -> ImageReply {
 }
 
 impl State {
+    async fn finish(
+        &mut self,
+        myself: &ActorRef<Message>,
+        api: &Sender<ImageReply>,
+        request_id: u64,
+        reply: &ImageReply,
+    ) {
+        self.requests += 1;
+        // An API worker that is gone needs no answer; its reader finds out and says so.
+        if let Err(error) = api.send(request_id, reply, &[]).await {
+            debug!(%error, "answer not sent");
+        }
+        if self.kernel.is_loaded() {
+            let requests = self.requests;
+            myself.send_after(limits::KERNEL_TYPES_IDLE, move || Message::Idle(requests));
+        }
+    }
+
+    /// The loader hears of an image only when there is a plan: nobody waits there yet.
+    async fn compile_image(&mut self, image: &Image) -> ImageReply {
+        let request = compile::Request {
+            programs: &image.programs,
+            globals: &image.globals,
+            types: &image.types,
+        };
+        let plan = match sealed_plan(&image.pulled.object, &request, &mut self.kernel) {
+            Ok(plan) => plan,
+            Err(failure) => return ImageReply::Failed(failure),
+        };
+        info!(
+            ticket = image.ticket,
+            bytes = plan.length,
+            image = image.pulled.listed.reference,
+            "compiled"
+        );
+        let delivery = PlanDelivery::ImagePlan {
+            ticket: image.ticket,
+            length: plan.length,
+            digest: plan.digest,
+            origin: Box::new(image.pulled.origin.clone()),
+        };
+        match self.deliver(&delivery, &[plan.memory.as_fd()]).await {
+            Ok(()) => ImageReply::Delivered,
+            Err(failure) => ImageReply::Failed(failure),
+        }
+    }
+
     async fn answer(&mut self, envelope: Envelope<ImageRequest>) -> ImageReply {
         let Envelope {
             message,
@@ -172,9 +241,11 @@ impl State {
                 };
                 places(usdt::resolve(file.as_fd(), &query))
             }
-            ImageRequest::Hello(_) | ImageRequest::CompileIterators { .. } => ImageReply::Failed(
-                Failure::new(FailureCode::Internal, Stage::Request, "a second greeting"),
-            ),
+            other => ImageReply::Failed(Failure::new(
+                FailureCode::Internal,
+                Stage::Request,
+                format!("{other:?} is not for the compiler"),
+            )),
         }
     }
 

@@ -2,17 +2,21 @@
 //!
 //! Owns the link to the supervisor and the readers of the links to API worker and loader. Receives the supervisor's
 //! words and what becomes of each link. Sends `Serving`, `PeerFault` and `Drained` to the supervisor; publishes the
-//! loader's comings and goings for [`Compiler`], its one child. Supervised by the supervisor process: when this actor ends, the
+//! loader's comings and goings for its children: [`Compiler`], which is asked one thing at a time, and [`Puller`], which
+//! waits for registries. Supervised by the supervisor process: when this actor ends, the
 //! process ends.
 
 use crate::compiler::{Compiler, Loader, Message as Work};
 use crate::limits::DRAIN;
+use crate::puller::{self, Puller};
+use crate::rules::Rules;
 use ipc::link::{self, Envelope, LinkError, Receiver, Sender};
 use ipc::messages::image::{ImageReply, ImageRequest, PlanDelivery, PlanReceipt};
 use ipc::messages::supervision::{Control, Status};
 use ipc::role::Role;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
@@ -30,6 +34,8 @@ pub struct Arguments {
     pub sender: Sender<Status>,
     /// From the supervisor.
     pub receiver: Receiver<Control>,
+    /// Where images are kept.
+    pub cache_dir: PathBuf,
 }
 
 /// What it hears.
@@ -69,6 +75,7 @@ pub struct State {
     generation: u32,
     supervisor: Sender<Status>,
     compiler: ActorRef<Work>,
+    puller: ActorRef<puller::Message>,
     /// The loader that can be sent plans.
     loaders: watch::Sender<Option<Loader>>,
     api: Option<Reader>,
@@ -87,11 +94,17 @@ impl Actor for Conductor {
     ) -> Result<State, ActorProcessingErr> {
         let (loaders, loader) = watch::channel(None);
         let (compiler, _) = Actor::spawn_linked(None, Compiler, loader, myself.get_cell()).await?;
+        let fetching = puller::Arguments {
+            cache_dir: arguments.cache_dir,
+            compiler: compiler.clone(),
+        };
+        let (puller, _) = Actor::spawn_linked(None, Puller, fetching, myself.get_cell()).await?;
         tokio::spawn(hear_supervisor(arguments.receiver, myself));
         Ok(State {
             generation: arguments.generation,
             supervisor: arguments.sender,
             compiler,
+            puller,
             loaders,
             api: None,
             loader: None,
@@ -130,8 +143,8 @@ impl Actor for Conductor {
         _: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         if let SupervisionEvent::ActorFailed(_, error) = event {
-            warn!(%error, "compiler failed");
-            myself.stop(Some("the compiler failed".to_owned()));
+            warn!(%error, "an actor failed");
+            myself.stop(Some("an actor failed".to_owned()));
         }
         Ok(())
     }
@@ -144,7 +157,12 @@ impl State {
         envelope: Envelope<Control>,
     ) -> Result<(), ActorProcessingErr> {
         match envelope.message {
-            Control::Activate => self.supervisor.send(0, &Status::Serving, &[]).await?,
+            Control::Activate => {
+                let rules = Rules::read(envelope.descriptors.first())?;
+                self.puller
+                    .cast(puller::Message::Configure(Box::new(rules)))?;
+                self.supervisor.send(0, &Status::Serving, &[]).await?;
+            }
             Control::PeerUp { peer, generation } => {
                 // The permission table demands exactly one descriptor.
                 if let Some(socket) = envelope.descriptors.into_iter().next() {
@@ -153,7 +171,8 @@ impl State {
             }
             Control::PeerDown { peer, generation } => self.forget(peer, generation),
             Control::Stop => {
-                // No new request is read, the one in work is finished.
+                // No new request is read, the one in work is finished. Images that are being fetched are given up: whoever
+                // waits for one is told that the worker is gone, and nothing is half done.
                 self.api = None;
                 if let Err(error) = self.compiler.drain_and_wait(Some(DRAIN)).await {
                     warn!(%error, "stopped in the middle of a request");
@@ -169,6 +188,7 @@ impl State {
     fn connect(&mut self, myself: &ActorRef<Event>, peer: Role, generation: u32, socket: OwnedFd) {
         let (own, conductor) = (self.generation, myself.clone());
         let (compiler, loaders) = (self.compiler.clone(), self.loaders.clone());
+        let puller = self.puller.clone();
         let slot = match peer {
             Role::Api => &mut self.api,
             Role::Loader => &mut self.loader,
@@ -177,7 +197,7 @@ impl State {
         // A peer may be slow to greet: the supervisor must be heard meanwhile.
         let task = tokio::spawn(async move {
             let ended = if peer == Role::Api {
-                hear_api(socket, own, generation, compiler).await
+                hear_api(socket, own, generation, (compiler, puller)).await
             } else {
                 hear_loader(socket, own, generation, loaders).await
             };
@@ -230,16 +250,25 @@ async fn hear_supervisor(mut receiver: Receiver<Control>, conductor: ActorRef<Ev
     }
 }
 
-/// Reads requests, each when the one before it is answered.
+/// Reads requests. Those that wait for nobody are answered one after the other; those about images go their own way.
 async fn hear_api(
     socket: OwnedFd,
     own: u32,
     generation: u32,
-    compiler: ActorRef<Work>,
+    (compiler, puller): (ActorRef<Work>, ActorRef<puller::Message>),
 ) -> Result<(), LinkError> {
     let (sender, mut receiver, _): (Sender<ImageReply>, Receiver<ImageRequest>, _) =
         link::establish(socket, Role::Image, own, (Role::Api, generation)).await?;
     while let Some(envelope) = receiver.receive().await? {
+        if is_about_images(&envelope.message) {
+            if puller
+                .cast(puller::Message::Request(envelope, sender.clone()))
+                .is_err()
+            {
+                break;
+            }
+            continue;
+        }
         let answered = compiler
             .call(|done| Work::Request(envelope, sender.clone(), done), None)
             .await;
@@ -248,6 +277,22 @@ async fn hear_api(
         }
     }
     Ok(())
+}
+
+fn is_about_images(request: &ImageRequest) -> bool {
+    match request {
+        ImageRequest::Pull { .. }
+        | ImageRequest::CompileImage { .. }
+        | ImageRequest::PullProgress { .. }
+        | ImageRequest::ListImages
+        | ImageRequest::PruneImages { .. } => true,
+        ImageRequest::Hello(_)
+        | ImageRequest::Compile { .. }
+        | ImageRequest::ResolveSymbol { .. }
+        | ImageRequest::CompileIterators { .. }
+        | ImageRequest::ResolveFunctions { .. }
+        | ImageRequest::ResolveUsdt { .. } => false,
+    }
 }
 
 /// Greets the loader, lets the compiler have it, and waits for its end: it has nothing else to say.

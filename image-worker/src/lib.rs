@@ -1,21 +1,29 @@
-//! `bpfman-image`: turns object files into load plans, and finds functions in binaries, without any capability.
+//! `bpfman-image`: fetches images, turns object files into load plans, and finds functions in binaries, without any
+//! capability.
 //!
-//! Object files may come from anybody. Here is where they are parsed, so that the one process with CAP_BPF need not:
+//! Object files and registries may be anybody's. Here is where they are parsed and spoken to, so that the one process with
+//! CAP_BPF need not:
 //!
 //! ```text
 //! API worker ── file descriptor ──▶ compiler: input ▶ compile ▶ seal ── sealed memfd ──▶ loader
+//!      └────── image reference ──▶ puller: registry or cache ▶ verdict ▶ unpack ──▶ compiler
 //! ```
 //!
-//! What is deliberately absent: bpf(2), the store, the network.
+//! What is deliberately absent: bpf(2), the store, listening.
 
 mod binary;
+pub mod cache;
 pub mod compile;
 pub mod compiler;
 pub mod conductor;
 pub mod evidence;
 pub mod input;
 pub mod limits;
+pub mod pull;
+pub mod puller;
+pub mod rules;
 pub mod seal;
+pub mod secret;
 pub mod symbols;
 pub mod usdt;
 
@@ -48,6 +56,7 @@ async fn serve(started: Started) -> Result<(), Error> {
         generation,
         sender,
         receiver,
+        cache_dir: started.arguments.cache_dir,
     };
     let (_, life) = conductor::Conductor::spawn(None, conductor::Conductor, arguments).await?;
     life.await?;

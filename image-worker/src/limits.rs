@@ -54,3 +54,6 @@ pub const LOADER_WAIT: Duration = Duration::from_secs(1);
 
 /// How long requests in flight may take when the worker is told to stop.
 pub const DRAIN: Duration = Duration::from_secs(5);
+
+/// Bytes of all signatures of one image, encoded, as the cache keeps them.
+pub const EVIDENCE_BYTES: usize = 8 * 1024 * 1024;

@@ -86,14 +86,20 @@ async fn start() -> (Supervisor, JoinHandle<()>) {
     ));
     let mut supervisor = Supervisor::to_image(ours, Role::Supervisor, GENERATION).await;
     let (sender, receiver, _) = worker.await.expect("no panic").expect("a link");
+    let cache = tempfile::tempdir().expect("a directory");
     let arguments = Arguments {
         generation: GENERATION,
         sender,
         receiver,
+        cache_dir: cache.path().to_owned(),
     };
     let (_, life) = Conductor::spawn(None, Conductor, arguments)
         .await
         .expect("started");
+    let life = tokio::spawn(async move {
+        life.await.expect("no panic");
+        drop(cache);
+    });
     supervisor.tell(&Control::Activate, &[]).await;
     assert_eq!(supervisor.hear().await.1, Status::Serving);
     (supervisor, life)

@@ -52,6 +52,26 @@ pub const FRAME_DEADLINE: Duration = Duration::from_secs(5);
 /// Longest time that a request may take. Loads of large programs spend seconds in the verifier.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(60);
 
+/// Longest time that an image may take from its registry into the cache. Each answer of the registry has its own, shorter
+/// bound.
+pub const PULL_DEADLINE: Duration = Duration::from_secs(300);
+
+/// Images that are waited for at once; the next one is told to retry. Fewer than [`WORKER_WINDOW`], so that registries that
+/// do not answer leave room for what needs none.
+pub const PULLS: usize = 48;
+
+/// Bytes of an image reference. Registries stop at 255 for a name; host, tag and digest come to it.
+pub const REFERENCE_BYTES: usize = 512;
+
+/// Bytes of credentials for a registry: a user and a token of a cloud.
+pub const CREDENTIAL_BYTES: usize = 64 * 1024;
+
+/// Images in the cache. What is beyond is removed, the least recently used first.
+pub const CACHED_IMAGES: usize = 1024;
+
+/// Bytes of settings of the image worker: rules and certificates.
+pub const IMAGE_SETTINGS_BYTES: usize = 4 * 1024 * 1024;
+
 /// Longest time that a one-shot helper may take.
 pub const HELPER_DEADLINE: Duration = Duration::from_secs(5);
 

@@ -7,7 +7,9 @@
 mod golden_file;
 mod golden_samples;
 
-use golden_samples::{chain, failure, globals, hook, hook_view, process, programs, tcx, uprobe};
+use golden_samples::{
+    chain, failure, globals, hook, hook_view, images, process, programs, tcx, uprobe,
+};
 use ipc::codec;
 use ipc::frame::Header;
 use ipc::limits::PLAN_BYTES;
@@ -269,6 +271,7 @@ fn every_message_has_its_golden_frame() {
             types: types(),
         },
     ];
+    let requests = [&requests[..], &images::client_requests(options(), types())].concat();
     direction(&mut golden, Role::Client, Role::Api, &requests);
     let doctor = DoctorReport {
         checked: 2,
@@ -295,6 +298,7 @@ fn every_message_has_its_golden_frame() {
         ClientReply::Chain(Box::new(chain())),
         ClientReply::Hooks(vec![hook_view()]),
     ];
+    let replies = [&replies[..], &images::client_replies()].concat();
     direction(&mut golden, Role::Api, Role::Client, &replies);
     let session = 11;
     let requests = [
@@ -399,6 +403,7 @@ fn every_message_has_its_golden_frame() {
             name: "setjmp".to_owned(),
         },
     ];
+    let requests = [&requests[..], &images::image_requests(types())].concat();
     direction(&mut golden, Role::Api, Role::Image, &requests);
     let replies = [
         ImageReply::Hello(hello(Role::Image)),
@@ -412,6 +417,7 @@ fn every_message_has_its_golden_frame() {
             semaphore: 0x40,
         }]),
     ];
+    let replies = [&replies[..], &images::image_replies()].concat();
     direction(&mut golden, Role::Image, Role::Api, &replies);
     let deliveries = [
         PlanDelivery::Hello(hello(Role::Image)),
@@ -424,14 +430,11 @@ fn every_message_has_its_golden_frame() {
             ticket: 12,
             failure: failure(),
         },
+        images::delivery(),
     ];
     direction(&mut golden, Role::Image, Role::Loader, &deliveries);
-    direction(
-        &mut golden,
-        Role::Loader,
-        Role::Image,
-        &[PlanReceipt::Hello(hello(Role::Loader))],
-    );
+    let receipts = [PlanReceipt::Hello(hello(Role::Loader))];
+    direction(&mut golden, Role::Loader, Role::Image, &receipts);
     let jobs = [
         HelperJob::Hello(hello(Role::Loader)),
         HelperJob::OpenTracepoint {

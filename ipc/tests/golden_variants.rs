@@ -15,6 +15,7 @@ use ipc::messages::failure::{FailureCode, Stage};
 use ipc::messages::helper::HelperKind;
 use ipc::messages::kernel::Inventory;
 use ipc::messages::program::{GlobalType, ProgramKind, Source};
+use ipc::messages::pull::{ImageSource, PullPolicy};
 use ipc::messages::supervision::ProcessState;
 use ipc::role::Role;
 use std::fmt::Write;
@@ -56,6 +57,7 @@ fn every_variant_has_its_golden_bytes() {
     variants!(
         lines,
         Stage: Connect, Request, Policy, Object, Compile, Maps, Load, Pin, Resolve, Attach, Detach, Unload, Store, Query,
+        Pull,
     );
     variants!(
         lines,
@@ -65,7 +67,13 @@ fn every_variant_has_its_golden_bytes() {
     );
     variants!(lines, Inventory: Programs, Maps, Links);
     variants!(lines, GlobalType: U8, U16, U32, U64, I8, I16, I32, I64, Bool, Char, String);
-    variants!(lines, Source: File(text("a.o")));
+    variants!(lines, PullPolicy: Always, IfNotPresent, Never);
+    variants!(
+        lines,
+        Source:
+        File(text("a.o")),
+        Image(ImageSource { url: text("quay.io/a/b:v1"), pull_policy: PullPolicy::Never, origin: None }),
+    );
     variants!(lines, Direction: Ingress, Egress);
     variants!(lines, XdpMode: Native, Generic);
     variants!(lines, Strategy: Direct, Libxdp, Fused);

@@ -37,6 +37,7 @@ pub mod plan_file;
 pub mod plan_intake;
 mod poison;
 pub mod policy;
+pub mod provenance;
 pub mod reconcile;
 pub mod remove;
 pub mod reply;

@@ -2,7 +2,9 @@
 //! for. Pure.
 
 use crate::valid_plan::{MapRole, ValidPlan};
-use ipc::limits::{GLOBALS, METADATA_BYTES, METADATA_ENTRIES, NAME_BYTES, PATH_BYTES};
+use ipc::limits::{
+    GLOBALS, METADATA_BYTES, METADATA_ENTRIES, NAME_BYTES, PATH_BYTES, REFERENCE_BYTES,
+};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::program::{LoadOptions, MAPS_MODE_BITS, Source};
 use std::collections::BTreeMap;
@@ -18,12 +20,18 @@ pub fn check_load(options: &LoadOptions, valid: &ValidPlan) -> Result<(), Failur
             NAME_BYTES,
         )?;
     }
-    let Source::File(path) = &options.source;
-    bound(
-        "bytes in the path of the object file",
-        path.len(),
-        PATH_BYTES,
-    )?;
+    match &options.source {
+        Source::File(path) => bound(
+            "bytes in the path of the object file",
+            path.len(),
+            PATH_BYTES,
+        )?,
+        Source::Image(image) => bound(
+            "bytes in the image reference",
+            image.url.len(),
+            REFERENCE_BYTES,
+        )?,
+    }
     if let Some(mode) = options.maps_mode.filter(|mode| mode & !MAPS_MODE_BITS != 0) {
         return Err(invalid(format!("{mode:o} is no mode for map pins"))
             .remedy("use a mode made of read and write bits, such as 0640"));

@@ -13,6 +13,7 @@ pub mod layer;
 pub mod limits;
 pub mod manifest;
 pub mod media_type;
+pub mod object;
 pub mod reference;
 pub mod registry;
 

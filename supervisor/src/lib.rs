@@ -15,10 +15,11 @@ pub mod spawner;
 pub mod tree;
 
 use clap::Parser;
+use ipc::messages::pull::ImageSettings;
 use prepare::flags::Flags;
 use prepare::notify::Notify;
 use prepare::users::Users;
-use prepare::{PrepareError, config, directories, lock, log, mounts, socket, workers};
+use prepare::{PrepareError, config, directories, lock, log, mounts, registries, socket, workers};
 use ractor::Actor;
 use std::io::IsTerminal;
 use std::os::fd::OwnedFd;
@@ -90,6 +91,11 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
     let listener = socket::listen(&runtime, &flags.runtime_dir, users.client_gid)?;
     drop(runtime);
 
+    let image_settings = registries::memory(&ImageSettings {
+        registries: config.registries.settings()?,
+        signing: config.signing.settings.clone(),
+    })?;
+
     let spawner = spawner::fork(programs, &lock).map_err(PrepareError::Spawner)?;
     let profile = profile::supervisor(
         &users.supervisor,
@@ -98,6 +104,7 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
         &spawner,
         &listener,
         &notify,
+        &image_settings,
     )?;
     let report = sandbox::enter(&profile, mode)?;
     let (finished, outcome) = oneshot::channel();
@@ -108,6 +115,7 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
             spawner,
             listener,
             notify,
+            image_settings,
             settings,
             report,
             format,

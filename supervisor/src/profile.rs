@@ -19,6 +19,7 @@ pub(crate) fn supervisor(
     spawner: &spawner::Handle,
     listener: &OwnedFd,
     notify: &Notify,
+    image_settings: &OwnedFd,
 ) -> Result<Profile, EnterError> {
     let arguments = WorkerArguments {
         role: Role::Supervisor,
@@ -34,6 +35,7 @@ pub(crate) fn supervisor(
         lock.as_raw_fd(),
         spawner.socket.as_raw_fd(),
         listener.as_raw_fd(),
+        image_settings.as_raw_fd(),
     ];
     profile.descriptors.extend(notify.descriptor());
     // Configuration is read and sockets are made before; what remains is to look at the workers.

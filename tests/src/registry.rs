@@ -16,9 +16,31 @@ pub struct Registry {
     _folder: TempDir,
 }
 
+/// Whether there is one; virtual machines have none.
+///
+/// # Errors
+///
+/// The reason why there is none.
+pub fn available() -> Result<(), String> {
+    let found = ["/usr/bin", "/usr/local/bin"].iter().any(|directory| {
+        std::path::Path::new(directory)
+            .join("docker-registry")
+            .exists()
+    });
+    match found {
+        true => Ok(()),
+        false => Err("docker-registry is not installed here".to_owned()),
+    }
+}
+
 impl Registry {
     /// Starts one that is empty, without TLS and without users.
     pub fn start() -> Self {
+        Self::start_with("", "")
+    }
+
+    /// Starts one with more lines under `http:`, and more sections, in YAML.
+    pub fn start_with(http: &str, sections: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = free.local_addr().expect("bound").to_string();
@@ -27,7 +49,7 @@ impl Registry {
         let configuration = folder.path().join("registry.yml");
         let text = format!(
             "version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\n\
-             http: {{addr: \"{address}\"}}\n",
+             http:\n  addr: \"{address}\"\n{http}{sections}",
             data.display()
         );
         fs::write(&configuration, text).expect("a file");

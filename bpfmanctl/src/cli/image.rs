@@ -1,11 +1,15 @@
 //! The grammar of `image`.
 
 mod build;
+mod cache;
 mod look;
 
 pub(crate) use build::{BuildArgsArgs, ImageBuildArgs, ImagePushArgs, SignArgs};
 pub(crate) use look::{AuthArgs, ImageInspectArgs, ImageVerifyArgs};
 
+pub(crate) use cache::{ImagePruneArgs, ImagePullArgs, RegistryArgs};
+
+use super::OutputArgs;
 use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
@@ -52,4 +56,26 @@ pub(crate) enum ImageCommand {
             --certificate-oidc-issuer https://token.actions.githubusercontent.com"
     )]
     Verify(ImageVerifyArgs),
+
+    /// Fetch an image into the cache of the service
+    #[command(
+        after_help = "Examples:\n  bpfmanctl image pull quay.io/acme/counter:v1\n  \
+            BPFMAN_REGISTRY_AUTH=$(printf %s user:password | base64) bpfmanctl image pull registry.example/counter:v1"
+    )]
+    Pull(ImagePullArgs),
+
+    /// List the images in the cache
+    #[command(
+        long_about = "List the images in the cache.\n\n\
+            DIGEST is that of the manifest for this machine. ACCEPTED is the verdict of the present configuration.",
+        after_help = "Examples:\n  bpfmanctl image list -o json"
+    )]
+    List(OutputArgs),
+
+    /// Remove images from the cache
+    #[command(
+        long_about = "Remove images from the cache.\n\nImages that programs were loaded from stay, unless --all is given.",
+        after_help = "Examples:\n  bpfmanctl image prune\n  bpfmanctl image prune --all"
+    )]
+    Prune(ImagePruneArgs),
 }

@@ -17,13 +17,14 @@ pub(crate) use chain::{
     DispatcherListArgs, WantedStrategy,
 };
 pub(crate) use image::{
-    BuildArgsArgs, ImageBuildArgs, ImageCommand, ImageInspectArgs, ImagePushArgs, ImageVerifyArgs,
-    SignArgs,
+    BuildArgsArgs, ImageBuildArgs, ImageCommand, ImageInspectArgs, ImagePruneArgs, ImagePullArgs,
+    ImagePushArgs, ImageVerifyArgs, RegistryArgs, SignArgs,
 };
 pub(crate) use link::{LinkCommand, LinkDetachArgs, LinkGetArgs, LinkListArgs};
 pub(crate) use map::{MapCommand, MapListArgs};
 pub(crate) use program::{
-    LoadCommand, LoadFileArgs, ProgramCommand, ProgramGetArgs, ProgramListArgs, ProgramUnloadArgs,
+    LoadArgs, LoadCommand, LoadFileArgs, LoadImageArgs, ProgramCommand, ProgramGetArgs,
+    ProgramListArgs, ProgramUnloadArgs,
 };
 
 use crate::parse;
@@ -115,7 +116,7 @@ pub(crate) enum Command {
     )]
     Link(LinkCommand),
 
-    /// Make images of object files, look at them, check who signed them
+    /// Make images of object files, look at them, check who signed them, have them in the cache
     #[command(
         subcommand,
         disable_help_subcommand = true,

@@ -1,6 +1,6 @@
 //! The grammar of `program`.
 
-use super::{Anything, OutputArgs};
+use super::{OutputArgs, RegistryArgs};
 use crate::parse::{self, GlobalArgument, LabelSelector};
 use clap::{Args, Subcommand};
 use ipc::messages::program::{ProgramKind, ProgramRequest};
@@ -8,12 +8,12 @@ use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProgramCommand {
-    /// Load programs from an object file
+    /// Load programs from an object file or an image
     #[command(
         subcommand,
         disable_help_subcommand = true,
-        long_about = "Load programs from an object file.\n\n\
-            `program load PATH` is short for `program load file PATH`. Images are not supported by this build.",
+        long_about = "Load programs from an object file or an image.\n\n\
+            `program load PATH` is short for `program load file PATH`.",
         after_help = "Examples:\n  bpfmanctl program load counter.o --programs tcx:count"
     )]
     Load(LoadCommand),
@@ -57,8 +57,17 @@ pub(crate) enum LoadCommand {
     )]
     File(LoadFileArgs),
 
-    #[command(hide = true)]
-    Image(Anything),
+    /// Load programs from an image in a registry
+    #[command(
+        long_about = "Load programs from an image in a registry.\n\n\
+            The service fetches the image, unless it has it, and accepts it only when its signatures are what the \
+            configuration demands. Credentials are looked for as container tools do: REGISTRY_AUTH_FILE, \
+            $XDG_RUNTIME_DIR/containers/auth.json, ~/.config/containers/auth.json, ~/.docker/config.json.",
+        after_help = "Examples:\n  \
+            bpfmanctl program load image quay.io/acme/counter:v1 --programs xdp:pass\n  \
+            bpfmanctl program load image quay.io/acme/counter:v1 --programs xdp:pass --pull-policy Always"
+    )]
+    Image(LoadImageArgs),
 }
 
 #[derive(Args, Debug)]
@@ -67,6 +76,25 @@ pub(crate) struct LoadFileArgs {
     #[arg(value_name = "PATH")]
     pub(crate) path: PathBuf,
 
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LoadImageArgs {
+    /// The image: [REGISTRY/]REPOSITORY[:TAG][@DIGEST]
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LoadArgs {
     /// Programs to load: TYPE:NAME, or TYPE:NAME:FUNCTION for fentry, fexit and lsm
     #[arg(long, value_name = "SPEC", required = true, value_delimiter = ',', value_parser = parse::program_spec)]
     pub(crate) programs: Vec<ProgramRequest>,

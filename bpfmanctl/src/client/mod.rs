@@ -5,7 +5,7 @@ mod error;
 pub use error::ClientError;
 
 use crate::group;
-use crate::limits::ANSWER_DEADLINE;
+use crate::limits::{ANSWER_DEADLINE, IMAGE_DEADLINE};
 use crate::retry::Retry;
 use ipc::blocking::Link as Connection;
 use ipc::limits::FRAME_DEADLINE;
@@ -17,6 +17,7 @@ use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::kernel::{ForeignLink, KernelMap, KernelProgram};
 use ipc::messages::loader::DoctorReport;
 use ipc::messages::program::{LoadOptions, Program, ProgramEntry, TypedGlobal};
+use ipc::messages::pull::{CachedImage, Progress, PullPolicy};
 use ipc::messages::supervision::ProcessStatus;
 use ipc::permissions;
 use ipc::role::Role;
@@ -82,6 +83,45 @@ impl Client {
             ClientRequest::LoadTyped { options, types }
         };
         reply!(self, request, &[object], ClientReply::Loaded(programs) => programs)
+    }
+
+    /// Loads programs from an image: all, in the order of the request, or none.
+    pub fn load_image(
+        &mut self,
+        options: LoadOptions,
+        types: Vec<TypedGlobal>,
+        credentials: Option<BorrowedFd<'_>>,
+    ) -> Result<Vec<Program>, ClientError> {
+        let request = ClientRequest::LoadImage { options, types };
+        reply!(self, request, credentials.as_slice(), ClientReply::Loaded(programs) => programs)
+    }
+
+    /// Has an image in the cache of the service.
+    pub fn pull(
+        &mut self,
+        url: String,
+        policy: PullPolicy,
+        credentials: Option<BorrowedFd<'_>>,
+    ) -> Result<CachedImage, ClientError> {
+        let request = ClientRequest::PullImage { url, policy };
+        reply!(self, request, credentials.as_slice(), ClientReply::Pulled(image) => *image)
+    }
+
+    /// How far the download of an image is.
+    pub fn pull_progress(&mut self, url: String) -> Result<Vec<Progress>, ClientError> {
+        let request = ClientRequest::PullProgress { url };
+        reply!(self, request, &[], ClientReply::Progress(progress) => progress)
+    }
+
+    /// Images in the cache of the service, by reference.
+    pub fn images(&mut self) -> Result<Vec<CachedImage>, ClientError> {
+        reply!(self, ClientRequest::ListImages, &[], ClientReply::Images(images) => images)
+    }
+
+    /// Removes images from the cache but those with these manifests; how many, and how many bytes that gave back.
+    pub fn prune_images(&mut self, keep: Vec<[u8; 32]>) -> Result<(u32, u64), ClientError> {
+        let request = ClientRequest::PruneImages { keep };
+        reply!(self, request, &[], ClientReply::Pruned { images, bytes } => (images, bytes))
     }
 
     /// One program.
@@ -236,9 +276,11 @@ impl Client {
             Ok(()) | Err(LinkError::Closed) => {}
             Err(error) => return Err(error.into()),
         }
-        let answer = connection
-            .receive(ANSWER_DEADLINE)?
-            .ok_or(ClientError::Closed)?;
+        let deadline = match request {
+            ClientRequest::LoadImage { .. } | ClientRequest::PullImage { .. } => IMAGE_DEADLINE,
+            _ => ANSWER_DEADLINE,
+        };
+        let answer = connection.receive(deadline)?.ok_or(ClientError::Closed)?;
         match answer.message {
             ClientReply::Failed(failure) if answer.request_id == 0 => {
                 Err(ClientError::Failed(Box::new(failure)))

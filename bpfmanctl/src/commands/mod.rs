@@ -30,8 +30,8 @@ pub(crate) fn run(cli: Cli, console: &mut Console<'_>) -> Result<(), Error> {
             ProgramCommand::Load(LoadCommand::File(arguments)) => {
                 program::load(arguments, &service, console)
             }
-            ProgramCommand::Load(LoadCommand::Image(_)) => {
-                Err(Error::unsupported("this build cannot load images yet"))
+            ProgramCommand::Load(LoadCommand::Image(arguments)) => {
+                program::load_image(arguments, &service, console)
             }
             ProgramCommand::Unload(arguments) => program::unload(&arguments, &service, console),
             ProgramCommand::Get(arguments) => program::get(&arguments, &service, console),
@@ -43,7 +43,7 @@ pub(crate) fn run(cli: Cli, console: &mut Console<'_>) -> Result<(), Error> {
             LinkCommand::Get(arguments) => link::get(&arguments, &service, console),
             LinkCommand::List(arguments) => link::list(arguments, &service, console),
         },
-        Command::Image(command) => image::run(&command, console),
+        Command::Image(command) => image::run(&command, &service, console),
         Command::Map(MapCommand::List(arguments)) => map::list(&arguments, &service, console),
         Command::Dispatcher(DispatcherCommand::List(arguments)) => {
             chain::list(&arguments, &service, console)
@@ -127,6 +127,10 @@ struct Service(PathBuf);
 impl Service {
     fn connect(&self) -> Result<Client, Error> {
         Ok(client::connect(&self.0)?)
+    }
+
+    fn runtime_dir(&self) -> &Path {
+        &self.0
     }
 }
 

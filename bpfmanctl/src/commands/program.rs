@@ -1,15 +1,19 @@
 //! `program`.
 
-use super::{Service, print, write_ids};
+use super::{Service, image, print, write_ids};
 use crate::batch::Batch;
-use crate::cli::{LoadFileArgs, ProgramGetArgs, ProgramListArgs, ProgramUnloadArgs};
+use crate::cli::{
+    LoadArgs, LoadFileArgs, LoadImageArgs, Output, ProgramGetArgs, ProgramListArgs,
+    ProgramUnloadArgs,
+};
 use crate::console::Console;
 use crate::exit::Error;
 use crate::inventory::{ProgramRow, foreign_programs};
 use crate::parse::GlobalArgument;
 use crate::select::{APPLICATION, ProgramFilter};
-use crate::{group, json, object, text};
-use ipc::messages::program::{LoadOptions, Program, Source};
+use crate::{group, json, object, progress, text};
+use ipc::messages::program::{LoadOptions, Program, Source, TypedGlobal};
+use ipc::messages::pull::ImageSource;
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 
@@ -18,12 +22,55 @@ pub(super) fn load(
     service: &Service,
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
-    let object = object::open(&arguments.path)?;
-    let output = arguments.output.output;
-    let types = arguments.global.iter().filter_map(GlobalArgument::typed);
-    let types = types.collect();
-    let options = options(arguments)?;
+    let LoadFileArgs { path, load } = arguments;
+    let object = object::open(&path)?;
+    let source = path.into_os_string().into_string().map_err(|path| {
+        Error::Usage(format!(
+            "object file \"{}\": the path is not UTF-8",
+            path.display()
+        ))
+    })?;
+    let (output, types) = (load.output.output, types(&load));
+    let options = options(load, Source::File(source))?;
     let programs = service.connect()?.load(options, types, object.as_fd())?;
+    print_loaded(&programs, output, console)
+}
+
+pub(super) fn load_image(
+    arguments: LoadImageArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let LoadImageArgs {
+        image,
+        registry,
+        load,
+    } = arguments;
+    let passed = image::credentials(&image, registry.registry_auth.as_deref())?;
+    let (output, types) = (load.output.output, types(&load));
+    let source = ImageSource {
+        url: image.clone(),
+        pull_policy: registry.pull_policy,
+        origin: None,
+    };
+    let options = options(load, Source::Image(source))?;
+    let mut client = service.connect()?;
+    let programs = progress::shown(service.runtime_dir(), &image, || {
+        client.load_image(options, types, passed.as_ref().map(AsFd::as_fd))
+    })?;
+    print_loaded(&programs, output, console)
+}
+
+fn types(arguments: &LoadArgs) -> Vec<TypedGlobal> {
+    let types = arguments.global.iter().filter_map(GlobalArgument::typed);
+    types.collect()
+}
+
+fn print_loaded(
+    programs: &[Program],
+    output: Output,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
     let with_stats = stats_enabled();
     let text = |width| {
         let mut programs: Vec<&Program> = programs.iter().collect();
@@ -35,11 +82,11 @@ pub(super) fn load(
         reports.join("\n")
     };
     print(console, output, text, || {
-        json::Programs::from(programs.clone())
+        json::Programs::from(programs.to_vec())
     })
 }
 
-fn options(arguments: LoadFileArgs) -> Result<LoadOptions, Error> {
+fn options(arguments: LoadArgs, source: Source) -> Result<LoadOptions, Error> {
     let mut metadata: BTreeMap<String, String> = arguments.metadata.into_iter().collect();
     if let Some(application) = arguments.application {
         metadata.insert(APPLICATION.to_owned(), application);
@@ -50,16 +97,6 @@ fn options(arguments: LoadFileArgs) -> Result<LoadOptions, Error> {
         .map(group::resolve)
         .transpose()
         .map_err(Error::Usage)?;
-    let source = arguments
-        .path
-        .into_os_string()
-        .into_string()
-        .map_err(|path| {
-            Error::Usage(format!(
-                "object file \"{}\": the path is not UTF-8",
-                path.display()
-            ))
-        })?;
     Ok(LoadOptions {
         programs: arguments.programs,
         metadata,
@@ -72,7 +109,7 @@ fn options(arguments: LoadFileArgs) -> Result<LoadOptions, Error> {
         map_owner: arguments.map_owner_id.filter(|id| *id != 0),
         maps_mode: arguments.maps_mode,
         maps_group,
-        source: Source::File(source),
+        source,
     })
 }
 

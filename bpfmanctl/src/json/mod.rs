@@ -3,6 +3,7 @@
 
 mod chain;
 pub(crate) mod image;
+mod image_cache;
 mod kernel;
 mod link;
 mod map;
@@ -10,6 +11,7 @@ mod program;
 mod status;
 
 pub(crate) use chain::{Chain, DispatcherList, Hooks};
+pub(crate) use image_cache::{Image, ImageList};
 pub(crate) use kernel::{is_restricted, tag};
 pub(crate) use link::{Link, LinkList};
 pub(crate) use map::MapList;

@@ -5,6 +5,7 @@ use super::link::Link;
 use crate::inventory::ProgramRow;
 use crate::kernel_names;
 use crate::select;
+use crate::text::digest;
 use crate::time::rfc3339;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -92,9 +93,13 @@ struct LoadSpec {
     map_owner_id: Option<u32>,
 }
 
-/// The place where an image came from. There are no images yet.
+/// The image that the object came from.
 #[derive(Serialize)]
-enum ImageSource {}
+struct ImageSource {
+    url: String,
+    digest: String,
+    pull_policy: &'static str,
+}
 
 #[derive(Serialize)]
 struct Handles {
@@ -113,19 +118,30 @@ struct Meta {
 
 impl From<program::ProgramRecord> for ProgramRecord {
     fn from(record: program::ProgramRecord) -> Self {
-        let program::Source::File(source_path) = record.source;
+        let (source_path, image_source) = match record.source {
+            program::Source::File(path) => (Some(path), None),
+            program::Source::Image(image) => {
+                let manifest = image.origin.map(|origin| digest(&origin.manifest));
+                let source = ImageSource {
+                    url: image.url,
+                    digest: manifest.unwrap_or_default(),
+                    pull_policy: image.pull_policy.name(),
+                };
+                (None, Some(source))
+            }
+        };
         let globals = record.globals.into_iter();
         Self {
             program_id: record.program_id,
             load: LoadSpec {
                 object_path: record.plan_path,
-                source_path: Some(source_path),
+                source_path,
                 program_name: record.name.clone(),
                 program_type: record.kind.name(),
                 global_data: globals
                     .map(|global| (global.name, STANDARD.encode(global.bytes)))
                     .collect(),
-                image_source: None,
+                image_source,
                 attach_func: record.attach_function,
                 map_owner_id: None,
             },

@@ -9,6 +9,7 @@ mod report;
 mod status;
 
 pub(crate) use chain::{chains, dispatcher, dispatchers, explanation};
+pub(crate) use image::{accepted, digest, images};
 pub(crate) use link::{link, links};
 pub(crate) use map::maps;
 pub(crate) use program::{program, programs};

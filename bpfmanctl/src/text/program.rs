@@ -3,6 +3,7 @@
 use super::link::attachment;
 use super::map::pin;
 use super::report::{NONE, Section};
+use super::{accepted, digest};
 use super::{or_none, table};
 use crate::inventory::ProgramRow;
 use crate::json::{is_restricted, tag};
@@ -73,7 +74,6 @@ fn spec(record: &ProgramRecord) -> Section {
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    let Source::File(path) = &record.source;
     section.row("Global", globals.join(", "));
     section.row("GPL Compatible", record.gpl_compatible);
     section.row("License", &record.license);
@@ -81,7 +81,17 @@ fn spec(record: &ProgramRecord) -> Section {
     section.row("Map Pin Path", &record.maps_dir);
     section.row("Metadata", metadata.join(", "));
     section.row("Name", &record.name);
-    section.row("Path", path);
+    match &record.source {
+        Source::File(path) => section.row("Path", path),
+        Source::Image(image) => {
+            section.row("Image URL", &image.url);
+            section.row("Pull Policy", image.pull_policy);
+            if let Some(origin) = &image.origin {
+                section.row("Image Digest", digest(&origin.manifest));
+                section.row("Image Accepted", accepted(&origin.acceptance));
+            }
+        }
+    }
     section.row("Type", record.kind);
     if let Some(function) = &record.attach_function {
         section.row("Attach Function", function);

@@ -8,6 +8,7 @@ use super::hello::Hello;
 use super::kernel::{ForeignLink, KernelMap, KernelProgram};
 use super::loader::DoctorReport;
 use super::program::{LoadOptions, Program, ProgramEntry, TypedGlobal};
+use super::pull::{CachedImage, Progress, PullPolicy};
 use super::supervision::ProcessStatus;
 use bincode::{Decode, Encode};
 use std::collections::BTreeMap;
@@ -105,9 +106,37 @@ pub enum ClientRequest {
         #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
         types: Vec<TypedGlobal>,
     },
+    /// Load programs from an image; beside it, where there are any, the credentials for its registry. Since version 2.
+    LoadImage {
+        /// What `Load` has; the source is an image.
+        options: LoadOptions,
+        /// What the values of some global variables were given as.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
+        types: Vec<TypedGlobal>,
+    },
+    /// Have an image in the cache; beside it, where there are any, the credentials for its registry. Since version 2.
+    PullImage {
+        /// The reference as the user wrote it.
+        url: String,
+        /// When the registry is asked.
+        policy: PullPolicy,
+    },
+    /// How far the download of an image is. Since version 2.
+    PullProgress {
+        /// The reference as the user wrote it.
+        url: String,
+    },
+    /// Images in the cache. Since version 2.
+    ListImages,
+    /// Remove images from the cache. Since version 2.
+    PruneImages {
+        /// SHA-256 of the manifests of images that stay.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
+        keep: Vec<[u8; 32]>,
+    },
 }
 
-edge!(ClientRequest: Hello, Load, GetProgram, ListPrograms, Unload, Attach, Detach, GetLink, ListLinks, Status, Doctor, ListKernelPrograms, ListKernelMaps, ListKernelLinks, AttachInNamespace, ListDispatchers, GetDispatcher, ConvertChain, ShowHooks, LoadTyped);
+edge!(ClientRequest: Hello, Load, GetProgram, ListPrograms, Unload, Attach, Detach, GetLink, ListLinks, Status, Doctor, ListKernelPrograms, ListKernelMaps, ListKernelLinks, AttachInNamespace, ListDispatchers, GetDispatcher, ConvertChain, ShowHooks, LoadTyped, LoadImage, PullImage, PullProgress, ListImages, PruneImages);
 
 /// API worker to client. Every request has exactly one answer.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
@@ -147,6 +176,19 @@ pub enum ClientReply {
     Chain(#[cfg_attr(test, proptest(strategy = "crate::messages::boxed()"))] Box<Chain>),
     /// To `ShowHooks`.
     Hooks(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<HookView>),
+    /// To `PullImage`.
+    Pulled(#[cfg_attr(test, proptest(strategy = "crate::messages::boxed()"))] Box<CachedImage>),
+    /// To `PullProgress`; nothing when no such download is going on.
+    Progress(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<Progress>),
+    /// To `ListImages`, by reference.
+    Images(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<CachedImage>),
+    /// To `PruneImages`.
+    Pruned {
+        /// Images removed.
+        images: u32,
+        /// Bytes given back.
+        bytes: u64,
+    },
 }
 
-edge!(ClientReply: Hello, Failed, Done, Loaded, Program, Programs, Link, Links, Status, Doctor, KernelPrograms, KernelMaps, KernelLinks, Dispatchers, Chain, Hooks);
+edge!(ClientReply: Hello, Failed, Done, Loaded, Program, Programs, Link, Links, Status, Doctor, KernelPrograms, KernelMaps, KernelLinks, Dispatchers, Chain, Hooks, Pulled, Progress, Images, Pruned);

@@ -111,6 +111,8 @@ pub enum Stage {
     Store,
     /// Looking things up.
     Query,
+    /// Fetching an image. Since version 2.
+    Pull,
 }
 
 impl std::fmt::Display for Stage {
@@ -130,6 +132,7 @@ impl std::fmt::Display for Stage {
             Stage::Unload => "unload",
             Stage::Store => "store",
             Stage::Query => "query",
+            Stage::Pull => "pull",
         })
     }
 }

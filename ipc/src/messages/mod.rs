@@ -14,6 +14,7 @@ pub mod kernel;
 mod link_details;
 pub mod loader;
 pub mod program;
+pub mod pull;
 pub mod signing;
 pub mod supervision;
 

@@ -2,6 +2,7 @@
 
 use super::attach::Link;
 use super::kernel::{KernelMap, KernelProgram, ProgramStats};
+use super::pull::ImageSource;
 use bincode::{Decode, Encode};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -304,6 +305,8 @@ pub struct TypedGlobal {
 pub enum Source {
     /// A file that the client opened; the operand verbatim.
     File(String),
+    /// An image. Since version 2.
+    Image(ImageSource),
 }
 
 /// Bits of a map pin's mode: reading and writing. A map is not executed, and set-id bits mean nothing to it.

@@ -13,7 +13,8 @@ use bincode::{Decode, Encode};
 pub enum Control {
     /// Since version 1. The generation is the one that the supervisor gives to the worker.
     Hello(Hello),
-    /// The sandbox report is what the policy demands: begin. Beside it the listening sockets (API worker only).
+    /// The sandbox report is what the policy demands: begin. Beside it the listening sockets (API
+    /// worker) or a sealed memfd with [`crate::messages::pull::ImageSettings`] (image worker).
     Activate,
     /// A peer is there; beside it this worker's end of the link to it.
     PeerUp {

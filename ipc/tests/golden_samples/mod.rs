@@ -1,5 +1,7 @@
 //! Values for golden frames: places, chains, processes.
 
+pub(crate) mod images;
+
 use ipc::messages::attach::{AttachSpec, Direction};
 use ipc::messages::chain::{
     Chain, Dispatcher, DispatcherMember, Filter, HookEntry, HookKey, HookKind, HookView,

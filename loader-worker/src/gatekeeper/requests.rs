@@ -8,13 +8,16 @@ use crate::join::{Offer, PlanOffer};
 use crate::limits::JOIN_DEADLINE;
 use crate::plan_intake::Delivery;
 use crate::policy::{Action, Identity};
+use crate::provenance;
 use crate::reply::Reply;
 use ipc::link::Envelope;
 use ipc::messages::failure::Failure;
 use ipc::messages::image::PlanDelivery;
 use ipc::messages::loader::{LoaderReply, LoaderRequest, Session, Ticket};
 use ipc::messages::program::LoadOptions;
+use ipc::messages::pull::ImageOrigin;
 use ractor::{ActorProcessingErr, ActorRef};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// What was admitted and waits for its plan.
@@ -35,7 +38,14 @@ pub(super) enum Purpose {
 }
 
 /// What the image worker says about a ticket.
-pub(super) type Plan = Result<Delivery, Failure>;
+pub(super) type Plan = Result<Delivered, Failure>;
+
+/// A plan, and the image that its object came from.
+#[derive(Debug)]
+pub(super) struct Delivered {
+    delivery: Delivery,
+    origin: Option<Box<ImageOrigin>>,
+}
 
 impl State {
     /// Requests are admitted or answered here; what is admitted is answered by the engine.
@@ -219,17 +229,16 @@ impl State {
                 ticket,
                 length,
                 digest,
-            } => {
-                let memfd = descriptors.pop().ok_or_else(no_descriptor);
-                (
-                    ticket,
-                    memfd.map(|memfd| Delivery {
-                        memfd,
-                        length,
-                        digest,
-                    }),
-                )
-            }
+            } => (ticket, delivered(descriptors.pop(), length, digest, None)),
+            PlanDelivery::ImagePlan {
+                ticket,
+                length,
+                digest,
+                origin,
+            } => (
+                ticket,
+                delivered(descriptors.pop(), length, digest, Some(origin)),
+            ),
         };
         match self.joins.plan(ticket, plan, Instant::now()) {
             PlanOffer::Joined(load, plan) => self.start(load, plan).await?,
@@ -248,9 +257,15 @@ impl State {
             reply,
         } = load;
         match plan {
-            Ok(delivery) => {
+            Ok(Delivered { delivery, origin }) => {
                 let command = match purpose {
-                    Purpose::Programs(options) => Command::Load { delivery, options },
+                    Purpose::Programs(mut options) => {
+                        if let Err(failure) = provenance::fill_in(&mut options.source, origin) {
+                            reply.fail(failure).await;
+                            return Ok(());
+                        }
+                        Command::Load { delivery, options }
+                    }
                     Purpose::Iterators => Command::InstallIterators(delivery),
                 };
                 self.arguments.engine.cast(Order {
@@ -263,6 +278,20 @@ impl State {
         }
         Ok(())
     }
+}
+
+fn delivered(
+    memfd: Option<OwnedFd>,
+    length: u64,
+    digest: [u8; 32],
+    origin: Option<Box<ImageOrigin>>,
+) -> Plan {
+    let delivery = Delivery {
+        memfd: memfd.ok_or_else(no_descriptor)?,
+        length,
+        digest,
+    };
+    Ok(Delivered { delivery, origin })
 }
 
 fn tick_after_deadline(myself: &ActorRef<Event>) {

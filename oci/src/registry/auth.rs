@@ -59,6 +59,54 @@ impl Credentials {
         })
     }
 
+    /// A token of the registry's own service, within bounds.
+    ///
+    /// # Errors
+    ///
+    /// It is empty, too long, or has characters that are in no token.
+    pub fn identity(token: &str) -> Result<Self, Error> {
+        if token.is_empty()
+            || token.len() > limits::SECRET_BYTES
+            || token.chars().any(char::is_control)
+        {
+            return Err(Error::Settings(
+                "credentials: the identity token is not one".to_owned(),
+            ));
+        }
+        Ok(Self::Identity(token.to_owned()))
+    }
+
+    /// As they travel to the process that uses them. No part can contain the separator.
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let parts: [&[u8]; 3] = match self {
+            Self::Basic { user, password } => [b"basic", user.as_bytes(), password.as_bytes()],
+            Self::Identity(token) => [b"identity", token.as_bytes(), b""],
+        };
+        let length = parts.iter().map(|part| part.len() + 1).sum();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(length));
+        for part in parts {
+            bytes.extend_from_slice(part);
+            bytes.push(0);
+        }
+        bytes
+    }
+
+    /// The reverse of [`Credentials::encode`].
+    ///
+    /// # Errors
+    ///
+    /// They are not what it gives.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let broken = || Error::Settings("credentials: they are not in their form".to_owned());
+        let text = std::str::from_utf8(bytes).map_err(|_| broken())?;
+        let parts: Vec<&str> = text.split('\0').collect();
+        match parts.as_slice() {
+            ["basic", user, password, ""] => Self::basic(user, password),
+            ["identity", token, "", ""] => Self::identity(token),
+            _ => Err(broken()),
+        }
+    }
+
     /// The value of the header `Authorization`, when they can be shown as they are.
     fn header(&self) -> Option<HeaderValue> {
         let Self::Basic { user, password } = self else {
@@ -342,6 +390,31 @@ mod tests {
             ("a", &format!("{longest}a")),
         ] {
             assert!(Credentials::basic(user, password).is_err());
+        }
+    }
+
+    #[test]
+    fn credentials_travel() {
+        let basic = Credentials::basic("user", "a:b c").unwrap().encode();
+        assert!(matches!(
+            Credentials::decode(&basic).unwrap(),
+            Credentials::Basic { ref user, ref password } if user == "user" && password == "a:b c"
+        ));
+        let identity = Credentials::identity("token").unwrap().encode();
+        assert!(matches!(
+            Credentials::decode(&identity).unwrap(),
+            Credentials::Identity(ref token) if token == "token"
+        ));
+        for bytes in [
+            &b""[..],
+            b"basic",
+            b"basic\0a\0b",
+            b"basic\0a\0\0",
+            b"other\0a\0\0",
+            b"basic\0a\0b\0c",
+            b"\xff",
+        ] {
+            assert!(Credentials::decode(bytes).is_err());
         }
     }
 

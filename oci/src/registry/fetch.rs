@@ -46,7 +46,14 @@ impl Repository {
             format!("the manifest {selector}"),
         );
         request.accept = Some(ACCEPT);
-        self.first_of(async |place| self.manifest_from(place, &request, selector).await)
+        for place in self.mirrors() {
+            let answer = self.manifest_from(place, &request, selector);
+            if let Some(fetched) = self.of_mirror(place, answer).await {
+                return Ok(fetched);
+            }
+        }
+        let last = self.origin();
+        self.in_time(last, self.manifest_from(last, &request, selector))
             .await
     }
 
@@ -101,29 +108,45 @@ impl Repository {
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<Vec<u8>, Error> {
         let request = Request::get(format!("blobs/{digest}"), format!("the content {digest}"));
-        self.first_of(async |place| {
-            let response = self.exchange(place, &request).await?;
-            let registry = &self.endpoints[place].registry;
-            let bytes = body(
-                registry,
-                self.patience,
-                response,
-                limit,
-                "the content",
-                progress,
-            )
-            .await?;
-            let found = Digest::of(&bytes);
-            if found != *digest {
-                return Err(Error::Mismatch {
-                    what: "the content",
-                    expected: *digest,
-                    found,
-                });
+        for place in self.mirrors() {
+            let answer = self.blob_from(place, &request, digest, limit, progress);
+            if let Some(bytes) = self.of_mirror(place, answer).await {
+                return Ok(bytes);
             }
-            Ok(bytes)
-        })
-        .await
+        }
+        let last = self.origin();
+        let answer = self.blob_from(last, &request, digest, limit, progress);
+        self.in_time(last, answer).await
+    }
+
+    async fn blob_from(
+        &self,
+        place: usize,
+        request: &Request,
+        digest: &Digest,
+        limit: u64,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<Vec<u8>, Error> {
+        let response = self.exchange(place, request).await?;
+        let registry = &self.endpoints[place].registry;
+        let bytes = body(
+            registry,
+            self.patience,
+            response,
+            limit,
+            "the content",
+            progress,
+        )
+        .await?;
+        let found = Digest::of(&bytes);
+        if found != *digest {
+            return Err(Error::Mismatch {
+                what: "the content",
+                expected: *digest,
+                found,
+            });
+        }
+        Ok(bytes)
     }
 
     /// Content that a descriptor points to, whose size must be the announced one.
@@ -170,21 +193,9 @@ impl Repository {
             format!("the list of referrers of {subject}"),
         );
         request.accept = Some(media_type::INDEX);
-        let listed = self
-            .first_of(async |place| {
-                let response = self.exchange(place, &request).await?;
-                let registry = &self.endpoints[place].registry;
-                body(
-                    registry,
-                    self.patience,
-                    response,
-                    limits::MANIFEST_BYTES,
-                    "the list of referrers",
-                    &mut |_| (),
-                )
-                .await
-            })
-            .await;
+        // Signatures are with the registry itself: a mirror's "nothing" would not be its word.
+        let last = self.origin();
+        let listed = self.in_time(last, self.list_from(last, &request)).await;
         // Registries that do not know it answer 404, some of them 400 or 405.
         let bytes = match listed {
             Ok(bytes) => bytes,
@@ -214,22 +225,39 @@ impl Repository {
         Ok(referrers)
     }
 
-    /// Asks one endpoint after the other. What a mirror lacks, refuses or gets wrong is asked of the next; the word of the
-    /// registry itself is the last.
-    async fn first_of<T>(
+    async fn list_from(&self, place: usize, request: &Request) -> Result<Vec<u8>, Error> {
+        const WHAT: &str = "the list of referrers";
+        let response = self.exchange(place, request).await?;
+        let registry = &self.endpoints[place].registry;
+        body(
+            registry,
+            self.patience,
+            response,
+            limits::MANIFEST_BYTES,
+            WHAT,
+            &mut |_| (),
+        )
+        .await
+    }
+
+    /// The places of the mirrors, in the order in which they are asked.
+    fn mirrors(&self) -> std::ops::Range<usize> {
+        0..self.origin()
+    }
+
+    /// What a mirror lacks, refuses or gets wrong is asked of the next; the word of the registry itself is the last.
+    async fn of_mirror<T>(
         &self,
-        mut ask: impl AsyncFnMut(usize) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let last = self.origin();
-        for place in 0..last {
-            match self.in_time(place, ask(place)).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => {
-                    info!(mirror = self.endpoints[place].registry, %error, "mirror passed over")
-                }
+        place: usize,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Option<T> {
+        match self.in_time(place, answer).await {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                info!(mirror = self.endpoints[place].registry, %error, "mirror passed over");
+                None
             }
         }
-        self.in_time(last, ask(last)).await
     }
 
     /// Bounds the time of a whole answer: bytes that come one by one are not silence.

@@ -142,9 +142,17 @@ fn nobody_does_what_none_may_do(place: &Place) {
     let target = std::process::id();
     for arguments in place.roles() {
         let who = describe(&arguments);
+        // The image worker speaks to registries.
+        for act in ["inet-socket", "inet6-socket"] {
+            if arguments.role == Role::Image {
+                let mut probe = place.enter(&arguments);
+                assert_eq!(probe.act(act), "ok", "{who}: {act}");
+                probe.end();
+            } else {
+                dies_of(place.enter(&arguments), &who, act);
+            }
+        }
         for act in [
-            "inet-socket",
-            "inet6-socket",
             "packet-socket",
             "exec",
             &format!("ptrace {target}"),

@@ -4,6 +4,7 @@
 
 use crate::limits::FILE_BYTES;
 use crate::prepare::log::Format;
+use crate::prepare::registries::{self, Registries};
 use crate::prepare::signing::{self, Signing};
 use serde::Deserialize;
 use std::fs::File;
@@ -22,6 +23,9 @@ pub struct Config {
     /// `[signing]`
     #[serde(default)]
     pub signing: Signing,
+    /// `[registries]`
+    #[serde(default)]
+    pub registries: Registries,
 }
 
 /// What is logged, and how.
@@ -116,6 +120,14 @@ fn unknown(table: &toml::Table) -> Vec<String> {
                         .keys()
                         .filter(|key| !known.contains(&key.as_str()))
                         .map(|key| format!("logging.{key}")),
+                );
+            }
+            ("registries", toml::Value::Table(table)) => {
+                unknown.extend(
+                    table
+                        .keys()
+                        .filter(|key| !registries::KEYS.contains(&key.as_str()))
+                        .map(|key| format!("registries.{key}")),
                 );
             }
             ("signing", toml::Value::Table(signing)) => {

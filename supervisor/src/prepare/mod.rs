@@ -9,6 +9,7 @@ pub mod lock;
 pub mod log;
 pub mod mounts;
 pub mod notify;
+pub mod registries;
 pub mod signing;
 pub mod socket;
 pub mod users;

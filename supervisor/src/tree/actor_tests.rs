@@ -3,10 +3,12 @@
 use super::*;
 use crate::limits::{CONTROL_QUEUE, SPAWNER_END_DEADLINE};
 use crate::prepare::flags::Flags;
+use crate::prepare::registries;
 use crate::prepare::users::Users;
 use crate::spawner::protocol::Reply;
 use clap::Parser;
 use connection::Outgoing;
+use ipc::messages::pull::ImageSettings;
 use ipc::messages::supervision::Control;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::io::IoSlice;
@@ -28,6 +30,7 @@ async fn stopped() -> (JoinHandle<()>, OwnedFd, oneshot::Receiver<()>) {
             pid: std::process::id(),
         },
         listener,
+        image_settings: registries::memory(&ImageSettings::default()).unwrap(),
         notify: Notify::default(),
         settings,
         report: SandboxReport::default(),

@@ -66,17 +66,7 @@ impl State {
                 });
             }
             Action::Kill(role) => self.kill(Entry::of_worker(role)?, myself),
-            Action::Activate(Role::Api) => match self.listener.try_clone() {
-                Ok(listener) => {
-                    return self.send(Role::Api, Outgoing::new(Control::Activate, vec![listener]));
-                }
-                Err(error) => {
-                    return self.lost(Role::Api, format!("cannot be given the socket: {error}"));
-                }
-            },
-            Action::Activate(role) => {
-                return self.send(role, Outgoing::new(Control::Activate, vec![]));
-            }
+            Action::Activate(role) => return self.activate(role),
             Action::Connect(pair) => return self.connect(pair),
             Action::Disconnect {
                 to,
@@ -102,6 +92,22 @@ impl State {
             Action::Abandon => myself.stop(None),
         }
         None
+    }
+
+    /// Tells a worker to begin, with what it begins with.
+    fn activate(&mut self, role: Role) -> Option<Event> {
+        let beside = match role {
+            Role::Api => Some(self.listener.try_clone()),
+            Role::Image => Some(self.image_settings.try_clone()),
+            _ => None,
+        };
+        match beside.transpose() {
+            Ok(beside) => {
+                let outgoing = Outgoing::new(Control::Activate, beside.into_iter().collect());
+                self.send(role, outgoing)
+            }
+            Err(error) => self.lost(role, format!("cannot be given what it needs: {error}")),
+        }
     }
 
     /// Has the spawner start a row; its reply is awaited as a message.

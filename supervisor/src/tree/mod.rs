@@ -51,6 +51,8 @@ pub struct Arguments {
     pub listener: OwnedFd,
     /// The service manager.
     pub notify: Notify,
+    /// Settings of the image worker, in sealed memory.
+    pub image_settings: OwnedFd,
     /// What the workers are started with, and must report.
     pub settings: Settings,
     /// What the supervisor itself gave up.
@@ -98,6 +100,7 @@ pub struct State {
     /// What the latest process of each worker says about its end.
     words: BTreeMap<Role, LastWords>,
     listener: OwnedFd,
+    image_settings: OwnedFd,
     notify: Notify,
     report: SandboxReport,
     format: Format,
@@ -135,6 +138,7 @@ impl Actor for Tree {
             connections: BTreeMap::new(),
             words: BTreeMap::new(),
             listener: arguments.listener,
+            image_settings: arguments.image_settings,
             notify: arguments.notify,
             report: arguments.report,
             format: arguments.format,

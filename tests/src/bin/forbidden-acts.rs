@@ -103,6 +103,16 @@ fn attempt(act: &str, operand: &str) -> io::Result<()> {
             rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)?;
             Ok(())
         }
+        "tcp-listen" => {
+            let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+            rustix::net::bind(
+                &socket,
+                &SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0),
+            )?;
+            Ok(rustix::net::listen(&socket, 1)?)
+        }
+        "packet-socket" => socket(AddressFamily::PACKET, SocketType::DGRAM),
+        "unix-socket" => socket(AddressFamily::UNIX, SocketType::STREAM),
         "exec" => exec(),
         "ptrace" => ptrace(operand),
         "kill" => kill(operand),
@@ -135,6 +145,11 @@ fn bpf(command: i32, words: &[u32]) -> io::Result<()> {
             size_of_val(&attributes),
         )
     })
+}
+
+fn socket(family: AddressFamily, kind: SocketType) -> io::Result<()> {
+    rustix::net::socket(family, kind, None)?;
+    Ok(())
 }
 
 fn tcp_connect(port: &str) -> io::Result<()> {

@@ -115,15 +115,26 @@ fn nobody_writes_outside_of_its_directories() {
 }
 
 #[test]
-fn nobody_connects() {
+fn only_the_image_worker_connects() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("bind");
     let port = listener
         .local_addr()
         .expect("an address")
         .port()
         .to_string();
-    assert_forbidden(&WORKERS, "tcp-connect", &port);
-    assert_forbidden(&WORKERS, "udp-socket", "");
+    for act in ["tcp-connect", "udp-socket"] {
+        assert_forbidden(&["loader", "api"], act, &port);
+        assert_eq!(attempt("image", act, &port), Outcome::Done, "{act}");
+    }
+}
+
+#[test]
+fn nobody_listens_or_speaks_below_tcp_and_udp() {
+    for act in ["tcp-listen", "packet-socket"] {
+        assert_forbidden(&WORKERS, act, "");
+    }
+    // Services of the machine listen on such sockets.
+    assert_forbidden(&["image", "api"], "unix-socket", "");
 }
 
 #[test]

@@ -21,6 +21,16 @@ fn names_of_values_mean_their_numbers() {
 fn known(name: &str) -> Option<u64> {
     Some(match name {
         "AF_UNIX" => libc::AF_UNIX as u64,
+        "AF_INET" => libc::AF_INET as u64,
+        "AF_INET6" => libc::AF_INET6 as u64,
+        "IPPROTO_TCP" => libc::IPPROTO_TCP as u64,
+        "TCP_NODELAY" => libc::TCP_NODELAY as u64,
+        "TCP_KEEPIDLE" => libc::TCP_KEEPIDLE as u64,
+        "TCP_KEEPINTVL" => libc::TCP_KEEPINTVL as u64,
+        "TCP_KEEPCNT" => libc::TCP_KEEPCNT as u64,
+        "TCP_USER_TIMEOUT" => libc::TCP_USER_TIMEOUT as u64,
+        "SO_REUSEADDR" => libc::SO_REUSEADDR as u64,
+        "SO_KEEPALIVE" => libc::SO_KEEPALIVE as u64,
         "AF_NETLINK" => libc::AF_NETLINK as u64,
         "AT_EMPTY_PATH" => libc::AT_EMPTY_PATH as u64,
         "CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD|CLONE_SYSVSEM|CLONE_SETTLS|CLONE_PARENT_SETTID|CLONE_CHILD_CLEARTID" => {

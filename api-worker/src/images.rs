@@ -1,0 +1,148 @@
+//! Requests about images: the image worker fetches, judges and compiles; the loader is asked only when there is a plan.
+
+use crate::requests::{Context, protocol, translate, uncertain};
+use crate::validate;
+use ipc::limits::{PULL_DEADLINE, REQUEST_DEADLINE};
+use ipc::messages::client::ClientReply;
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::image::{ImageReply, ImageRequest};
+use ipc::messages::loader::LoaderRequest;
+use ipc::messages::program::{LoadOptions, TypedGlobal};
+use ipc::messages::pull::PullPolicy;
+use ipc::role::Role;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+impl Context {
+    /// The loader is told after the image worker has delivered: until then it would wait for a registry. A plan waits there
+    /// for its request as a request does for its plan.
+    pub(crate) async fn load_image(
+        &mut self,
+        options: LoadOptions,
+        types: Vec<TypedGlobal>,
+        credentials: Vec<OwnedFd>,
+    ) -> Result<ClientReply, Failure> {
+        let source = validate::load_image(&options)?.clone();
+        validate::types(&options, &types)?;
+        let ticket = self.new_ticket();
+        let compile = ImageRequest::CompileImage {
+            ticket,
+            url: source.url,
+            policy: source.pull_policy,
+            programs: options.programs.clone(),
+            globals: options.globals.clone(),
+            types,
+        };
+        // Who may not load shall not have anything fetched; the loader decides, and knows the client by this.
+        self.introduced_loader().await?;
+        match self.wait_for_image(&compile, &credentials).await? {
+            ImageReply::Delivered => {}
+            other => return Err(unexpected(&other)),
+        }
+        let loader = self.introduced_loader().await?;
+        let load = LoaderRequest::Load {
+            session: self.session,
+            ticket,
+            options,
+        };
+        let answer = loader.caller.call(&load, &[], REQUEST_DEADLINE).await;
+        translate(
+            answer
+                .map_err(|error| uncertain(error, Role::Loader))?
+                .message,
+        )
+    }
+
+    pub(crate) async fn pull(
+        &mut self,
+        url: String,
+        policy: PullPolicy,
+        credentials: Vec<OwnedFd>,
+    ) -> Result<ClientReply, Failure> {
+        validate::reference(&url)?;
+        self.introduced_loader().await?;
+        match self
+            .wait_for_image(&ImageRequest::Pull { url, policy }, &credentials)
+            .await?
+        {
+            ImageReply::Pulled(image) => Ok(ClientReply::Pulled(image)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub(crate) async fn pull_progress(&mut self, url: String) -> Result<ClientReply, Failure> {
+        validate::reference(&url)?;
+        match self
+            .ask_image(&ImageRequest::PullProgress { url }, &[], REQUEST_DEADLINE)
+            .await?
+        {
+            ImageReply::Progress(progress) => Ok(ClientReply::Progress(progress)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub(crate) async fn list_images(&mut self) -> Result<ClientReply, Failure> {
+        match self
+            .ask_image(&ImageRequest::ListImages, &[], REQUEST_DEADLINE)
+            .await?
+        {
+            ImageReply::Images(images) => Ok(ClientReply::Images(images)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub(crate) async fn prune_images(
+        &mut self,
+        keep: Vec<[u8; 32]>,
+    ) -> Result<ClientReply, Failure> {
+        self.introduced_loader().await?;
+        match self
+            .ask_image(&ImageRequest::PruneImages { keep }, &[], REQUEST_DEADLINE)
+            .await?
+        {
+            ImageReply::Pruned { images, bytes } => Ok(ClientReply::Pruned { images, bytes }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Waits for a registry, if there is room to: those that hang must not take the places of requests that wait for
+    /// nobody.
+    async fn wait_for_image(
+        &mut self,
+        request: &ImageRequest,
+        credentials: &[OwnedFd],
+    ) -> Result<ImageReply, Failure> {
+        let pulls = self.pulls.clone();
+        let _place = pulls.try_acquire().map_err(|_| {
+            Failure::new(
+                FailureCode::ResourceExhausted,
+                Stage::Pull,
+                "as many images as are allowed at once are being waited for",
+            )
+            .remedy("retry when some have come")
+        })?;
+        let credentials: Vec<BorrowedFd<'_>> = credentials.iter().map(AsFd::as_fd).collect();
+        self.ask_image(request, &credentials, PULL_DEADLINE).await
+    }
+
+    async fn ask_image(
+        &mut self,
+        request: &ImageRequest,
+        descriptors: &[BorrowedFd<'_>],
+        deadline: Duration,
+    ) -> Result<ImageReply, Failure> {
+        let image = self.directory.image().await?;
+        let answer = image.caller.call(request, descriptors, deadline).await;
+        match answer
+            .map_err(|error| uncertain(error, Role::Image))?
+            .message
+        {
+            ImageReply::Failed(failure) => Err(failure),
+            reply => Ok(reply),
+        }
+    }
+}
+
+fn unexpected(reply: &ImageReply) -> Failure {
+    protocol(format!("{reply:?} from the image worker"))
+}
