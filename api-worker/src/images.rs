@@ -1,13 +1,13 @@
 //! Requests about images: the image worker fetches, judges and compiles; the loader is asked only when there is a plan.
 
 use crate::requests::{Context, protocol, translate, uncertain};
-use crate::validate;
+use crate::{running_images, validate};
 use ipc::limits::{PULL_DEADLINE, REQUEST_DEADLINE};
 use ipc::messages::client::ClientReply;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::image::{ImageReply, ImageRequest};
 use ipc::messages::loader::LoaderRequest;
-use ipc::messages::program::{LoadOptions, TypedGlobal};
+use ipc::messages::program::{LoadOptions, ProgramEntry, Source, TypedGlobal};
 use ipc::messages::pull::PullPolicy;
 use ipc::role::Role;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -103,6 +103,36 @@ impl Context {
             ImageReply::Pruned { images, bytes } => Ok(ClientReply::Pruned { images, bytes }),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// What the loader finds, and which programs run from images that the present policy would not accept. An image worker
+    /// that cannot be asked is a finding, too.
+    pub(crate) async fn doctor(&mut self) -> Result<ClientReply, Failure> {
+        let session = self.session;
+        let doctor = LoaderRequest::Doctor { session };
+        let ClientReply::Doctor(mut report) = self.ask_loader(&doctor, &[]).await? else {
+            return Err(protocol("another answer to doctor"));
+        };
+        let list = LoaderRequest::ListPrograms { session };
+        let ClientReply::Programs(programs) = self.ask_loader(&list, &[]).await? else {
+            return Err(protocol("another answer to a list of programs"));
+        };
+        let is_from_image = |entry: &ProgramEntry| matches!(entry.record.source, Source::Image(_));
+        if programs.iter().any(is_from_image) {
+            let asked = self.ask_image(&ImageRequest::ListImages, &[], REQUEST_DEADLINE);
+            match asked.await {
+                Ok(ImageReply::Images(images)) => {
+                    report
+                        .findings
+                        .extend(running_images::findings(&programs, &images));
+                }
+                Ok(other) => return Err(unexpected(&other)),
+                Err(failure) => report
+                    .findings
+                    .push(format!("images in use cannot be judged: {failure}")),
+            }
+        }
+        Ok(ClientReply::Doctor(report))
     }
 
     /// Waits for a registry, if there is room to: those that hang must not take the places of requests that wait for

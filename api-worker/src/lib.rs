@@ -16,6 +16,7 @@ pub mod older_clients;
 pub mod peers;
 pub mod refusals;
 pub mod requests;
+mod running_images;
 pub mod session;
 pub mod validate;
 

@@ -120,7 +120,7 @@ async fn carry_out(
         ClientRequest::Detach { link_id } => LoaderRequest::Detach { session, link_id },
         ClientRequest::GetLink { link_id } => LoaderRequest::GetLink { session, link_id },
         ClientRequest::ListLinks => LoaderRequest::ListLinks { session },
-        ClientRequest::Doctor => LoaderRequest::Doctor { session },
+        ClientRequest::Doctor => return context.doctor().await,
         ClientRequest::ListDispatchers => LoaderRequest::ListDispatchers { session },
         ClientRequest::GetDispatcher { key } => LoaderRequest::GetDispatcher { session, key },
         ClientRequest::ConvertChain { key, strategy } => LoaderRequest::ConvertChain {
@@ -318,7 +318,7 @@ impl Context {
     }
 
     /// Asks the loader; what may be repeated is sent again to a new incarnation when one dies under it.
-    async fn ask_loader(
+    pub(crate) async fn ask_loader(
         &mut self,
         request: &LoaderRequest,
         descriptors: &[BorrowedFd<'_>],

@@ -20,7 +20,7 @@ use ipc::messages::image::{ImageReply, ImageRequest, PlanDelivery};
 use ipc::messages::loader::Ticket;
 use ipc::messages::program::{GlobalValue, ProgramKind, ProgramRequest, TypedGlobal};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -44,6 +44,11 @@ pub struct Loader {
 pub enum Message {
     /// The API worker asks; the port hears when the answer is sent.
     Request(Envelope<ImageRequest>, Sender<ImageReply>, RpcReplyPort<()>),
+    /// What the administrator configured, before anything is asked.
+    Configure {
+        /// Whether programs are loaded from files of clients.
+        local_files: bool,
+    },
     /// An image is there whose object is to be compiled.
     Image(Box<Image>),
     /// Nobody has needed the kernel's types since this many requests: give the memory back.
@@ -76,6 +81,8 @@ pub struct State {
     loader: watch::Receiver<Option<Loader>>,
     /// Requests so far.
     requests: u64,
+    /// Whether files of clients are compiled: not before that is known.
+    local_files: bool,
 }
 
 impl Actor for Compiler {
@@ -92,6 +99,7 @@ impl Actor for Compiler {
             kernel: RunningKernel::default(),
             loader,
             requests: 0,
+            local_files: false,
         })
     }
 
@@ -115,6 +123,7 @@ impl Actor for Compiler {
                     .finish(&myself, &image.api, image.request_id, &reply)
                     .await;
             }
+            Message::Configure { local_files } => state.local_files = local_files,
             Message::Idle(requests) => {
                 if requests == state.requests {
                     state.kernel.forget();
@@ -207,7 +216,7 @@ impl State {
                     globals: &globals,
                     types: &types,
                 };
-                let object = input::read_object(&file);
+                let object = self.client_file(&file);
                 let object = object.as_deref().map_err(Clone::clone);
                 self.compile(ticket, &request, object).await
             }
@@ -247,6 +256,19 @@ impl State {
                 format!("{other:?} is not for the compiler"),
             )),
         }
+    }
+
+    /// The object in a file of a client, where such files are allowed: nobody signs them.
+    fn client_file(&self, file: &OwnedFd) -> Result<Vec<u8>, Failure> {
+        if self.local_files {
+            return input::read_object(file);
+        }
+        Err(Failure::new(
+            FailureCode::PermissionDenied,
+            Stage::Policy,
+            "programs are not loaded from files here (signing.local_files)",
+        )
+        .remedy("load them from a signed image, or set signing.local_files = \"allow\""))
     }
 
     /// bpfman's own object, for whatever kernel runs.

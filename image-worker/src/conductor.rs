@@ -159,6 +159,9 @@ impl State {
         match envelope.message {
             Control::Activate => {
                 let rules = Rules::read(envelope.descriptors.first())?;
+                self.compiler.cast(Work::Configure {
+                    local_files: rules.local_files,
+                })?;
                 self.puller
                     .cast(puller::Message::Configure(Box::new(rules)))?;
                 self.supervisor.send(0, &Status::Serving, &[]).await?;

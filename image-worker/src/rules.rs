@@ -20,6 +20,8 @@ pub struct Rules {
     pub cache_bytes: u64,
     /// Who must have signed what; where it cannot be read nothing is accepted, and this says why.
     pub policy: Result<Policy, Failure>,
+    /// Whether programs are loaded from files of clients.
+    pub local_files: bool,
 }
 
 impl Rules {
@@ -62,6 +64,7 @@ impl Rules {
             registries: registry_settings(registries),
             cache_bytes,
             policy,
+            local_files: signing.local_files,
         }
     }
 }

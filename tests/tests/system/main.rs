@@ -21,6 +21,7 @@ mod floods;
 mod forbidden;
 mod frames;
 mod global_data;
+mod image_policies;
 mod images;
 mod inventory;
 mod kernel_cgroups;
