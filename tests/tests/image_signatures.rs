@@ -322,7 +322,7 @@ async fn the_verify_command_says_who_signed_and_why_not() {
             "unsigned image accepted by policy",
         ),
         ("key", &unsigned, 1, "no key is trusted"),
-        ("key", &[], 80, "say whom you trust"),
+        ("key", &["--runtime-dir", "/nowhere"], 1, "/nowhere"),
         ("key", &["--key", "/nowhere.pub"], 1, "does not exist"),
         ("none", &good_key, 1, "acme/none"),
     ] {

@@ -48,8 +48,10 @@ pub(crate) enum ImageCommand {
     /// Check who signed an image in a registry
     #[command(
         long_about = "Check who signed an image in a registry.\n\n\
-            You say whom you trust; what the service trusts is in its configuration. Nothing is loaded and nothing is kept.",
+            Without a word on whom to trust the service judges by its configuration, and keeps what it accepts in its cache. \
+            With keys, identities or --allow-unsigned on the command line the service has no part in it.",
         after_help = "Examples:\n  \
+            bpfmanctl image verify quay.io/acme/counter:v1\n  \
             bpfmanctl image verify quay.io/acme/counter:v1 --key acme.pub\n  \
             bpfmanctl image verify quay.io/bpfman-bytecode/xdp_pass:latest \\\n      \
             --certificate-identity-regexp 'https://github\\.com/bpfman/.*' \\\n      \

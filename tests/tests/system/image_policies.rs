@@ -111,6 +111,13 @@ fn who_signed_decides_what_is_loaded_and_a_changed_policy_judges_again() {
     let shown = instance.ctl(&["program", "get", &id]).ok();
     assert!(shown.contains("good.pub"), "{shown}");
     instance.assert_no_drift();
+    let verified = instance.ctl(&["image", "verify", &signed]).ok();
+    assert!(
+        verified.contains("signature verified\n  Signed by: key good.pub"),
+        "{verified}"
+    );
+    let error = instance.ctl(&["image", "verify", &unsigned]).refused();
+    assert!(error.contains("is not signed"), "{error}");
 
     // What was verified is loaded from the cache while there is no registry.
     drop(registry);

@@ -25,7 +25,7 @@ pub(super) fn run(
             build::generate_build_args(arguments, console)
         }
         ImageCommand::Inspect(arguments) => inspect::inspect(arguments, console),
-        ImageCommand::Verify(arguments) => verify::verify(arguments, console),
+        ImageCommand::Verify(arguments) => verify::verify(arguments, service, console),
         ImageCommand::Pull(arguments) => cache::pull(arguments, service, console),
         ImageCommand::List(arguments) => cache::list(arguments, service, console),
         ImageCommand::Prune(arguments) => cache::prune(arguments, service, console),

@@ -1,24 +1,34 @@
 //! `image verify`: who signed an image in a registry, and whether that is who the user trusts.
 
+use super::cache::credentials;
 use crate::cli::ImageVerifyArgs;
-use crate::commands::write;
+use crate::commands::{Service, write};
 use crate::console::Console;
 use crate::exit::Error;
 use crate::image::registry;
 use crate::object::open_regular;
+use crate::text::digest;
 use crate::text::image::grounds;
 use image_worker::evidence;
+use ipc::messages::pull::PullPolicy;
 use ipc::messages::signing::{Grounds, Pattern, Signers, SigningSettings, TrustedIdentity};
 use oci::Reference;
 use signing::{Policy, Trust};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsFd;
 
-pub(super) fn verify(arguments: &ImageVerifyArgs, console: &mut Console<'_>) -> Result<(), Error> {
+pub(super) fn verify(
+    arguments: &ImageVerifyArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
     let reference = registry::reference(&arguments.image)?;
-    let policy = policy(arguments)?;
     let auth = arguments.registry.registry_auth.as_deref();
+    let Some(policy) = policy(arguments)? else {
+        return ask(service, arguments, &reference, console);
+    };
     let (digest, found) = registry::with(&reference, auth, async |repository| {
         let fetched = repository.fetch_manifest(&reference.selector()).await?;
         let found = evidence::fetch(&repository, &fetched.digest).await?;
@@ -27,6 +37,34 @@ pub(super) fn verify(arguments: &ImageVerifyArgs, console: &mut Console<'_>) -> 
     let accepted = evidence::judge(&reference, &digest, &found, &policy)?;
     let text = said(&reference, &accepted.grounds);
     write(console, &format!("{text}\n  Digest: {digest}\n"))
+}
+
+/// The verdict of the service, under its own policy. What it accepts is in its cache then.
+fn ask(
+    service: &Service,
+    arguments: &ImageVerifyArgs,
+    reference: &Reference,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let passed = credentials(
+        &arguments.image,
+        arguments.registry.registry_auth.as_deref(),
+    )?;
+    let image = service.connect()?.pull(
+        arguments.image.clone(),
+        PullPolicy::Always,
+        passed.as_ref().map(AsFd::as_fd),
+    )?;
+    let Some(accepted) = &image.acceptance else {
+        return Err(Error::Failed(format!(
+            "image {reference} was pulled and not accepted"
+        )));
+    };
+    let text = said(reference, &accepted.grounds);
+    write(
+        console,
+        &format!("{text}\n  Digest: {}\n", digest(&image.digest)),
+    )
 }
 
 fn said(reference: &Reference, found: &Grounds) -> String {
@@ -41,14 +79,11 @@ fn said(reference: &Reference, found: &Grounds) -> String {
     }
 }
 
-/// The policy that the arguments stand for. Keys are named by their paths.
-fn policy(arguments: &ImageVerifyArgs) -> Result<Policy, Error> {
+/// The policy that the arguments stand for, if they say whom to trust. Keys are named by their paths.
+fn policy(arguments: &ImageVerifyArgs) -> Result<Option<Policy>, Error> {
     let identities: Vec<_> = identity(arguments)?.into_iter().collect();
     if identities.is_empty() && arguments.key.is_empty() && !arguments.allow_unsigned {
-        return Err(Error::Usage(
-            "say whom you trust: --key, or --certificate-identity with --certificate-oidc-issuer"
-                .to_owned(),
-        ));
+        return Ok(None);
     }
     let failed = |error: signing::PolicyError| Error::Failed(error.to_string());
     let mut files = BTreeMap::new();
@@ -80,7 +115,7 @@ fn policy(arguments: &ImageVerifyArgs) -> Result<Policy, Error> {
         ..SigningSettings::default()
     };
     let trust = Trust::new(files).map_err(failed)?;
-    Policy::new(&settings, &trust).map_err(failed)
+    Policy::new(&settings, &trust).map(Some).map_err(failed)
 }
 
 fn identity(arguments: &ImageVerifyArgs) -> Result<Option<TrustedIdentity>, Error> {
