@@ -132,6 +132,9 @@ impl Actor for Puller {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Configure(rules) => {
+                if let Err(failure) = &rules.policy {
+                    warn!(%failure, "no image is accepted");
+                }
                 let cache = Cache::open(&state.arguments.cache_dir, rules.cache_bytes);
                 if let Err(error) = &cache {
                     warn!(%error, "no image cache");

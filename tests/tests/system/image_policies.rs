@@ -166,6 +166,8 @@ fn who_signed_decides_what_is_loaded_and_a_changed_policy_judges_again() {
     let mut instance = Instance::start_in(place.clone(), netns.clone(), &["--config", &config]);
     let error = load(&instance, &signed).refused();
     assert!(error.contains("missing.pub"), "{error}");
+    let log = instance.log();
+    assert!(log.contains("no image is accepted"), "{log}");
     instance.stop();
 }
 
