@@ -67,12 +67,15 @@ fn owned(path: &[&str]) -> Vec<String> {
     path.iter().map(|name| (*name).to_owned()).collect()
 }
 
-fn is_flag(token: &OsStr) -> bool {
+pub(crate) fn is_flag(token: &OsStr) -> bool {
     token.len() > 1 && token.as_encoded_bytes().starts_with(b"-")
 }
 
 /// Whether the flag's value is the next argument.
-fn takes_next<'a>(token: &OsStr, commands: [Option<&'a Command>; 3]) -> bool {
+pub(crate) fn takes_next<'a, const N: usize>(
+    token: &OsStr,
+    commands: [Option<&'a Command>; N],
+) -> bool {
     // No flag has a name that is not Unicode.
     let Some(token) = token.to_str() else {
         return false;

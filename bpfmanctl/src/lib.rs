@@ -4,7 +4,7 @@
 //! and no thread, but where images are pushed, in which the service has no part. The user's files (object files, uprobe
 //! targets) are opened here, with the user's rights, and cross to the service as descriptors.
 //!
-//! Data flow: `cli` and `parse` turn arguments into typed commands; `commands` carries them out through [`Client`];
+//! Data flow: `older_grammar` and `default_command` complete the words, `cli` and `parse` turn arguments into typed commands; `commands` carries them out through [`Client`];
 //! `select` filters; `text` and `json` render. Rendering and selecting are pure functions.
 //!
 //! Programs use the same protocol through [`connect`].
@@ -24,6 +24,7 @@ mod json;
 mod kernel_names;
 pub mod limits;
 mod object;
+mod older_grammar;
 mod parse;
 mod progress;
 mod retry;
@@ -65,6 +66,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<
     let mut command = cli::Cli::command()
         .name(name.clone())
         .bin_name(name.clone());
+    let arguments = older_grammar::translate(arguments, &command);
     let (arguments, path) = default_command::insert(arguments, &command);
 
     let parsed = command
@@ -78,7 +80,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<
             }
         });
     let outcome = match parsed {
-        Ok(cli) => commands::run(cli, console),
+        Ok(cli) => commands::run(cli, &name, console),
         Err(error) => Err(exit::Error::Parse(Box::new(error))),
     };
     let usage = || {

@@ -4,7 +4,7 @@ use super::OutputArgs;
 use crate::parse;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
-use ipc::messages::chain::{HookKind, Strategy};
+use ipc::messages::chain::{HookKey, HookKind, Strategy};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DispatcherCommand {
@@ -17,6 +17,15 @@ pub(crate) enum DispatcherCommand {
     /// Show one of them with its members
     #[command(after_help = "Examples:\n  bpfmanctl dispatcher get xdp 4026531840 2")]
     Get(DispatcherGetArgs),
+
+    /// Say what keeps one of them: it goes with its last member
+    #[command(
+        hide = true,
+        long_about = "Say what keeps one of them.\n\n\
+            What bpfman records of a hook is what is on it: both go when the last member is detached.",
+        after_help = "Examples:\n  bpfmanctl dispatcher delete xdp 4026531840 2"
+    )]
+    Delete(DispatcherKeyArgs),
 }
 
 #[derive(Args, Debug)]
@@ -39,20 +48,41 @@ pub(crate) struct DispatcherListArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct DispatcherGetArgs {
-    /// xdp, tc-ingress or tc-egress
-    #[arg(value_name = "TYPE", value_parser = parse::dispatcher_type)]
-    pub(crate) kind: HookKind,
-
-    /// Inode of the network namespace
-    #[arg(value_name = "NSID")]
-    pub(crate) nsid: u64,
-
-    /// Index of the interface
-    #[arg(value_name = "IFINDEX")]
-    pub(crate) ifindex: u32,
+    #[command(flatten)]
+    pub(crate) key: DispatcherKeyArgs,
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct DispatcherKeyArgs {
+    /// xdp, tc-ingress or tc-egress
+    #[arg(value_name = "TYPE", value_parser = parse::dispatcher_type)]
+    kind: HookKind,
+
+    /// Inode of the network namespace
+    #[arg(value_name = "NSID")]
+    nsid: u64,
+
+    /// Index of the interface
+    #[arg(value_name = "IFINDEX")]
+    ifindex: u32,
+}
+
+impl From<DispatcherKeyArgs> for HookKey {
+    fn from(arguments: DispatcherKeyArgs) -> Self {
+        let DispatcherKeyArgs {
+            kind,
+            nsid,
+            ifindex,
+        } = arguments;
+        HookKey {
+            kind,
+            nsid,
+            ifindex,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -37,6 +37,15 @@ pub(crate) enum LinkCommand {
             bpfmanctl link list --program-id 512 -q"
     )]
     List(LinkListArgs),
+
+    /// Detach links, and unload programs that have no other link
+    #[command(
+        hide = true,
+        long_about = "Detach links, and unload programs that have no other link.\n\n\
+            Every link is tried; each failure is printed, and the exit code is 1 when there was one.",
+        after_help = "Examples:\n  bpfmanctl link delete 1 2"
+    )]
+    Delete(LinkDeleteArgs),
 }
 
 #[derive(Args, Debug)]
@@ -92,4 +101,15 @@ pub(crate) struct LinkListArgs {
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LinkDeleteArgs {
+    /// Link ids
+    #[arg(value_name = "LINK", required = true, value_parser = parse::link_id)]
+    pub(crate) ids: Vec<u64>,
+
+    /// Also programs that use the maps of those that are unloaded
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
 }

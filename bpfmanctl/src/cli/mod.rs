@@ -6,6 +6,7 @@ mod image;
 mod link;
 mod map;
 mod program;
+mod serve;
 
 pub(crate) use attach::{
     AttachCommand, CgroupCommand, FixedArgs, KprobeArgs, KprobeMultiArgs, LinkArgs, NamespaceArgs,
@@ -14,18 +15,19 @@ pub(crate) use attach::{
 };
 pub(crate) use chain::{
     ChainCommand, ChainConvertArgs, ChainShowArgs, DispatcherCommand, DispatcherGetArgs,
-    DispatcherListArgs, WantedStrategy,
+    DispatcherKeyArgs, DispatcherListArgs, WantedStrategy,
 };
 pub(crate) use image::{
     BuildArgsArgs, ImageBuildArgs, ImageCommand, ImageInspectArgs, ImagePruneArgs, ImagePullArgs,
     ImagePushArgs, ImageVerifyArgs, RegistryArgs, SignArgs,
 };
-pub(crate) use link::{LinkCommand, LinkDetachArgs, LinkGetArgs, LinkListArgs};
+pub(crate) use link::{LinkCommand, LinkDeleteArgs, LinkDetachArgs, LinkGetArgs, LinkListArgs};
 pub(crate) use map::{MapCommand, MapListArgs};
 pub(crate) use program::{
-    LoadArgs, LoadCommand, LoadFileArgs, LoadImageArgs, ProgramCommand, ProgramGetArgs,
+    LoadArgs, LoadCommand, LoadFileArgs, LoadImageArgs, ProgramCommand, ProgramDeleteArgs, ProgramGetArgs,
     ProgramListArgs, ProgramUnloadArgs,
 };
+pub(crate) use serve::{CompletionsArgs, ManArgs, ServeArgs};
 
 use crate::parse;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -174,6 +176,27 @@ pub(crate) enum Command {
     /// Show which build this is
     #[command(after_help = "Examples:\n  bpfmanctl version")]
     Version,
+
+    /// Run the service in the foreground
+    #[command(
+        hide = true,
+        long_about = "Run the service in the foreground.\n\n\
+            Replaces this process by bpfmand, which is looked for beside bpfmanctl, then in /usr/bin and /usr/sbin.",
+        after_help = "Examples:\n  bpfmanctl serve --runtime-dir /run/bpfman --log info,loader=debug"
+    )]
+    Serve(ServeArgs),
+
+    /// Print what a shell needs to complete command lines
+    #[command(after_help = "Examples:\n  source <(bpfmanctl completions bash)\n  \
+            bpfmanctl completions fish > ~/.config/fish/completions/bpfmanctl.fish")]
+    Completions(CompletionsArgs),
+
+    /// Write the manual pages of all commands into a directory
+    #[command(
+        hide = true,
+        after_help = "Examples:\n  bpfmanctl man /usr/local/share/man/man1"
+    )]
+    Man(ManArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -41,6 +41,15 @@ pub(crate) enum ProgramCommand {
             bpfmanctl program list -l 'tier in (front,back),!canary' -o json"
     )]
     List(ProgramListArgs),
+
+    /// Detach and unload programs, those that use their maps first
+    #[command(
+        hide = true,
+        long_about = "Detach and unload programs, those that use their maps first.\n\n\
+            Every program is tried; each failure is printed, and the exit code is 1 when there was one.",
+        after_help = "Examples:\n  bpfmanctl program delete 512 --recursive\n  bpfmanctl program delete --all"
+    )]
+    Delete(ProgramDeleteArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -189,4 +198,19 @@ pub(crate) struct ProgramListArgs {
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ProgramDeleteArgs {
+    /// Program ids
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all", value_parser = parse::program_id)]
+    pub(crate) ids: Vec<u32>,
+
+    /// All programs of bpfman
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Also programs that use their maps
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
 }

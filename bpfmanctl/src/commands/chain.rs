@@ -5,7 +5,7 @@ use crate::cli::{ChainConvertArgs, ChainShowArgs, DispatcherGetArgs, DispatcherL
 use crate::console::Console;
 use crate::exit::Error;
 use crate::{json, text};
-use ipc::messages::chain::{HookKey, HookView};
+use ipc::messages::chain::HookView;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 
 pub(super) fn list(
@@ -33,11 +33,7 @@ pub(super) fn get(
     service: &Service,
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
-    let chain = service.connect()?.dispatcher(HookKey {
-        kind: arguments.kind,
-        nsid: arguments.nsid,
-        ifindex: arguments.ifindex,
-    })?;
+    let chain = service.connect()?.dispatcher(arguments.key.into())?;
     print(
         console,
         arguments.output.output,

@@ -2,10 +2,13 @@
 
 mod attach;
 mod chain;
+mod delete;
+mod generate;
 mod image;
 mod link;
 mod map;
 mod program;
+mod serve;
 mod service;
 
 use crate::cli::{
@@ -21,11 +24,15 @@ use ipc::messages::failure::{Failure, FailureCode, Stage};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// Runs a command that parsed.
-pub(crate) fn run(cli: Cli, console: &mut Console<'_>) -> Result<(), Error> {
+/// Runs a command that parsed; `name` is what bpfmanctl was called by.
+pub(crate) fn run(cli: Cli, name: &str, console: &mut Console<'_>) -> Result<(), Error> {
     check_config(cli.globals.config.as_deref())?;
+    if let Command::Serve(arguments) = cli.command {
+        return Err(serve::serve(arguments, cli.globals));
+    }
     let service = Service(cli.globals.runtime_dir);
     match cli.command {
+        Command::Serve(_) => Ok(()),
         Command::Program(command) => match command {
             ProgramCommand::Load(LoadCommand::File(arguments)) => {
                 program::load(arguments, &service, console)
@@ -36,12 +43,14 @@ pub(crate) fn run(cli: Cli, console: &mut Console<'_>) -> Result<(), Error> {
             ProgramCommand::Unload(arguments) => program::unload(&arguments, &service, console),
             ProgramCommand::Get(arguments) => program::get(&arguments, &service, console),
             ProgramCommand::List(arguments) => program::list(arguments, &service, console),
+            ProgramCommand::Delete(arguments) => delete::programs(&arguments, &service, console),
         },
         Command::Link(command) => match command {
             LinkCommand::Attach(command) => attach(command, &service, console),
             LinkCommand::Detach(arguments) => link::detach(&arguments, &service, console),
             LinkCommand::Get(arguments) => link::get(&arguments, &service, console),
             LinkCommand::List(arguments) => link::list(arguments, &service, console),
+            LinkCommand::Delete(arguments) => delete::links(&arguments, &service, console),
         },
         Command::Image(command) => image::run(&command, &service, console),
         Command::Map(MapCommand::List(arguments)) => map::list(&arguments, &service, console),
@@ -50,6 +59,9 @@ pub(crate) fn run(cli: Cli, console: &mut Console<'_>) -> Result<(), Error> {
         }
         Command::Dispatcher(DispatcherCommand::Get(arguments)) => {
             chain::get(&arguments, &service, console)
+        }
+        Command::Dispatcher(DispatcherCommand::Delete(arguments)) => {
+            delete::dispatcher(arguments, &service)
         }
         Command::Chain(ChainCommand::Show(arguments)) => chain::show(&arguments, &service, console),
         Command::Chain(ChainCommand::Explain(arguments)) => {
@@ -63,6 +75,8 @@ pub(crate) fn run(cli: Cli, console: &mut Console<'_>) -> Result<(), Error> {
         Command::Status(arguments) => service::status(arguments, &service, console),
         Command::Doctor(arguments) => service::doctor(arguments, &service, console),
         Command::Version => service::version(console),
+        Command::Completions(arguments) => generate::completions(&arguments, name, console),
+        Command::Man(arguments) => generate::manual(&arguments, name),
     }
 }
 

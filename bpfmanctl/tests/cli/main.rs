@@ -10,9 +10,11 @@
 #[path = "../../src/samples.rs"]
 mod samples;
 
+mod conformance;
 mod failures;
 mod grammar;
 mod namespaces;
+mod removals;
 mod requests;
 mod service;
 

@@ -1,0 +1,93 @@
+//! `serve`: this process becomes the service.
+
+use crate::cli::{Globals, ServeArgs};
+use crate::exit::Error;
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+
+/// Where packages put the service, if it is not beside this command.
+const ELSEWHERE: [&str; 2] = ["/usr/bin/bpfmand", "/usr/sbin/bpfmand"];
+
+/// Comes back only with what went wrong.
+pub(super) fn serve(arguments: ServeArgs, globals: Globals) -> Error {
+    if arguments.csi_support {
+        return Failure::new(
+            FailureCode::Unsupported,
+            Stage::Request,
+            "this build serves no volumes of pods (--csi-support)",
+        )
+        .remedy("leave the flag out")
+        .into();
+    }
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|own| Some(own.parent()?.join("bpfmand")));
+    let candidates = beside.into_iter().chain(ELSEWHERE.map(PathBuf::from));
+    let Some(service) = candidates.into_iter().find(|path| path.is_file()) else {
+        return Error::Failed(
+            "serve: bpfmand is neither beside bpfmanctl nor in /usr/bin or /usr/sbin; install the service".to_owned(),
+        );
+    };
+    let error = become_service(&service, service_arguments(arguments, globals));
+    Error::Failed(format!("serve: {}: {error}", service.display()))
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "no process is started: this one is replaced, on its user's command"
+)]
+fn become_service(service: &Path, arguments: Vec<OsString>) -> std::io::Error {
+    std::process::Command::new(service).args(arguments).exec()
+}
+
+/// The flags of this command as the service has them. A wait for a lock is not among them: the service orders commands
+/// without one.
+fn service_arguments(arguments: ServeArgs, globals: Globals) -> Vec<OsString> {
+    let flags = [
+        ("--config", globals.config.map(OsString::from)),
+        ("--log", globals.log.map(OsString::from)),
+        ("--runtime-dir", Some(globals.runtime_dir.into())),
+        ("--image-cache-dir", Some(globals.image_cache_dir.into())),
+        ("--socket-path", arguments.socket_path.map(OsString::from)),
+    ];
+    flags
+        .into_iter()
+        .filter_map(|(flag, value)| Some([flag.into(), value?]))
+        .flatten()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    #[test]
+    fn what_was_said_is_passed_on() {
+        let passed = |line: &str| {
+            let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
+            let Command::Serve(arguments) = cli.command else {
+                panic!("{line}");
+            };
+            let words = service_arguments(arguments, cli.globals);
+            words
+                .iter()
+                .map(|word| word.to_str().unwrap())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(
+            passed("bpfman serve"),
+            "--runtime-dir /run/bpfman --image-cache-dir /var/cache/bpfman"
+        );
+        assert_eq!(
+            passed(
+                "bpfman serve --socket-path /x.sock --log debug --config /c --runtime-dir /r --image-cache-dir /i"
+            ),
+            "--config /c --log debug --runtime-dir /r --image-cache-dir /i --socket-path /x.sock"
+        );
+    }
+}

@@ -1,0 +1,304 @@
+//! The grammar of the established command, row by row: each command with each of its flags is understood.
+
+use crate::Outcome;
+
+/// Runs a line; SELF stands for this process, whose memory the command may read.
+fn run(line: &str) -> Outcome {
+    crate::run(&line.replace("SELF", &std::process::id().to_string()))
+}
+
+/// Commands with their operands, and the flags that each takes.
+const GRAMMAR: &[(&str, &[&str])] = &[
+    (
+        "program load file /etc/passwd --programs xdp:pass",
+        &[
+            "--programs tc:a,tcx:b --programs tracepoint:c,kprobe:d,kretprobe:e,uprobe:f,uretprobe:g",
+            "--programs fentry:a:f,fexit:b:f,lsm:c:h",
+            "-m owner=acme,team=net",
+            "--metadata owner=",
+            "-g limit=0x10,other=00",
+            "--global limit=",
+            "-a shop",
+            "--application shop",
+            "--map-owner-id 5",
+            "-o json",
+            "-o text",
+            "--output json",
+        ],
+    ),
+    ("program load /etc/passwd --programs xdp:pass", &["-o json"]),
+    ("program unload 1 2", &["--ignore-missing"]),
+    ("program get 1", &["-o json"]),
+    (
+        "program list",
+        &[
+            "-q",
+            "--quiet",
+            "--attached",
+            "--unattached",
+            "--type xdp,TC --type fentry",
+            "-p kprobe",
+            "--program-type lsm,fexit",
+            "--application shop",
+            "-m a=b,c=d",
+            "--metadata-selector a=b",
+            "-a",
+            "--all",
+            "-l a=b,c!=d,e,!f",
+            "--selector a",
+            "-o json",
+        ],
+    ),
+    ("program", &["-q", "-o json"]),
+    ("program delete 1 2", &["-r", "--recursive"]),
+    ("program delete --all", &["-r"]),
+    (
+        "link attach xdp 1 eth0 -p 50",
+        &[
+            "--proceed-on pass,DROP --proceed-on dispatcher_return",
+            "-n /proc/self/ns/net",
+            "--netns /proc/self/ns/net",
+            "-m a=b",
+            "--metadata a=b",
+            "-o json",
+        ],
+    ),
+    (
+        "link attach tc 1 eth0 INGRESS --priority 50",
+        &[
+            "--proceed-on pipe,ok,unspec",
+            "-n /proc/self/ns/net",
+            "-m a=b",
+            "-o json",
+        ],
+    ),
+    (
+        "link attach tcx 1 eth0 egress -p 50",
+        &["-n /proc/self/ns/net", "-m a=b", "-o json"],
+    ),
+    (
+        "link attach tracepoint 1 sched/sched_switch",
+        &["-m a=b", "-o json"],
+    ),
+    (
+        "link attach kprobe 1 do_unlinkat",
+        &["--offset 4", "-m a=b", "-o json"],
+    ),
+    (
+        "link attach uprobe 1 /etc/passwd -f main",
+        &[
+            "--fn-name other",
+            "--offset 4",
+            "--pid SELF",
+            "-m a=b",
+            "-o json",
+        ],
+    ),
+    ("link attach fentry 1", &["-m a=b", "-o json"]),
+    ("link attach fexit 1", &["-m a=b", "-o json"]),
+    ("link attach lsm 1", &["-m a=b", "-o json"]),
+    ("link detach 1 2", &["--ignore-missing"]),
+    ("link get 1", &["-o json"]),
+    (
+        "link list",
+        &[
+            "-q",
+            "--program-id 1",
+            "--kind xdp,TC --kind uretprobe",
+            "-p xdp",
+            "--program-type xdp,tc",
+            "--application shop",
+            "-m a=b",
+            "--metadata-selector a=b",
+            "-o json",
+        ],
+    ),
+    ("link", &["-q", "-o json"]),
+    ("link delete 1 2", &["-r", "--recursive"]),
+    ("get link 1", &["-o json"]),
+    ("get program 1", &["-o json"]),
+    (
+        "dispatcher list",
+        &[
+            "--type xdp",
+            "--type TC-Ingress",
+            "--nsid 0",
+            "--ifindex 2",
+            "-o json",
+        ],
+    ),
+    ("dispatcher", &["-o json"]),
+    ("dispatcher get tc-egress 4026531840 2", &["-o json"]),
+    ("dispatcher delete xdp 4026531840 2", &[]),
+];
+
+#[test]
+fn every_command_takes_every_flag() {
+    let globals = [
+        "--log debug",
+        "--image-cache-dir /x",
+        "--lock-timeout 1m30s",
+        "--config /etc/passwd",
+    ];
+    for (command, flags) in GRAMMAR {
+        for flag in [""].iter().chain(*flags).chain(&globals) {
+            for line in [
+                format!("--runtime-dir /nowhere {command} {flag}"),
+                format!("{command} --runtime-dir=/nowhere {flag}"),
+            ] {
+                let outcome = run(&line);
+                // Understood, and then there is no service.
+                assert_eq!(outcome.code, 1, "{line}: {outcome:?}");
+                assert!(
+                    outcome.errors.contains("at /nowhere/bpfmanctl.sock;"),
+                    "{line}: {outcome:?}"
+                );
+                assert_eq!(outcome.output, "", "{line}");
+            }
+        }
+        let line = format!("{command} --frobnicate");
+        assert_eq!(run(&line).code, 80, "{line}");
+    }
+}
+
+/// Commands in the words of 0.6.
+#[test]
+fn the_older_grammar_is_understood() {
+    for line in [
+        "load file -p /etc/passwd --programs xdp:a tc:b -g x=01 y=02 -m k=v -a shop --map-owner-id 5",
+        "unload 1",
+        "attach 1 xdp -i eth0 -p 50 --proceed-on pass drop -n /proc/self/ns/net -m k=v",
+        "attach 1 tc -d ingress -i eth0 -p 50 --proceed-on ok pipe",
+        "attach 1 tcx -d ingress -i eth0 -p 50",
+        "attach 1 tracepoint -t sched/sched_switch",
+        "attach 1 kprobe -f do_unlinkat -o 4",
+        "attach 1 uprobe -f main -t /etc/passwd -p SELF -o 4",
+        "attach 1 fentry",
+        "attach 1 fexit -m k=v",
+        "detach 1",
+        "list programs -p probe --application shop -m k=v -a",
+        "list links -p tc --application shop -m k=v",
+        "get program 1",
+        "get link 1",
+    ] {
+        let outcome = run(&format!("--runtime-dir /nowhere {line}"));
+        assert_eq!(outcome.code, 1, "{line}: {outcome:?}");
+        assert!(
+            outcome.errors.contains("at /nowhere/bpfmanctl.sock;"),
+            "{line}: {outcome:?}"
+        );
+    }
+    for (line, part) in [
+        ("load file --programs xdp:a", "<PATH>"),
+        ("attach 1 tc -d ingress -p 50", "<INTERFACE>"),
+        ("attach 1 xdp -i eth0", "--priority <N>"),
+        ("attach x xdp -i eth0 -p 1", "invalid program ID \"x\""),
+        ("attach 1", "a command is missing"),
+    ] {
+        let outcome = run(line);
+        assert_eq!(outcome.code, 80, "{line}: {outcome:?}");
+        assert!(outcome.errors.contains(part), "{line}: {outcome:?}");
+    }
+    assert_eq!(
+        run("help load file").output,
+        run("program load file --help").output
+    );
+}
+
+#[test]
+fn deletes_want_ids_or_all() {
+    for line in ["program delete", "program delete 1 --all", "link delete"] {
+        assert_eq!(run(line).code, 80, "{line}");
+    }
+}
+
+/// Hidden from help, and there.
+#[test]
+fn what_only_scripts_use_is_hidden() {
+    let help = run("--help").output;
+    for hidden in ["\n  get ", "\n  serve ", "\n  man "] {
+        assert!(!help.contains(hidden), "{help}");
+    }
+    for noun in ["program", "link", "dispatcher"] {
+        let help = run(&format!("{noun} --help")).output;
+        assert!(!help.contains("\n  delete "), "{help}");
+        assert_eq!(run(&format!("{noun} delete --help")).code, 0);
+    }
+}
+
+#[test]
+fn volumes_of_pods_are_refused_in_both_forms() {
+    for line in ["serve --csi-support", "--csi-support"] {
+        let outcome = run(line);
+        assert_eq!(outcome.code, 1, "{outcome:?}");
+        assert!(outcome.errors.contains("--csi-support"), "{outcome:?}");
+    }
+}
+
+#[test]
+fn shells_learn_every_command() {
+    for (shell, part) in [
+        ("bash", "complete -F _bpfman"),
+        ("zsh", "#compdef bpfman"),
+        ("fish", "complete -c bpfman"),
+    ] {
+        let outcome = run(&format!("completions {shell}"));
+        assert_eq!((outcome.code, outcome.errors.as_str()), (0, ""), "{shell}");
+        assert!(outcome.output.contains(part), "{shell}");
+        for word in ["tracepoint", "metadata-selector", "dispatcher"] {
+            assert!(outcome.output.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(run("completions csh").code, 80);
+}
+
+#[test]
+fn every_command_has_a_page() {
+    let directory = tempfile::tempdir().unwrap();
+    let outcome = run(&format!("man {}", directory.path().display()));
+    assert_eq!((outcome.code, outcome.errors.as_str()), (0, ""));
+    for (page, part) in [
+        ("bpfman.1", "Exit codes: 0 success"),
+        ("bpfman-program-load-file.1", "maps\\-group"),
+        ("bpfman-link-attach-xdp.1", "proceed\\-on"),
+        ("bpfman-status.1", "SYNOPSIS"),
+    ] {
+        let text = std::fs::read_to_string(directory.path().join(page)).unwrap();
+        assert!(
+            text.starts_with(".ie \\n(.g .ds Aq") || text.contains(".TH "),
+            "{text}"
+        );
+        assert!(text.contains(part), "{page}: {text}");
+    }
+    assert_eq!(run("man /nowhere").code, 1);
+}
+
+/// The service is started in the place of this process, with what was said.
+#[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the test starts the command as a user would"
+)]
+fn serve_becomes_the_service() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let command = directory.path().join("bpfman");
+    std::fs::copy(env!("CARGO_BIN_EXE_bpfmanctl"), &command).unwrap();
+    let service = directory.path().join("bpfmand");
+    std::fs::write(&service, "#!/bin/sh\necho \"$$ $@\"; exit 7\n").unwrap();
+    std::fs::set_permissions(&service, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let child = std::process::Command::new(&command)
+        .args(["serve", "--socket-path", "/s", "--log", "debug"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let id = child.id();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(7));
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        format!(
+            "{id} --log debug --runtime-dir /run/bpfman --image-cache-dir /var/cache/bpfman --socket-path /s\n"
+        )
+    );
+}
