@@ -41,6 +41,7 @@ pub use console::Console;
 pub use target::{TargetError, open_target};
 
 use clap::error::{ContextKind, ContextValue};
+use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
 use std::ffi::OsString;
 use std::path::Path;
@@ -71,7 +72,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<
 
     let parsed = command
         .try_get_matches_from_mut(arguments)
-        .and_then(|mut matches| cli::Cli::from_arg_matches_mut(&mut matches))
+        .and_then(|mut matches| {
+            let log = given(matches.value_source("log"));
+            cli::Cli::from_arg_matches_mut(&mut matches).map(|cli| (cli, log))
+        })
         .map_err(|error| {
             let error = error.format(&mut command);
             match command_at(&mut command, &path) {
@@ -80,7 +84,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<
             }
         });
     let outcome = match parsed {
-        Ok(cli) => commands::run(cli, &name, console),
+        Ok((cli, log)) => commands::run(cli, &name, log, console),
         Err(error) => Err(exit::Error::Parse(Box::new(error))),
     };
     let usage = || {
@@ -89,6 +93,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<
             .unwrap_or_default()
     };
     exit::report(&name, outcome, usage, console)
+}
+
+/// Where a value comes from, unless it is the default.
+fn given(source: Option<ValueSource>) -> Option<commands::Given> {
+    match source? {
+        ValueSource::EnvVariable => Some(commands::Given::Environment),
+        ValueSource::CommandLine => Some(commands::Given::Flag),
+        _ => None,
+    }
 }
 
 /// The error with a short usage of the command. clap leaves it out of errors about values, and elsewhere shows as

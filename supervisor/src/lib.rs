@@ -19,7 +19,7 @@ use ipc::messages::pull::ImageSettings;
 use prepare::flags::Flags;
 use prepare::notify::Notify;
 use prepare::users::Users;
-use prepare::{PrepareError, config, directories, lock, log, mounts, registries, socket, workers};
+use prepare::{PrepareError, directories, lock, log, mounts, registries, socket, trust, workers};
 use ractor::Actor;
 use std::io::IsTerminal;
 use std::os::fd::OwnedFd;
@@ -56,12 +56,16 @@ pub fn run() -> ExitCode {
 
 /// Everything that is done before there is a runtime, in its order. What it returns is all that the supervisor has left.
 fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
-    let (config, unknown) = config::read(flags.config.as_deref())?;
-    let spec = log::normalize(flags.log.as_deref().unwrap_or(&config.logging.level))?;
+    let configured = configuration::read(flags.config.as_deref())?;
+    let config = &configured.config;
+    let spec = match &flags.log {
+        Some(spec) => log::normalize(spec)?,
+        None => log::normalize(&config.logging.specification())?,
+    };
     let mode = sandbox::mode::choose(flags.sandbox, std::io::stdin().is_terminal())?;
     log::init(&spec, config.logging.format)?;
-    for key in unknown {
-        tracing::warn!("configuration: {key} is not known to this version and has no effect");
+    for sentence in configured.without_effect() {
+        tracing::warn!("configuration: {sentence}");
     }
     let uid = rustix::process::geteuid();
     if !uid.is_root() {
@@ -85,14 +89,14 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
     mounts::tracefs();
 
     let notify = Notify::connect(flags.notify_socket.as_deref());
-    config.signing.check()?;
+    trust::check(&config.signing)?;
     let settings = workers::Settings::new(flags, &users, &spec, config.signing.trust_dir());
     let programs = workers::open(flags.worker_dir.as_deref(), &settings)?;
     let listener = socket::listen(&runtime, &flags.runtime_dir, users.client_gid)?;
     drop(runtime);
 
     let image_settings = registries::memory(&ImageSettings {
-        registries: config.registries.settings()?,
+        registries: registries::settings(&config.registries)?,
         signing: config.signing.settings.clone(),
     })?;
 

@@ -2,6 +2,7 @@
 
 mod attach;
 mod chain;
+mod config;
 mod image;
 mod link;
 mod map;
@@ -17,6 +18,7 @@ pub(crate) use chain::{
     ChainCommand, ChainConvertArgs, ChainShowArgs, DispatcherCommand, DispatcherGetArgs,
     DispatcherKeyArgs, DispatcherListArgs, WantedStrategy,
 };
+pub(crate) use config::ConfigCommand;
 pub(crate) use image::{
     BuildArgsArgs, ImageBuildArgs, ImageCommand, ImageInspectArgs, ImagePruneArgs, ImagePullArgs,
     ImagePushArgs, ImageVerifyArgs, RegistryArgs, SignArgs,
@@ -24,8 +26,8 @@ pub(crate) use image::{
 pub(crate) use link::{LinkCommand, LinkDeleteArgs, LinkDetachArgs, LinkGetArgs, LinkListArgs};
 pub(crate) use map::{MapCommand, MapListArgs};
 pub(crate) use program::{
-    LoadArgs, LoadCommand, LoadFileArgs, LoadImageArgs, ProgramCommand, ProgramDeleteArgs, ProgramGetArgs,
-    ProgramListArgs, ProgramUnloadArgs,
+    LoadArgs, LoadCommand, LoadFileArgs, LoadImageArgs, ProgramCommand, ProgramDeleteArgs,
+    ProgramGetArgs, ProgramListArgs, ProgramUnloadArgs,
 };
 pub(crate) use serve::{CompletionsArgs, ManArgs, ServeArgs};
 
@@ -72,7 +74,7 @@ pub(crate) struct Globals {
           value_parser = parse::absolute_path, hide_short_help = true)]
     pub(crate) image_cache_dir: PathBuf,
 
-    /// Configuration file; must exist, and is otherwise for scripts: the service reads its own
+    /// Configuration file; must exist, and is otherwise for `config`: the service reads its own
     #[arg(
         long,
         global = true,
@@ -172,6 +174,14 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bpfmanctl doctor"
     )]
     Doctor(OutputArgs),
+
+    /// Check and show the configuration of the service
+    #[command(
+        subcommand,
+        disable_help_subcommand = true,
+        after_help = "Examples:\n  bpfmanctl config check\n  bpfmanctl config show"
+    )]
+    Config(ConfigCommand),
 
     /// Show which build this is
     #[command(after_help = "Examples:\n  bpfmanctl version")]

@@ -2,6 +2,7 @@
 
 mod attach;
 mod chain;
+mod config;
 mod delete;
 mod generate;
 mod image;
@@ -19,20 +20,24 @@ use crate::client::{self, Client};
 use crate::console::Console;
 use crate::exit::Error;
 use crate::json;
+pub(crate) use config::{Given, Row as ConfigRow};
 use ipc::messages::attach::AttachSpec;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// Runs a command that parsed; `name` is what bpfmanctl was called by.
-pub(crate) fn run(cli: Cli, name: &str, console: &mut Console<'_>) -> Result<(), Error> {
+/// Runs a command that parsed; `name` is what bpfmanctl was called by, `log` where `--log` comes from if it was given.
+pub(crate) fn run(
+    cli: Cli,
+    name: &str,
+    log: Option<Given>,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
     check_config(cli.globals.config.as_deref())?;
-    if let Command::Serve(arguments) = cli.command {
-        return Err(serve::serve(arguments, cli.globals));
-    }
-    let service = Service(cli.globals.runtime_dir);
+    let service = Service(cli.globals.runtime_dir.clone());
     match cli.command {
-        Command::Serve(_) => Ok(()),
+        Command::Serve(arguments) => Err(serve::serve(arguments, cli.globals)),
+        Command::Config(command) => config::run(command, &cli.globals, log, console),
         Command::Program(command) => match command {
             ProgramCommand::Load(LoadCommand::File(arguments)) => {
                 program::load(arguments, &service, console)

@@ -2,6 +2,7 @@
 //! two spaces of indent, and the characters that HTML gives a meaning escaped.
 
 mod chain;
+mod config;
 pub(crate) mod image;
 mod image_cache;
 mod kernel;
@@ -11,6 +12,7 @@ mod program;
 mod status;
 
 pub(crate) use chain::{Chain, DispatcherList, Hooks};
+pub(crate) use config::Configuration;
 pub(crate) use image_cache::{Image, ImageList};
 pub(crate) use kernel::{is_restricted, tag};
 pub(crate) use link::{Link, LinkList};

@@ -1,6 +1,7 @@
 //! Results for people: tables and reports, columns two spaces apart, folded to the terminal's width.
 
 mod chain;
+mod config;
 pub(crate) mod image;
 mod link;
 mod map;
@@ -9,6 +10,7 @@ mod report;
 mod status;
 
 pub(crate) use chain::{chains, dispatcher, dispatchers, explanation};
+pub(crate) use config::configuration;
 pub(crate) use image::{accepted, digest, images};
 pub(crate) use link::{link, links};
 pub(crate) use map::maps;

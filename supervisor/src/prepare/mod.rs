@@ -1,8 +1,7 @@
 //! Everything that `bpfmand` does as root, before it is two processes without power. One file per step, in this order:
-//! [`flags`], [`config`], [`log`], [`users`], [`directories`] with [`lock`], [`mounts`], [`notify`], [`workers`],
+//! [`flags`], the configuration file, [`log`], [`users`], [`directories`] with [`lock`], [`mounts`], [`notify`], [`workers`],
 //! [`socket`].
 
-pub mod config;
 pub mod directories;
 pub mod flags;
 pub mod lock;
@@ -10,8 +9,8 @@ pub mod log;
 pub mod mounts;
 pub mod notify;
 pub mod registries;
-pub mod signing;
 pub mod socket;
+pub mod trust;
 pub mod users;
 pub mod walk;
 pub mod workers;
@@ -29,7 +28,7 @@ pub enum PrepareError {
     NotRoot(u32),
     /// The configuration.
     #[error("configuration: {0}")]
-    Config(#[from] config::ConfigError),
+    Config(#[from] configuration::ConfigError),
     /// `--log` or logging.level.
     #[error("log: {0}")]
     Log(#[from] log::SpecError),

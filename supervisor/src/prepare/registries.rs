@@ -1,79 +1,37 @@
 //! `[registries]` of the configuration: how the image worker reaches registries, and how much it keeps.
 
 use super::PrepareError;
+use configuration::Registries;
 use ipc::codec;
 use ipc::limits::IMAGE_SETTINGS_BYTES;
 use ipc::messages::pull::{ImageSettings, RegistrySettings};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-
-/// Keys of the table, for reports of unknown ones.
-pub(super) const KEYS: [&str; 6] = [
-    "mirrors",
-    "ca_file",
-    "https_proxy",
-    "no_proxy",
-    "timeout",
-    "cache_bytes",
-];
+use std::path::Path;
 
 /// Most bytes of a file with certificate authorities; that of a distribution has 200 KiB.
 const AUTHORITIES_BYTES: u64 = 1024 * 1024;
 
-/// The table. Whether hosts and certificates are what they should be is seen by the image worker, which uses them.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
-pub struct Registries {
-    /// Places to ask before a registry, by registry.
-    #[serde(default)]
-    pub mirrors: BTreeMap<String, Vec<String>>,
-    /// Certificate authorities (PEM) besides those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// URL of a proxy for https.
-    pub https_proxy: Option<String>,
-    /// Hosts without proxy, separated by commas.
-    pub no_proxy: Option<String>,
-    /// Seconds that one answer of a registry may take.
-    #[serde(default, deserialize_with = "seconds")]
-    pub timeout: Option<u32>,
-    /// Bytes that the image cache may take.
-    pub cache_bytes: Option<u64>,
-}
-
-fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    let seconds = u32::deserialize(deserializer)?;
-    if !(1..=3600).contains(&seconds) {
-        return Err(serde::de::Error::custom(
-            "a number of seconds from 1 to 3600",
-        ));
-    }
-    Ok(Some(seconds))
-}
-
-impl Registries {
-    /// As the image worker is told, with what is in the files that the table names.
-    ///
-    /// # Errors
-    ///
-    /// A file cannot be read or is too long.
-    pub fn settings(&self) -> Result<RegistrySettings, PrepareError> {
-        let defaults = RegistrySettings::default();
-        Ok(RegistrySettings {
-            mirrors: self.mirrors.clone().into_iter().collect(),
-            authorities: match &self.ca_file {
-                Some(path) => authorities(path)?,
-                None => Vec::new(),
-            },
-            https_proxy: self.https_proxy.clone(),
-            no_proxy: self.no_proxy.clone(),
-            timeout: self.timeout.unwrap_or(defaults.timeout),
-            cache_bytes: self.cache_bytes.unwrap_or(defaults.cache_bytes),
-        })
-    }
+/// As the image worker is told, with what is in the files that the table names.
+///
+/// # Errors
+///
+/// A file cannot be read or is too long.
+pub fn settings(table: &Registries) -> Result<RegistrySettings, PrepareError> {
+    let defaults = RegistrySettings::default();
+    Ok(RegistrySettings {
+        mirrors: table.mirrors.clone().into_iter().collect(),
+        authorities: match &table.ca_file {
+            Some(path) => authorities(path)?,
+            None => Vec::new(),
+        },
+        https_proxy: table.https_proxy.clone(),
+        no_proxy: table.no_proxy.clone(),
+        timeout: table.timeout.unwrap_or(defaults.timeout),
+        cache_bytes: table.cache_bytes.unwrap_or(defaults.cache_bytes),
+    })
 }
 
 fn authorities(path: &Path) -> Result<Vec<u8>, PrepareError> {
@@ -123,21 +81,20 @@ mod tests {
     use super::*;
     use std::io::Seek as _;
 
-    fn parse(text: &str) -> Result<Registries, toml::de::Error> {
-        toml::from_str(text)
-    }
-
     #[test]
     fn the_table_is_passed_on_whole() {
         let directory = tempfile::tempdir().unwrap();
         let ca = directory.path().join("ca.pem");
         std::fs::write(&ca, "certificates").unwrap();
-        let text = format!(
-            "ca_file = \"{}\"\nhttps_proxy = \"http://p:3128\"\nno_proxy = \"a,b\"\ntimeout = 5\ncache_bytes = 7\n\
-             [mirrors]\n\"docker.io\" = [\"mirror.example\"]\n",
-            ca.display()
-        );
-        let settings = parse(&text).unwrap().settings().unwrap();
+        let table = Registries {
+            mirrors: [("docker.io".to_owned(), vec!["mirror.example".to_owned()])].into(),
+            ca_file: Some(ca),
+            https_proxy: Some("http://p:3128".to_owned()),
+            no_proxy: Some("a,b".to_owned()),
+            timeout: Some(5),
+            cache_bytes: Some(7),
+        };
+        let settings = settings(&table).unwrap();
         assert_eq!(
             settings,
             RegistrySettings {
@@ -150,7 +107,7 @@ mod tests {
             }
         );
         assert_eq!(
-            parse("").unwrap().settings().unwrap(),
+            super::settings(&Registries::default()).unwrap(),
             RegistrySettings::default()
         );
         let whole = ImageSettings {
@@ -166,24 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_refused() {
-        for text in [
-            "timeout = 0",
-            "timeout = 3601",
-            "timeout = \"5\"",
-            "cache_bytes = -1",
-            "mirrors = 1",
-        ] {
-            assert!(parse(text).is_err(), "{text}");
-        }
+    fn a_file_that_cannot_be_taken_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ca.pem");
         let with = |path: &Path| {
-            Registries {
+            settings(&Registries {
                 ca_file: Some(path.to_owned()),
                 ..Registries::default()
-            }
-            .settings()
+            })
         };
         assert!(with(&path).is_err());
         std::fs::write(&path, vec![b'#'; AUTHORITIES_BYTES as usize]).unwrap();

@@ -21,13 +21,13 @@ mod status;
 mod stop;
 pub mod worker;
 
-use crate::prepare::log::Format;
 use crate::prepare::notify::Notify;
 use crate::prepare::workers::Settings;
 use crate::spawner;
 use crate::spawner::client::Client;
 use crate::spawner::protocol::Reply;
 use crate::spawner::table::Entry;
+use configuration::Format;
 use connection::Connection;
 use events::Event;
 use helpers::Helpers;

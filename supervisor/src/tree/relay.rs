@@ -4,7 +4,8 @@
 //! who wrote them. The last line in which it says why it ends is kept for whoever asks after it has ended.
 
 use crate::limits::{LOG_LINE_BYTES, LOG_LINES, LOG_WINDOW};
-use crate::prepare::log::{Format, timestamp};
+use crate::prepare::log::timestamp;
+use configuration::Format;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::time::Instant;

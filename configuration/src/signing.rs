@@ -1,7 +1,5 @@
 //! `[signing]` of the configuration: who must have signed an image.
 
-use crate::prepare::PrepareError;
-use crate::prepare::workers::check_writers;
 use ipc::messages::signing::{
     Demand, Pattern, Signers, SigningRule, SigningSettings, TrustedIdentity,
 };
@@ -10,18 +8,6 @@ use std::path::Path;
 
 /// Where keys and roots are, unless the configuration says otherwise; it need not exist.
 pub const DEFAULT_TRUST_DIR: &str = "/etc/bpfman/trust";
-
-/// Keys of the table, for reports of unknown ones.
-pub(super) const KEYS: [&str; 8] = [
-    "verify_enabled",
-    "allow_unsigned",
-    "local_files",
-    "trust_dir",
-    "keys",
-    "require_log",
-    "trusted_identities",
-    "rules",
-];
 
 /// The table, checked.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
@@ -50,33 +36,6 @@ impl Signing {
     pub fn trust_dir(&self) -> Option<&Path> {
         let path = Path::new(&self.settings.trust_dir);
         (self.trust_dir_named || path.is_dir()).then_some(path)
-    }
-
-    /// Refuses a directory that was named and is none, since the image worker could not start with it, and one that others
-    /// than root may write to: they would decide who is trusted.
-    ///
-    /// # Errors
-    ///
-    /// [`PrepareError::Unfit`], [`PrepareError::Path`].
-    pub fn check(&self) -> Result<(), PrepareError> {
-        const STAGE: &str = "configuration";
-        let Some(path) = self.trust_dir() else {
-            return Ok(());
-        };
-        if !path.is_dir() {
-            return Err(PrepareError::Unfit {
-                stage: STAGE,
-                path: path.to_owned(),
-                cause: "is no directory".to_owned(),
-                remedy: "create it, or correct signing.trust_dir".to_owned(),
-            });
-        }
-        let stat = rustix::fs::stat(path).map_err(PrepareError::path(
-            STAGE,
-            path,
-            "correct signing.trust_dir",
-        ))?;
-        check_writers(STAGE, path, &stat)
     }
 }
 
@@ -307,8 +266,7 @@ mod tests {
              [[rules]]\nimages = \"*\"\nrequire = \"refuse\"\n",
         )
         .unwrap();
-        let error = signing.check().unwrap_err().to_string();
-        assert!(error.contains("signing.trust_dir"), "{error}");
+        assert_eq!(signing.trust_dir(), Some(Path::new("/proc/no/keys")));
         let settings = signing.settings;
         assert!(signing.trust_dir_named && !settings.local_files && settings.signers.logged);
         assert_eq!(settings.trust_dir, "/proc/no/keys");
@@ -326,23 +284,6 @@ mod tests {
             ]
         );
         assert_eq!(settings.rules[1].signed_as, ["ghcr.io/x/*"]);
-    }
-
-    #[test]
-    fn a_directory_that_others_may_write_to_is_refused() {
-        use std::os::unix::fs::PermissionsExt;
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path();
-        let signing = parse(&format!("trust_dir = \"{}\"", path.display())).unwrap();
-        for (mode, accepted) in [
-            (0o755, true),
-            (0o700, true),
-            (0o775, false),
-            (0o1777, false),
-        ] {
-            std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
-            assert_eq!(signing.check().is_ok(), accepted, "{mode:o}");
-        }
     }
 
     #[test]

@@ -1,0 +1,301 @@
+//! Every key there is, with its default; what a file says of each, and which of its keys are none.
+
+use crate::error::KeyError;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// A key, or a table of keys.
+enum Known {
+    /// A key with its default in TOML; none for keys that have no value unless they are given.
+    Key(Option<&'static str>),
+    /// These keys.
+    Table(&'static [(&'static str, Known)]),
+    /// These keys and never others: leaving one out that is not understood would make the service trust more.
+    Closed(&'static [(&'static str, Known)]),
+    /// Any names, each with this.
+    Names(&'static Known),
+}
+
+use Known::{Closed, Key, Names, Table};
+
+const KEYS: &[(&str, Known)] = &[
+    (
+        "logging",
+        Table(&[
+            ("level", Key(Some("\"info\""))),
+            ("format", Key(Some("\"text\""))),
+            ("components", Names(&Key(None))),
+        ]),
+    ),
+    (
+        "signing",
+        Closed(&[
+            ("verify_enabled", Key(Some("true"))),
+            ("allow_unsigned", Key(Some("false"))),
+            ("local_files", Key(Some("\"allow\""))),
+            ("trust_dir", Key(Some("\"/etc/bpfman/trust\""))),
+            ("keys", Key(Some("[]"))),
+            ("require_log", Key(Some("false"))),
+            ("trusted_identities", Key(Some("[]"))),
+            ("rules", Key(Some("[]"))),
+        ]),
+    ),
+    (
+        "registries",
+        Closed(&[
+            ("mirrors", Names(&Key(None))),
+            ("ca_file", Key(None)),
+            ("https_proxy", Key(None)),
+            ("no_proxy", Key(None)),
+            ("timeout", Key(Some("120"))),
+            ("cache_bytes", Key(Some("536870912"))),
+        ]),
+    ),
+    ("interfaces", Names(&Table(&[("xdp_mode", Key(None))]))),
+    (
+        "database",
+        Table(&[
+            ("max_retries", Key(Some("10"))),
+            ("millisec_delay", Key(Some("1000"))),
+        ]),
+    ),
+];
+
+/// A key with its value.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Value {
+    /// The whole key, as in `logging.level`.
+    pub key: String,
+    /// As it is written in TOML; tables in lists are only counted.
+    pub text: String,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl Value {
+    /// A text without its quotes; nothing for other values, and for texts with escapes, which levels do not need.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        let quoted = |quote| self.text.strip_prefix(quote)?.strip_suffix(quote);
+        quoted('"').or_else(|| quoted('\''))
+    }
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Origin {
+    /// Nothing was said.
+    Default,
+    /// A line of the file, from 1.
+    File(usize),
+}
+
+/// A key that this version does not know, and that looks like none that it knows.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unknown {
+    /// Line of the file, from 1.
+    pub line: usize,
+    /// The whole key.
+    pub key: String,
+}
+
+/// What a file says.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// In the order of the keys here.
+    pub(crate) values: Vec<Value>,
+    pub(crate) unknown: Vec<Unknown>,
+    pub(crate) wrong: Vec<KeyError>,
+}
+
+/// What is so when nothing is said.
+pub(crate) fn defaults() -> Vec<Value> {
+    let mut found = Found::default();
+    Walk {
+        text: "",
+        found: &mut found,
+    }
+    .table(None, KEYS, false, "");
+    found.values
+}
+
+/// Compares a file with the keys there are.
+pub(crate) fn walk(text: &str, table: &DeTable<'_>) -> Found {
+    let mut found = Found::default();
+    Walk {
+        text,
+        found: &mut found,
+    }
+    .table(Some(table), KEYS, false, "");
+    found
+}
+
+struct Walk<'a> {
+    text: &'a str,
+    found: &'a mut Found,
+}
+
+impl Walk<'_> {
+    fn table(
+        &mut self,
+        table: Option<&DeTable<'_>>,
+        known: &'static [(&'static str, Known)],
+        closed: bool,
+        prefix: &str,
+    ) {
+        for (name, kind) in known {
+            let entry = table.and_then(|table| {
+                table
+                    .iter()
+                    .find(|(key, _)| key.get_ref().as_ref() == *name)
+                    .map(|(_, value)| value)
+            });
+            self.entry(entry, kind, format!("{prefix}{name}"));
+        }
+        let unknown = table.into_iter().flat_map(DeTable::iter);
+        for (key, _) in unknown.filter(|(key, _)| {
+            known
+                .iter()
+                .all(|(name, _)| key.get_ref().as_ref() != *name)
+        }) {
+            let line = self.line(key.span());
+            let name = key.get_ref();
+            let suggestion = self.suggest(name, known, prefix);
+            let key = format!("{prefix}{name}");
+            if suggestion.is_empty() && !closed {
+                self.found.unknown.push(Unknown { line, key });
+            } else {
+                let cause = format!("is not known{suggestion}");
+                self.found.wrong.push(KeyError { line, key, cause });
+            }
+        }
+    }
+
+    fn entry(&mut self, entry: Option<&Spanned<DeValue<'_>>>, kind: &'static Known, key: String) {
+        let table = match entry.map(Spanned::get_ref) {
+            Some(DeValue::Table(table)) => Some(table),
+            _ => None,
+        };
+        let prefix = format!("{key}.");
+        match kind {
+            Key(default) => {
+                let (text, origin) = match (entry, default) {
+                    (Some(value), _) => (self.shown(value), Origin::File(self.line(value.span()))),
+                    (None, Some(default)) => ((*default).to_owned(), Origin::Default),
+                    (None, None) => return,
+                };
+                self.found.values.push(Value { key, text, origin });
+            }
+            Table(known) => self.table(table, known, false, &prefix),
+            Closed(known) => self.table(table, known, true, &prefix),
+            Names(kind) => {
+                for (name, value) in table.into_iter().flat_map(DeTable::iter) {
+                    self.entry(Some(value), kind, format!("{prefix}{}", name.get_ref()));
+                }
+            }
+        }
+    }
+
+    /// The key that may be meant: one that is spelt almost so, or one of this name in a table, which was forgotten.
+    fn suggest(&self, name: &str, known: &'static [(&'static str, Known)], prefix: &str) -> String {
+        let near = suggestion(name, known.iter().map(|(name, _)| *name));
+        if !near.is_empty() || !prefix.is_empty() {
+            return near;
+        }
+        let elsewhere = KEYS.iter().find(|(_, kind)| match kind {
+            Table(keys) | Closed(keys) => keys.iter().any(|(key, _)| *key == name),
+            Key(_) | Names(_) => false,
+        });
+        elsewhere.map_or_else(String::new, |(table, _)| {
+            format!(" outside of a table; did you mean \"{table}.{name}\"?")
+        })
+    }
+
+    fn line(&self, span: Range<usize>) -> usize {
+        let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
+        1 + before.iter().filter(|byte| **byte == b'\n').count()
+    }
+
+    fn shown(&self, value: &Spanned<DeValue<'_>>) -> String {
+        match value.get_ref() {
+            DeValue::Array(list)
+                if list
+                    .iter()
+                    .any(|value| matches!(value.get_ref(), DeValue::Table(_))) =>
+            {
+                format!("({} of them)", list.len())
+            }
+            _ => self.text.get(value.span()).unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// Words that offer the name which is spelt almost so; empty when there is none.
+pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let near = |known: &str| {
+        let distance = strsim::damerau_levenshtein(&name.to_lowercase(), known);
+        let length = name.chars().count().max(known.chars().count());
+        (distance * 3 <= length + 1).then_some(distance)
+    };
+    let best = known
+        .into_iter()
+        .filter_map(|known| Some((near(known)?, known)))
+        .min();
+    best.map_or_else(String::new, |(_, known)| {
+        format!("; did you mean \"{known}\"?")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keys with their defaults as a file.
+    fn as_file() -> String {
+        defaults()
+            .into_iter()
+            .map(|value| format!("{} = {}\n", value.key, value.text))
+            .collect()
+    }
+
+    #[test]
+    fn defaults_shown_are_those_in_effect() {
+        let loaded = crate::parse(&as_file()).unwrap();
+        assert_eq!(loaded.config.logging, crate::Logging::default());
+        assert_eq!(loaded.config.database, crate::Database::default());
+        let registries = ipc::messages::pull::RegistrySettings::default();
+        assert_eq!(loaded.config.registries.timeout, Some(registries.timeout));
+        assert_eq!(
+            loaded.config.registries.cache_bytes,
+            Some(registries.cache_bytes)
+        );
+        let mut signing = loaded.config.signing;
+        // The directory is named here, which the default is not.
+        signing.trust_dir_named = false;
+        assert_eq!(signing, crate::Signing::default());
+        assert_eq!(loaded.values.len(), defaults().len());
+        assert!(
+            loaded
+                .values
+                .iter()
+                .enumerate()
+                .all(|(index, value)| value.origin == Origin::File(index + 1))
+        );
+    }
+
+    #[test]
+    fn what_is_spelt_almost_so_is_offered() {
+        for (name, known) in [
+            ("lvl", "level"),
+            ("Level", "level"),
+            ("max_retry", "max_retries"),
+            ("allow_unsinged", "allow_unsigned"),
+        ] {
+            assert_eq!(
+                suggestion(name, [known, "other"]),
+                format!("; did you mean \"{known}\"?")
+            );
+        }
+        assert_eq!(suggestion("colour", ["level", "format", "components"]), "");
+    }
+}
