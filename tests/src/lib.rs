@@ -30,6 +30,7 @@ pub mod leftovers;
 pub mod maps;
 pub mod netns;
 pub mod overlay;
+pub mod per_packet;
 pub mod process;
 pub mod registry;
 pub mod skip;

@@ -1,9 +1,10 @@
 //! `cargo xtask bench`: measures a release build and writes docs/benchmarks.md.
 
-use crate::artifacts::{Profile, build_programs};
+use crate::artifacts::{Profile, build_all, build_programs};
 use crate::run::{capture, workspace};
 use crate::setup;
-use anyhow::{Result, bail};
+use crate::vm::{self, Series};
+use anyhow::{Context, Result, bail};
 use std::fs;
 use std::process::Command;
 
@@ -29,8 +30,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let artifacts = build_programs(Profile::Release)?;
     println!("measuring (about a minute) ...");
     let measured = capture(Command::new(artifacts.program("bench")?).env("TMPDIR", "/tmp"))?;
+    let emulated = emulated()?;
     let report = format!(
-        "# Benchmarks\n\nMade by `cargo xtask bench` from one run of a release build; do not edit.\n\n{}\n{BARS}\n{measured}",
+        "# Benchmarks\n\nMade by `cargo xtask bench` from one run of a release build; do not edit.\n\n{}\n{BARS}\n{measured}\n{emulated}",
         machine()
     );
     print!("{report}");
@@ -40,6 +42,31 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("\nwritten to {}", path.display());
     }
     Ok(())
+}
+
+/// What a packet costs where the kernel has freplace, too: in an emulated machine, so that only ratios mean something.
+fn emulated() -> Result<String> {
+    let outcome = vm::boot(Series::V6_12, &build_all(Profile::Dev)?, Some("per_packet"))?;
+    if outcome.status != 0 {
+        bail!("the packets could not be measured in the machine");
+    }
+    let costs: Vec<(String, f64)> = outcome.console.lines().filter_map(cost).collect();
+    let (_, direct) = costs.first().context("nothing was measured")?;
+    let mut table = "## Per packet, with freplace\n\nThe same on an emulated Linux 6.12 (`cargo xtask vm --kernel 6.12 --run \
+         per_packet`): multiples of what a\npacket costs where one program is on the hook directly.\n\n\
+         | strategy, members | times direct |\n|---|---|\n"
+        .to_owned();
+    for (what, nanoseconds) in &costs {
+        table += &format!("| {what} | {:.2} |\n", nanoseconds / direct);
+    }
+    Ok(table)
+}
+
+/// A line of the test: how programs are called, how many there are, nanoseconds.
+fn cost(line: &str) -> Option<(String, f64)> {
+    let (_, measured) = line.split_once("measured: per packet: ")?;
+    let (what, nanoseconds) = measured.strip_suffix(" ns")?.rsplit_once(' ')?;
+    Some((what.replace(' ', ", "), nanoseconds.parse().ok()?))
 }
 
 /// Kernel, processors, memory: what numbers depend on.

@@ -34,6 +34,7 @@ mod maps_access;
 mod network_namespaces;
 mod order;
 mod packaging;
+mod per_packet;
 mod privileges;
 mod service;
 mod sidecar;

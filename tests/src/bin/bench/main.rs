@@ -1,12 +1,13 @@
 //! Measures a whole bpfman and prints the result as Markdown; `cargo xtask bench` runs it and writes docs/benchmarks.md.
 
+mod chains;
 mod floor;
 mod operations;
 mod samples;
 
 use anyhow::Result;
 use bpfman_tests::instance::Instance;
-use bpfman_tests::{kernel, process, wait};
+use bpfman_tests::{kernel, per_packet, process, wait};
 use operations::{Operations, by_connection, by_floor, by_process};
 use samples::{Samples, milliseconds};
 use std::time::{Duration, Instant};
@@ -15,6 +16,13 @@ use std::time::{Duration, Instant};
 const ROUNDS: usize = 200;
 /// Rounds through whole processes.
 const PROCESS_ROUNDS: usize = 100;
+/// Members attached to a chain of five.
+const CHAIN_ROUNDS: usize = 100;
+/// Times that 64 hooks are changed.
+const HOOK_ROUNDS: usize = 5;
+/// Samples of what a packet costs, and runs of each.
+const PACKET_ROUNDS: usize = 21;
+const PACKET_RUNS: u32 = 100_000;
 /// Services started; each gives one sample for start and one per crashed worker.
 const STARTS: usize = 15;
 
@@ -31,6 +39,11 @@ fn main() -> Result<()> {
     let connection = by_connection(&instance, ROUNDS)?;
     let process = by_process(&instance, PROCESS_ROUNDS)?;
     print_operations(&floor, &connection, &process);
+    print_chains(
+        &chains::sixth(&instance, CHAIN_ROUNDS)?,
+        &chains::many(&instance, HOOK_ROUNDS)?,
+    );
+    print_packets(&per_packet::measure(&instance, PACKET_ROUNDS, PACKET_RUNS));
     drop(instance);
     starts_and_crashes();
     Ok(())
@@ -70,6 +83,65 @@ fn print_operations(floor: &Operations, connection: &Operations, process: &Opera
             cell(process),
             over(connection),
             over(process)
+        );
+    }
+    println!();
+}
+
+fn print_chains(sixth: &chains::Sixth, many: &chains::Many) {
+    println!("## Chains\n");
+    println!(
+        "Fused XDP chains, over IPC connections; milliseconds, median / p99. The floor of a sixth member is generating, \
+         verifying and pinning the new program, and putting it in the place of the old one; {} rounds. 64 hooks: each gets \
+         a second member and loses it again, over one connection, or each over its own; {} rounds of all.\n",
+        sixth.floor.count(),
+        many.at_once.count()
+    );
+    println!("| what | median / p99 |");
+    println!("|---|---|");
+    let print = |what: &str, samples: &Samples| {
+        println!(
+            "| {what} | {} / {} |",
+            milliseconds(samples.median()),
+            milliseconds(samples.p99())
+        );
+    };
+    print(
+        "attach to a chain of five: floor, system calls alone",
+        &sixth.floor,
+    );
+    print(
+        "attach to a chain of five: one IPC connection",
+        &sixth.connection,
+    );
+    let over = sixth
+        .connection
+        .median()
+        .saturating_sub(sixth.floor.median());
+    println!(
+        "| attach to a chain of five: over the floor | {} |",
+        milliseconds(over)
+    );
+    print("64 hooks one after the other", &many.one_by_one);
+    print("64 hooks at once", &many.at_once);
+    println!();
+}
+
+fn print_packets(costs: &[per_packet::Cost]) {
+    println!("## Per packet\n");
+    println!(
+        "One packet on an XDP hook by `BPF_PROG_TEST_RUN`, every member counting it and passing it: nanoseconds, median of \
+         {PACKET_ROUNDS} means of {PACKET_RUNS} runs, the hooks in turns.\n"
+    );
+    println!("| strategy | members | ns | ns per member |");
+    println!("|---|---|---|---|");
+    for cost in costs {
+        println!(
+            "| {} | {} | {} | {:.1} |",
+            cost.strategy,
+            cost.members,
+            cost.median(),
+            f64::from(cost.median()) / cost.members as f64
         );
     }
     println!();
