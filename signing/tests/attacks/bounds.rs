@@ -53,6 +53,16 @@ fn unsigned_images_are_accepted_only_where_that_is_said() {
         &with_root(&authority, &elsewhere),
         "nobody is trusted",
     );
+    let never = SigningSettings {
+        verify: false,
+        ..rule("*", Demand::Refused)
+    };
+    refused(
+        "refused without verification",
+        &[],
+        &with_root(&authority, &never),
+        "is refused by a rule",
+    );
     let never = rule("*", Demand::Refused);
     refused(
         "refused",
