@@ -4,7 +4,7 @@ use crate::error::Flaw;
 use crate::limits;
 use serde::Deserialize;
 use sigstore_verify::types::bundle::VerificationMaterialContent;
-use sigstore_verify::types::{Bundle, SignatureContent};
+use sigstore_verify::types::{Bundle, DsseEnvelope, SignatureContent};
 
 /// What a statement must be to count as a signature
 /// (<https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md>). Others are about tests, contents, builds.
@@ -74,11 +74,11 @@ pub(crate) fn check(bundle: &Bundle) -> Result<(), Flaw> {
     Ok(())
 }
 
-/// Whether it says that the image is signed. What it says is believed only when the signature verifies.
-pub(crate) fn states(bundle: &Bundle, digest: &str) -> Result<(), Flaw> {
+/// What says that the image is signed, if the bundle holds that. It is believed only when the signature verifies.
+pub(crate) fn states<'a>(bundle: &'a Bundle, digest: &str) -> Result<&'a DsseEnvelope, Flaw> {
     let SignatureContent::DsseEnvelope(envelope) = &bundle.content else {
-        // The signature is over the manifest itself; whether over this one is seen when it is verified.
-        return Ok(());
+        // A signature of the manifest as of any file: nobody signs images so.
+        return Err(Flaw::malformed("bundle", "it holds no statement"));
     };
     if envelope.payload_type != ENVELOPE_TYPE {
         return Err(Flaw::OtherStatement(envelope.payload_type.clone()));
@@ -97,7 +97,7 @@ pub(crate) fn states(bundle: &Bundle, digest: &str) -> Result<(), Flaw> {
     let mut subjects = statement.subject.iter().filter_map(signed);
     // One image per signature: a list could hide that it was made for something else.
     match (subjects.next(), subjects.next()) {
-        (Some(one), None) if one == digest => Ok(()),
+        (Some(one), None) if one == digest => Ok(envelope),
         (Some(one), None) => Err(Flaw::OtherImage {
             signed: one,
             wanted: digest.to_owned(),

@@ -11,7 +11,7 @@ use crate::trust::{Key, Root};
 use ipc::messages::signing::{Acceptance, Grounds};
 use sigstore_verify::crypto::verify_signature;
 use sigstore_verify::types::bundle::VerificationMaterialContent;
-use sigstore_verify::types::{Artifact, Bundle, Sha256Hash, SignatureBytes, SignatureContent};
+use sigstore_verify::types::{Artifact, Bundle, DsseEnvelope, Sha256Hash, SignatureBytes};
 use sigstore_verify::{PublicKeyVerificationPolicy, VerificationPolicy};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -173,8 +173,8 @@ impl Case<'_> {
             } => self.cosign(payload, annotations),
             Material::Bundle(bytes) => {
                 let bundle = bundle::read(bytes)?;
-                bundle::states(&bundle, self.image.digest)?;
-                self.bundle(&bundle)
+                let envelope = bundle::states(&bundle, self.image.digest)?;
+                self.bundle(&bundle, envelope)
             }
         }
     }
@@ -201,16 +201,10 @@ impl Case<'_> {
         Ok(self.by_key(key))
     }
 
-    fn bundle(&self, bundle: &Bundle) -> Result<Grounds, Flaw> {
+    fn bundle(&self, bundle: &Bundle, envelope: &DsseEnvelope) -> Result<Grounds, Flaw> {
         let artifact = self.manifest()?;
         let VerificationMaterialContent::PublicKey(_) = bundle.verification_material.content else {
             return self.identity(artifact, bundle);
-        };
-        let SignatureContent::DsseEnvelope(envelope) = &bundle.content else {
-            return Err(Flaw::malformed(
-                "bundle",
-                "a signature with a key holds no statement",
-            ));
         };
         // The statement was found to be about this image: that its signature is good is all that is missing.
         let key = self.key(&envelope.pae(), &envelope.signature.sig)?;

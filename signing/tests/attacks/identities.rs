@@ -264,6 +264,10 @@ fn bundles_that_do_not_count() {
     let entries = "/verificationMaterial/tlogEntries";
     let first = |part: &str| format!("{entries}/0/{part}");
     let zero = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let mut of_a_file = good.clone();
+    let envelope = of_a_file.as_object_mut().unwrap().remove("dsseEnvelope");
+    let signature = envelope.unwrap()["signatures"][0]["sig"].clone();
+    of_a_file["messageSignature"] = json!({"signature": signature});
     let mut without_promise = good.clone();
     without_promise["verificationMaterial"]["tlogEntries"][0]
         .as_object_mut()
