@@ -50,7 +50,8 @@ use std::process::ExitCode;
 /// Runs one command on the process's own standard streams.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut output = std::io::stdout().lock();
-    let mut errors = std::io::stderr().lock();
+    // Not locked: progress is shown from another thread while the command waits.
+    let mut errors = std::io::stderr();
     let width = console::terminal_width(&output);
     let mut console = Console {
         output: &mut output,

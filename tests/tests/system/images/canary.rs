@@ -10,7 +10,7 @@ use std::path::Path;
 const USER: &str = "somebody";
 const PASSWORD: &str = "canary-8f1bd1c6-secret";
 /// base64 of both with the colon between.
-const PAIR: &str = "c29tZWJvZHk6Y2FuYXJ5LThmMWJkMWM2LXNlY3JldA==";
+pub(super) const PAIR: &str = "c29tZWJvZHk6Y2FuYXJ5LThmMWJkMWM2LXNlY3JldA==";
 
 #[test]
 fn credentials_are_found_nowhere_afterwards() {
@@ -78,7 +78,8 @@ fn credentials_are_found_nowhere_afterwards() {
 }
 
 /// A line of htpasswd: bcrypt of the password, made once.
-const HASHED: &str = "somebody:$2b$05$abcdefghijklmnopqrstuuEWDi.Fr/1LdUMjOgNx/hvZncvOloPeC\n";
+pub(super) const HASHED: &str =
+    "somebody:$2b$05$abcdefghijklmnopqrstuuEWDi.Fr/1LdUMjOgNx/hvZncvOloPeC\n";
 
 /// Names of the mappings of a process in which some bytes are.
 fn in_memory(pid: u32, needle: &[u8]) -> Vec<String> {

@@ -2,6 +2,8 @@
 
 mod cache;
 mod canary;
+mod encrypted;
+mod waiting;
 
 use bpfman_tests::ctl::Run;
 use bpfman_tests::fixture::Objects;
