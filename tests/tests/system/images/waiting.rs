@@ -133,3 +133,22 @@ fn a_registry_that_hangs_delays_nobody() {
     };
     assert_eq!(failure.code, FailureCode::ResourceExhausted, "{failure}");
 }
+
+#[test]
+fn a_name_that_nobody_knows_is_looked_up_inside_the_sandbox() {
+    let place = Place::new(UNSIGNED);
+    let before = place.instance.process("image");
+    let refused = place
+        .load("registry.invalid/acme/counter:v1", &[])
+        .refused();
+    assert!(
+        refused.contains("cannot be reached") || refused.contains("in time"),
+        "{refused}"
+    );
+    let after = place.instance.process("image");
+    assert_eq!(
+        (before.pid, before.restarts),
+        (after.pid, after.restarts),
+        "killed by its sandbox"
+    );
+}
