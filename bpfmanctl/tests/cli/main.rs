@@ -17,6 +17,7 @@ mod grammar;
 mod namespaces;
 mod removals;
 mod requests;
+mod schemas;
 mod service;
 
 /// What a command did.
