@@ -137,6 +137,28 @@ fn packages_are_installed_started_upgraded_and_purged() {
         overlay.ok(&format!("getent passwd {user}"));
     }
     overlay.ok("test \"$(readlink /usr/bin/bpfman)\" = bpfmanctl");
+    overlay.ok("bpfmanctl config check | grep -q 'bpfman.toml: in order'");
+    for page in [
+        "man1/bpfmanctl.1",
+        "man1/bpfman-program-load-file.1",
+        "man8/bpfmand.8",
+    ] {
+        overlay.ok(&format!(
+            "zcat /usr/share/man/{page}.gz | grep -q '^\\.TH '"
+        ));
+    }
+    for script in [
+        "bash-completion/completions/bpfman",
+        "zsh/vendor-completions/_bpfmanctl",
+        "fish/vendor_completions.d/bpfmanctl.fish",
+    ] {
+        overlay.ok(&format!("grep -q tracepoint /usr/share/{script}"));
+    }
+    overlay.ok(
+        "bash -c '. /usr/share/bash-completion/completions/bpfman; complete -p bpfman | grep -q _bpfman'",
+    );
+    // What an administrator writes stays through the upgrade below.
+    overlay.ok("echo '# ours' >> /etc/bpfman/bpfman.toml");
 
     mount_pins(&overlay);
     let service = start(&overlay);
@@ -150,6 +172,7 @@ fn packages_are_installed_started_upgraded_and_purged() {
     // The new files are there while the old service runs; then it is restarted. The program is the same all the time.
     overlay.ok("dpkg --install /tmp/newer.deb");
     assert_eq!(listed(&overlay), programs);
+    overlay.ok("grep -q '# ours' /etc/bpfman/bpfman.toml");
     stop(&overlay, service);
     let service = start(&overlay);
     assert_eq!(listed(&overlay), programs);

@@ -1,6 +1,6 @@
 //! `cargo xtask deb`: a Debian package, put together by dpkg's own tools.
 
-use super::tree;
+use super::{documents, tree};
 use crate::artifacts::{Artifacts, Profile, build_programs};
 use crate::run::{capture, run, workspace};
 use crate::setup;
@@ -8,6 +8,9 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// The configuration file, below the root.
+const CONFIGURATION: &str = "etc/bpfman/bpfman.toml";
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -50,6 +53,15 @@ pub(crate) fn build(
     let root = scratch.path().join("root");
     let programs = tree::programs(artifacts, &root)?;
     tree::units(&root)?;
+    documents::install(&root)?;
+    let sample = workspace().join("supervisor/dist/bpfman.toml");
+    tree::install(&sample, &root.join(CONFIGURATION), 0o644)?;
+    // An administrator's changes survive upgrades.
+    tree::write(
+        &root.join("DEBIAN/conffiles"),
+        format!("/{CONFIGURATION}\n").as_bytes(),
+        0o644,
+    )?;
     let debian = workspace().join("packaging/debian");
     let homepage = env!("CARGO_PKG_REPOSITORY");
     let copyright = fs::read_to_string(debian.join("copyright"))?.replace("@HOMEPAGE@", homepage);

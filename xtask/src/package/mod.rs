@@ -2,4 +2,5 @@
 
 pub(crate) mod container;
 pub(crate) mod deb;
+mod documents;
 mod tree;

@@ -1,0 +1,94 @@
+//! Manual pages and completions, made by the programs that are installed, from the definitions that they parse with.
+
+use super::tree;
+use crate::run::{capture, run};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Where each shell looks for the completions of a command.
+const COMPLETIONS: [(&str, &str, &str); 3] = [
+    ("bash", "usr/share/bash-completion/completions/", ""),
+    ("zsh", "usr/share/zsh/vendor-completions/_", ""),
+    ("fish", "usr/share/fish/vendor_completions.d/", ".fish"),
+];
+
+/// Pages and completions, for both names of bpfmanctl.
+pub(super) fn install(root: &Path) -> Result<()> {
+    let section1 = root.join("usr/share/man/man1");
+    fs::create_dir_all(&section1).context("the folder of manual pages")?;
+    for name in ["bpfmanctl", "bpfman"] {
+        let program = root.join("usr/bin").join(name);
+        run(Command::new(&program).arg("man").arg(&section1))?;
+        for (shell, before, after) in COMPLETIONS {
+            let script = capture(Command::new(&program).args(["completions", shell]))?;
+            let path = root.join(format!("{before}{name}{after}"));
+            tree::write(&path, script.as_bytes(), 0o644)?;
+        }
+    }
+    let help = capture(Command::new(root.join("usr/bin/bpfmand")).arg("--help"))?;
+    tree::write(
+        &root.join("usr/share/man/man8/bpfmand.8"),
+        page(&help).as_bytes(),
+        0o644,
+    )?;
+    // As the policy of the distribution has it; without a time stamp, so that packages can be made again.
+    for folder in ["usr/share/man/man1", "usr/share/man/man8"] {
+        for entry in fs::read_dir(root.join(folder))? {
+            run(Command::new("gzip")
+                .args(["-9", "--no-name"])
+                .arg(entry?.path()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The page of a program that has no command to write one: its help, in the sections that readers expect.
+fn page(help: &str) -> String {
+    let (what, rest) = help.split_once("\n\n").unwrap_or((help, ""));
+    let (usage, options) = rest.split_once("\n\n").unwrap_or((rest, ""));
+    let usage = usage.trim_start_matches("Usage: ");
+    let options = options.trim_start_matches("Options:\n");
+    format!(
+        ".TH BPFMAND 8 \"\" \"bpfman {}\"\n.SH NAME\nbpfmand \\- eBPF program manager\n.SH SYNOPSIS\n{}\n\
+         .SH DESCRIPTION\n{}\n.SH OPTIONS\n.nf\n{}\n.fi\n.SH FILES\n/etc/bpfman/bpfman.toml\n.SH \"SEE ALSO\"\nbpfmanctl(1)\n",
+        env!("CARGO_PKG_VERSION"),
+        plain(usage),
+        plain(what),
+        plain(options)
+    )
+}
+
+/// Text that roff prints as it is.
+fn plain(text: &str) -> String {
+    let lines = text.trim_end().lines().map(|line| {
+        let line = line.replace('\\', "\\e").replace('-', "\\-");
+        // A line that begins so would be a request.
+        match line.starts_with(['.', '\'']) {
+            true => format!("\\&{line}"),
+            false => line,
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_becomes_a_page() {
+        let page = page(
+            "Loads programs.\n\nUsage: bpfmand [OPTIONS]\n\nOptions:\n      --log <SPEC>\n          What\n          .x \\ 'y\n",
+        );
+        assert!(page.contains(".SH SYNOPSIS\nbpfmand [OPTIONS]\n"), "{page}");
+        assert!(
+            page.contains(".SH DESCRIPTION\nLoads programs.\n"),
+            "{page}"
+        );
+        assert!(page.contains("\n.nf\n      \\-\\-log <SPEC>\n"), "{page}");
+        assert_eq!(plain(".so x\n'a"), "\\&.so x\n\\&'a");
+        assert_eq!(plain("a\\b"), "a\\eb");
+    }
+}
