@@ -173,6 +173,11 @@ impl State {
                 self.supervisor.tell(&Status::Drained).await?;
                 myself.stop(Some("stopped".to_owned()));
             }
+            Control::SetLog { specification } => {
+                if let Err(error) = sandbox::logging::change(&specification) {
+                    warn!("{error}");
+                }
+            }
             other => warn!(?other, "not for this worker"),
         }
         Ok(())

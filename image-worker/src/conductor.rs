@@ -183,6 +183,11 @@ impl State {
                 self.supervisor.send(0, &Status::Drained, &[]).await?;
                 myself.stop(None);
             }
+            Control::SetLog { specification } => {
+                if let Err(error) = sandbox::logging::change(&specification) {
+                    warn!("{error}");
+                }
+            }
             other => debug!(?other, "not for the image worker"),
         }
         Ok(())

@@ -82,6 +82,7 @@ macro_rules! control {
             HelperRefused SMALL 0..=0 ONCE,
             StatusReport ATTACH 0..=0 ONCE,
             Stop SMALL 0..=0 ONCE,
+            SetLog SMALL 0..=0 ONCE,
         )
     };
 }

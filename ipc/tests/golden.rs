@@ -209,6 +209,9 @@ fn every_message_has_its_golden_frame() {
         },
         Control::StatusReport(vec![process()]),
         Control::Stop,
+        Control::SetLog {
+            specification: "info,loader=debug".to_owned(),
+        },
     ];
     direction(&mut golden, Role::Supervisor, Role::Loader, &control);
     let status = [

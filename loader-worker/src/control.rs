@@ -190,6 +190,12 @@ impl Root {
                 return;
             }
             Control::Stop => return self.drain(),
+            Control::SetLog { specification } => {
+                if let Err(error) = sandbox::logging::change(&specification) {
+                    tracing::warn!("{error}");
+                }
+                return;
+            }
             Control::Hello(_) | Control::Activate | Control::StatusReport(_) => return,
         };
         // A gatekeeper that is gone ends the loop.

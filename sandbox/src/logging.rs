@@ -5,12 +5,14 @@
 
 use std::fmt;
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Why logging was not set up.
@@ -24,7 +26,13 @@ pub enum LogError {
     /// It was set up before.
     #[error("logging was set up twice")]
     Twice,
+    /// It was not set up.
+    #[error("logging was not set up")]
+    Never,
 }
+
+/// What is selected, for as long as the process lives.
+static SELECTED: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
 /// Sends what the specification selects to descriptor 2.
 pub fn init(specification: &str, role: &'static str) -> Result<(), LogError> {
@@ -33,11 +41,22 @@ pub fn init(specification: &str, role: &'static str) -> Result<(), LogError> {
         .with_ansi(colours)
         .with_writer(std::io::stderr)
         .event_format(Line { role });
+    let (selected, handle) = reload::Layer::new(targets(specification)?);
     tracing_subscriber::registry()
-        .with(targets(specification)?)
+        .with(selected)
         .with(layer)
         .try_init()
-        .map_err(|_| LogError::Twice)
+        .map_err(|_| LogError::Twice)?;
+    SELECTED.set(handle).map_err(|_| LogError::Twice)
+}
+
+/// Selects something else from now on.
+pub fn change(specification: &str) -> Result<(), LogError> {
+    let targets = targets(specification)?;
+    let handle = SELECTED.get().ok_or(LogError::Never)?;
+    handle.reload(targets).map_err(|_| LogError::Never)?;
+    tracing::info!("logs {specification}");
+    Ok(())
 }
 
 /// Checks a specification without setting anything up, for whoever takes it from a user.

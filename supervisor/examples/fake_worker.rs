@@ -206,6 +206,7 @@ impl Fake {
                 self.control.send(0, &Status::Drained, &[])?;
                 return Ok(false);
             }
+            Control::SetLog { specification } => eprintln!("logs {specification}"),
             Control::Hello(_) => return Err("a second hello".into()),
         }
         Ok(true)

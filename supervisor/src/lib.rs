@@ -26,6 +26,7 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use tokio::sync::oneshot;
 use tree::Tree;
+use tree::reload::Configured;
 
 /// Exit status after a wrong command line, as the established command line has it.
 const USAGE: u8 = 80;
@@ -62,7 +63,8 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
         Some(spec) => log::normalize(spec)?,
         None => log::normalize(&config.logging.specification())?,
     };
-    let mode = sandbox::mode::choose(flags.sandbox, std::io::stdin().is_terminal())?;
+    let at_terminal = std::io::stdin().is_terminal();
+    let mode = sandbox::mode::choose(flags.sandbox, at_terminal)?;
     log::init(&spec, config.logging.format)?;
     for sentence in configured.without_effect() {
         tracing::warn!("configuration: {sentence}");
@@ -101,14 +103,28 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
     })?;
 
     let spawner = spawner::fork(programs, &lock).map_err(PrepareError::Spawner)?;
+    let configured = Configured {
+        file: flags
+            .config
+            .as_ref()
+            .map(std::path::absolute)
+            .transpose()
+            .map_err(PrepareError::path(
+                "configuration",
+                "--config",
+                "give an absolute path",
+            ))?,
+        log_given: flags.log.is_some(),
+        log: spec,
+        config: config.clone(),
+    };
     let profile = profile::supervisor(
         &users.supervisor,
         &settings,
-        &lock,
+        [&lock, &listener, &image_settings],
         &spawner,
-        &listener,
         &notify,
-        &image_settings,
+        configured.file.as_deref(),
     )?;
     let report = sandbox::enter(&profile, mode)?;
     let (finished, outcome) = oneshot::channel();
@@ -123,6 +139,8 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
             settings,
             report,
             format,
+            configured,
+            at_terminal,
             finished,
         },
         outcome,

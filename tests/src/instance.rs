@@ -373,7 +373,9 @@ fn spawn(folder: &Path, netns: &Netns, arguments: &[&str]) -> (Child, JoinHandle
         ("--state-dir", folder.join("state")),
         ("--image-cache-dir", folder.join("cache")),
     ] {
-        if !arguments.contains(&flag) {
+        // What a configuration says of the log is what its test is about.
+        let configured = flag == "--log" && arguments.contains(&"--config");
+        if !configured && !arguments.contains(&flag) {
             command.arg(flag).arg(value);
         }
     }

@@ -43,9 +43,14 @@ pub enum Control {
     ),
     /// Finish what is in flight, take nothing new, answer `Drained`, exit.
     Stop,
+    /// Log this from now on: the configuration has changed.
+    SetLog {
+        /// As on the command line.
+        specification: String,
+    },
 }
 
-edge!(Control: Hello, Activate, PeerUp, PeerDown, HelperStarted, HelperRefused, StatusReport, Stop);
+edge!(Control: Hello, Activate, PeerUp, PeerDown, HelperStarted, HelperRefused, StatusReport, Stop, SetLog);
 
 /// Worker to supervisor.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]

@@ -14,8 +14,8 @@ pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
         working_directory: "/".into(),
         paths: vec![
             // Memory, ids and capabilities of the workers, for `bpfmanctl status`. The rest of /proc is guarded by the user
-            // id, and by Landlock itself: a process inside may not look into one outside. Configuration is read and
-            // sockets are made before.
+            // id, and by Landlock itself: a process inside may not look into one outside. Sockets are made before; what
+            // may be read of the configuration the supervisor adds.
             PathRule::required("/proc", Access::Read),
         ],
         network: Network::None,

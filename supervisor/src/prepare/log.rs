@@ -2,11 +2,14 @@
 
 use configuration::Format;
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 use tracing_subscriber::Layer;
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// What is wrong with a log specification.
@@ -43,23 +46,44 @@ pub fn normalize(spec: &str) -> Result<String, SpecError> {
 
 /// Sends what the specification selects to standard error. To be called once.
 pub fn init(spec: &str, format: Format) -> Result<(), SpecError> {
-    let mut targets: Targets = spec
-        .parse()
-        .map_err(|_| SpecError::Unparsable(spec.to_owned()))?;
-    if !spec.contains("ractor=") {
-        // Its spans say nothing that the lines inside them do not say.
-        targets = targets.with_target("ractor", tracing::Level::WARN);
-    }
+    let (selected, handle) = reload::Layer::new(targets(spec)?);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let layer = match format {
         Format::Text => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
         Format::Json => layer.json().boxed(),
     };
     tracing_subscriber::registry()
-        .with(targets)
+        .with(selected)
         .with(layer)
         .try_init()
+        .map_err(|_| sandbox::logging::LogError::Twice)?;
+    SELECTED
+        .set(handle)
         .map_err(|_| sandbox::logging::LogError::Twice.into())
+}
+
+/// What is selected, for as long as the process lives.
+static SELECTED: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+
+/// Selects something else from now on.
+pub fn change(spec: &str) -> Result<(), SpecError> {
+    let targets = targets(spec)?;
+    let never = sandbox::logging::LogError::Never;
+    match SELECTED.get() {
+        Some(handle) => handle.reload(targets).map_err(|_| never.into()),
+        None => Err(never.into()),
+    }
+}
+
+fn targets(spec: &str) -> Result<Targets, SpecError> {
+    let targets: Targets = spec
+        .parse()
+        .map_err(|_| SpecError::Unparsable(spec.to_owned()))?;
+    if spec.contains("ractor=") {
+        return Ok(targets);
+    }
+    // Its spans say nothing that the lines inside them do not say.
+    Ok(targets.with_target("ractor", tracing::Level::WARN))
 }
 
 /// Now, as it stands in front of log lines.

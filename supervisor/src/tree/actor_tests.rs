@@ -6,7 +6,9 @@ use crate::prepare::flags::Flags;
 use crate::prepare::registries;
 use crate::prepare::users::Users;
 use crate::spawner::protocol::Reply;
+use crate::tree::reload::Configured;
 use clap::Parser;
+use configuration::Config;
 use connection::Outgoing;
 use ipc::messages::pull::ImageSettings;
 use ipc::messages::supervision::Control;
@@ -35,6 +37,13 @@ async fn stopped() -> (JoinHandle<()>, OwnedFd, oneshot::Receiver<()>) {
         settings,
         report: SandboxReport::default(),
         format: Format::Text,
+        configured: Configured {
+            file: None,
+            config: Config::default(),
+            log_given: false,
+            log: "info".to_owned(),
+        },
+        at_terminal: false,
         finished,
     };
     let (tree, life) = Actor::spawn(None, Tree, arguments).await.unwrap();

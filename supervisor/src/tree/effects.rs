@@ -104,7 +104,7 @@ impl State {
         match beside.transpose() {
             Ok(beside) => {
                 let outgoing = Outgoing::new(Control::Activate, beside.into_iter().collect());
-                self.send(role, outgoing)
+                self.send(role, outgoing).or_else(|| self.tell_log(role))
             }
             Err(error) => self.lost(role, format!("cannot be given what it needs: {error}")),
         }

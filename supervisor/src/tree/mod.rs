@@ -14,6 +14,7 @@ pub mod events;
 pub mod helpers;
 pub mod machine;
 mod relay;
+pub mod reload;
 mod replies;
 pub mod restart;
 mod signals;
@@ -37,6 +38,7 @@ use ipc::role::Role;
 use machine::Machine;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use relay::LastWords;
+use reload::Configured;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
@@ -59,6 +61,10 @@ pub struct Arguments {
     pub report: SandboxReport,
     /// Form of the log.
     pub format: Format,
+    /// What is configured.
+    pub configured: Configured,
+    /// Whether it was started from a terminal.
+    pub at_terminal: bool,
     /// Told when everything has ended in order.
     pub finished: oneshot::Sender<()>,
 }
@@ -83,6 +89,8 @@ pub enum Message {
     },
     /// The spawner did not end in time.
     SpawnerOverdue,
+    /// The configuration file may have changed.
+    Reload,
 }
 
 /// The actor.
@@ -104,6 +112,9 @@ pub struct State {
     notify: Notify,
     report: SandboxReport,
     format: Format,
+    configured: Configured,
+    /// Whether what is logged is not what the command lines of workers say.
+    log_changed: bool,
     timer: Option<(Instant, JoinHandle<()>)>,
     finishing: bool,
     finished: Option<oneshot::Sender<()>>,
@@ -126,7 +137,7 @@ impl Actor for Tree {
             let expected = sandbox::Expectation::of_worker(&settings.of(entry, 0), report.pid);
             sandbox::demand(report, &expected).map_err(|faults| faults.join("; "))
         };
-        signals::watch(myself.clone())?;
+        signals::watch(myself.clone(), arguments.at_terminal)?;
         listen(spawner.clone(), myself.clone());
         myself.cast(Message::Event(Event::Begin))?;
         Ok(State {
@@ -142,6 +153,8 @@ impl Actor for Tree {
             notify: arguments.notify,
             report: arguments.report,
             format: arguments.format,
+            configured: arguments.configured,
+            log_changed: false,
             timer: None,
             finishing: false,
             finished: Some(arguments.finished),
@@ -179,6 +192,7 @@ impl Actor for Tree {
                 );
                 myself.stop(None);
             }
+            Message::Reload => state.reload(&myself),
             Message::SpawnerOverdue => {
                 tracing::error!("the spawner does not end");
                 myself.stop(None);

@@ -1,4 +1,5 @@
-//! SIGTERM, SIGINT and SIGHUP: the first one asks for an ordered stop, the second one for an immediate one.
+//! SIGTERM and SIGINT: the first one asks for an ordered stop, the second one for an immediate one. SIGHUP asks for a look
+//! at the configuration file; of a terminal that is closed it asks to stop.
 
 use super::Message;
 use super::events::Event;
@@ -7,10 +8,9 @@ use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Listens for as long as the runtime lives.
-pub(super) fn watch(tree: ActorRef<Message>) -> io::Result<()> {
+pub(super) fn watch(tree: ActorRef<Message>, at_terminal: bool) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // A terminal that is closed asks for the same.
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         let mut asked = false;
@@ -20,6 +20,12 @@ pub(super) fn watch(tree: ActorRef<Message>) -> io::Result<()> {
                 _ = interrupt.recv() => "SIGINT",
                 _ = hangup.recv() => "SIGHUP",
             };
+            if name == "SIGHUP" && !at_terminal {
+                tracing::info!("SIGHUP: reading the configuration again");
+                // Fails only when the tree has ended already.
+                let _ = tree.cast(Message::Reload);
+                continue;
+            }
             if asked {
                 tracing::warn!("{name} again: ending at once");
                 // The spawner notices and kills the workers; programs keep running in the kernel.

@@ -15,6 +15,7 @@
 
 mod bad_input;
 mod chains;
+mod configuration;
 mod crash;
 mod examples;
 mod floods;
