@@ -27,7 +27,12 @@ pub(super) fn install(root: &Path) -> Result<()> {
             tree::write(&path, script.as_bytes(), 0o644)?;
         }
     }
-    let help = capture(Command::new(root.join("usr/bin/bpfmand")).arg("--help"))?;
+    let help = capture(
+        // The values that the environment has here are nobody else's.
+        Command::new(root.join("usr/bin/bpfmand"))
+            .arg("--help")
+            .env_clear(),
+    )?;
     tree::write(
         &root.join("usr/share/man/man8/bpfmand.8"),
         page(&help).as_bytes(),
