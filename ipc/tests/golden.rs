@@ -8,7 +8,7 @@ mod golden_file;
 mod golden_samples;
 
 use golden_samples::{
-    chain, failure, globals, hook, hook_view, images, process, programs, tcx, uprobe,
+    chain, failure, globals, hook, hook_view, images, process, programs, set_log, tcx, uprobe,
 };
 use ipc::codec;
 use ipc::frame::Header;
@@ -209,9 +209,7 @@ fn every_message_has_its_golden_frame() {
         },
         Control::StatusReport(vec![process()]),
         Control::Stop,
-        Control::SetLog {
-            specification: "info,loader=debug".to_owned(),
-        },
+        set_log("info,loader=debug".to_owned()),
     ];
     direction(&mut golden, Role::Supervisor, Role::Loader, &control);
     let status = [

@@ -10,6 +10,7 @@
 #[path = "../../src/samples.rs"]
 mod samples;
 
+mod columns;
 mod configuration;
 mod conformance;
 mod failures;

@@ -9,7 +9,7 @@ use ipc::messages::chain::{
 };
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::program::{GlobalValue, ProgramKind, ProgramRequest};
-use ipc::messages::supervision::{ProcessState, ProcessStatus};
+use ipc::messages::supervision::{Control, ProcessState, ProcessStatus};
 
 pub(crate) fn hook() -> HookKey {
     HookKey {
@@ -130,4 +130,8 @@ pub(crate) fn failure() -> Failure {
     Failure::new(FailureCode::Rejected, Stage::Load, "cause")
         .remedy("remedy")
         .verifier_log("log".to_owned())
+}
+
+pub(crate) fn set_log(specification: String) -> Control {
+    Control::SetLog { specification }
 }
