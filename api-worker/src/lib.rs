@@ -14,6 +14,7 @@ pub mod inventory;
 pub mod limits;
 pub mod older_clients;
 pub mod peers;
+pub mod proto;
 pub mod refusals;
 pub mod requests;
 mod running_images;

@@ -174,6 +174,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         GetDispatcher SMALL 0..=0 REPEAT,
         ConvertChain SMALL 0..=0 ONCE,
         ShowHooks SMALL 0..=0 REPEAT,
+        OpenPath ATTACH 0..=0 REPEAT,
     ),
     rows!(Loader => Api:
         Failed REPORT 0..=0 ONCE,
@@ -189,6 +190,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         Dispatchers LIST 0..=0 ONCE,
         Chain LIST 0..=0 ONCE,
         Hooks LIST 0..=0 ONCE,
+        PathOpened SMALL 1..=1 ONCE,
     ),
     rows!(Api => Image:
         Compile LOAD 1..=1 REPEAT,
@@ -227,6 +229,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         CreateXdpLink SMALL 2..=2 REPEAT,
         CreateTcxLink SMALL 2..=2 REPEAT,
         OpenSampled SMALL 0..=0 REPEAT,
+        OpenPath ATTACH 0..=0 REPEAT,
     ),
     rows!(Helper => Loader:
         Opened SMALL 1..=1 ONCE,

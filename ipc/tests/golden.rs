@@ -361,6 +361,10 @@ fn every_message_has_its_golden_frame() {
             session,
             interface: "eth0".to_owned(),
         },
+        LoaderRequest::OpenPath {
+            session,
+            path: "/opt/counter.o".to_owned(),
+        },
     ];
     direction(&mut golden, Role::Api, Role::Loader, &requests);
     let replies = [
@@ -378,6 +382,7 @@ fn every_message_has_its_golden_frame() {
         LoaderReply::Dispatchers(vec![chain().dispatcher]),
         LoaderReply::Chain(Box::new(chain())),
         LoaderReply::Hooks(vec![hook_view()]),
+        LoaderReply::PathOpened,
     ];
     direction(&mut golden, Role::Loader, Role::Api, &replies);
     let requests = [
@@ -481,6 +486,12 @@ fn every_message_has_its_golden_frame() {
             sampling: Sampling::Period(1000),
             pid: None,
             cpu: Some(1),
+        },
+        HelperJob::OpenPath {
+            path: "/opt/counter.o".to_owned(),
+            uid: 1000,
+            gid: 100,
+            groups: vec![4, 990],
         },
     ];
     direction(&mut golden, Role::Loader, Role::Helper, &jobs);

@@ -101,12 +101,13 @@ struct Root {
 impl Root {
     async fn start(arguments: &WorkerArguments, sender: Sender<Status>) -> Result<Self, Error> {
         let supervisor = Caller::new(sender.clone(), WORKER_WINDOW);
+        let helpers = Arc::new(SpawnedHelpers::new(
+            supervisor.clone(),
+            arguments.generation,
+        ));
         let (engine, drift) = Engine::open(Settings {
             layout: Layout::new(&arguments.runtime_dir, &arguments.state_dir),
-            helpers: Arc::new(SpawnedHelpers::new(
-                supervisor.clone(),
-                arguments.generation,
-            )),
+            helpers: helpers.clone(),
             faults: Faults::default(),
         })?;
         for difference in drift {
@@ -122,6 +123,7 @@ impl Root {
                     client_gid: arguments.client_gid,
                 },
                 engine: engine.clone(),
+                helpers,
                 supervisor: sender.clone(),
             },
         )

@@ -39,16 +39,19 @@ pub enum Action {
     Detach,
     /// Look at programs and links.
     Read,
+    /// Have a path opened with the caller's own rights.
+    Open,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Action; 5] = [
+    pub const ALL: [Action; 6] = [
         Action::Load,
         Action::Unload,
         Action::Attach,
         Action::Detach,
         Action::Read,
+        Action::Open,
     ];
 
     fn describe(self) -> &'static str {
@@ -58,6 +61,7 @@ impl Action {
             Action::Attach => "attach programs",
             Action::Detach => "detach links",
             Action::Read => "see programs and links",
+            Action::Open => "have files opened",
         }
     }
 }

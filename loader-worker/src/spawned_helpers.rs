@@ -116,5 +116,6 @@ fn purpose(kind: HelperKind) -> &'static str {
         HelperKind::PerfEvent => "opening perf events",
         HelperKind::ChangeGroup => "changing the group of map pins",
         HelperKind::NetworkNamespace => "other network namespaces",
+        HelperKind::OpenPath => "opening paths of clients",
     }
 }

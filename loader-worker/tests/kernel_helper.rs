@@ -321,3 +321,69 @@ fn failure(answer: HelperResult) -> Failure {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn paths_are_opened_with_the_clients_rights_and_no_more() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: becoming other users needs root");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let chmod = |path: &std::path::Path, mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(path, mode).unwrap();
+    };
+    chmod(directory.path(), 0o755);
+    let file = |name: &str, uid, gid, mode| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, name).unwrap();
+        std::os::unix::fs::chown(&path, Some(uid), Some(gid)).unwrap();
+        chmod(&path, mode);
+        path.to_str().unwrap().to_owned()
+    };
+    let (client, group, other) = (61_999, 61_998, 61_997);
+    let open = |path: &str, uid, gid, groups: &[u32]| {
+        let job = HelperJob::OpenPath {
+            path: path.to_owned(),
+            uid,
+            gid,
+            groups: groups.to_vec(),
+        };
+        ask(HelperKind::OpenPath, &job, &[])
+    };
+    let own = file("own", client, client, 0o400);
+    let shared = file("shared", other, group, 0o040);
+    let roots = file("root's", 0, 0, 0o600);
+    for (path, uid, gid, groups) in [
+        (&own, client, client, vec![]),
+        (&shared, client, client, vec![group, 7]),
+        (&shared, client, group, vec![]),
+        (&roots, 0, 0, vec![]),
+    ] {
+        let (answer, opened) = open(path, uid, gid, &groups);
+        assert_eq!(answer, HelperResult::Opened, "{path}");
+        let [opened] = <[OwnedFd; 1]>::try_from(opened).unwrap();
+        let mut file = File::from(opened);
+        assert!(
+            std::io::Write::write_all(&mut file, b"x").is_err(),
+            "{path} for writing"
+        );
+        let text = std::io::read_to_string(file).unwrap();
+        assert!(path.ends_with(&text), "{path}");
+    }
+    for (path, uid, groups) in [
+        (&shared, client, vec![]),
+        (&roots, client, vec![0]),
+        // Root's capabilities are not taken on with its user.
+        (&own, 0, vec![]),
+    ] {
+        let (answer, _) = open(path, uid, uid, &groups);
+        let HelperResult::Failed(failure) = answer else {
+            panic!("{path} was opened for {uid}");
+        };
+        assert_eq!(failure.code, FailureCode::PermissionDenied, "{failure}");
+    }
+    let job = HelperJob::ChangeGroup { gid: 7 };
+    let (answer, _) = ask(HelperKind::OpenPath, &job, &[]);
+    assert!(matches!(answer, HelperResult::Failed(_)), "another job");
+}

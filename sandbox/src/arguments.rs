@@ -296,6 +296,7 @@ fn helper_name(kind: HelperKind) -> &'static str {
         HelperKind::PerfEvent => "perf-event",
         HelperKind::ChangeGroup => "change-group",
         HelperKind::NetworkNamespace => "network-namespace",
+        HelperKind::OpenPath => "open-path",
     }
 }
 
@@ -304,10 +305,16 @@ fn helper(name: &str) -> Result<HelperKind, ArgumentError> {
         HelperKind::PerfEvent,
         HelperKind::ChangeGroup,
         HelperKind::NetworkNamespace,
+        HelperKind::OpenPath,
     ]
     .into_iter()
     .find(|&kind| helper_name(kind) == name)
-    .ok_or_else(|| invalid("helper", "perf-event or change-group"))
+    .ok_or_else(|| {
+        invalid(
+            "helper",
+            "perf-event, change-group, network-namespace or open-path",
+        )
+    })
 }
 
 #[cfg(test)]

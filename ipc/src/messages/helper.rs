@@ -18,6 +18,9 @@ pub enum HelperKind {
     /// Enters a network namespace (CAP_SYS_ADMIN, which it gives up then) and does one act at a hook there
     /// (CAP_NET_ADMIN). Since version 2.
     NetworkNamespace,
+    /// Opens a path with the identity of a client that cannot pass a descriptor (CAP_SETUID and CAP_SETGID, which it gives
+    /// up then). Since version 2.
+    OpenPath,
 }
 
 /// A program that bpfman has on a tcx hook, or wants there.
@@ -108,9 +111,21 @@ pub enum HelperJob {
         /// Only this CPU.
         cpu: Option<u32>,
     },
+    /// Open a regular file for reading, as this user would. Since version 2.
+    OpenPath {
+        /// Absolute path.
+        path: String,
+        /// User.
+        uid: u32,
+        /// Primary group.
+        gid: u32,
+        /// Supplementary groups.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
+        groups: Vec<u32>,
+    },
 }
 
-edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateTcxLink, OpenSampled);
+edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateTcxLink, OpenSampled, OpenPath);
 
 /// Helper to loader.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]

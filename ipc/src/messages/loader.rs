@@ -150,9 +150,16 @@ pub enum LoaderRequest {
         /// Its name.
         interface: String,
     },
+    /// Open a path with the identity of the client, which cannot pass a descriptor (gRPC). Since version 2.
+    OpenPath {
+        /// Who asks.
+        session: Session,
+        /// Absolute path.
+        path: String,
+    },
 }
 
-edge!(LoaderRequest: Hello, OpenSession, CloseSession, Load, CancelLoad, Unload, GetProgram, ListPrograms, Attach, Detach, GetLink, ListLinks, Doctor, OpenIterator, InstallIterators, ListDispatchers, GetDispatcher, ConvertChain, ShowHooks);
+edge!(LoaderRequest: Hello, OpenSession, CloseSession, Load, CancelLoad, Unload, GetProgram, ListPrograms, Attach, Detach, GetLink, ListLinks, Doctor, OpenIterator, InstallIterators, ListDispatchers, GetDispatcher, ConvertChain, ShowHooks, OpenPath);
 
 /// Loader to API worker. Every request but `CloseSession` and `CancelLoad` has exactly one answer.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
@@ -186,9 +193,11 @@ pub enum LoaderReply {
     Chain(#[cfg_attr(test, proptest(strategy = "crate::messages::boxed()"))] Box<Chain>),
     /// To `ShowHooks`.
     Hooks(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<HookView>),
+    /// To `OpenPath`; beside it the file. Since version 2.
+    PathOpened,
 }
 
-edge!(LoaderReply: Hello, Failed, Done, Loaded, Program, Programs, Link, Links, Doctor, Iterator, NoIterator, Dispatchers, Chain, Hooks);
+edge!(LoaderReply: Hello, Failed, Done, Loaded, Program, Programs, Link, Links, Doctor, Iterator, NoIterator, Dispatchers, Chain, Hooks, PathOpened);
 
 /// Where store, pins and kernel differ. Empty lists mean no drift.
 #[derive(Clone, Debug, Default, Decode, Encode, Eq, PartialEq)]

@@ -6,10 +6,12 @@
 //!
 //! This file knows which peers are there; [`requests`] what they say.
 
+mod paths;
 mod refusals;
 mod requests;
 
 use crate::engine::actor::Order;
+use crate::helpers::Helpers;
 use crate::join::Joins;
 use crate::peer_link::{self, PeerEvent};
 use crate::policy::Policy;
@@ -21,6 +23,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use refusals::{no_image_worker, stopping, too_late};
 use requests::{PendingLoad, Plan};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::JoinHandle;
 
@@ -35,6 +38,8 @@ pub struct Arguments {
     pub policy: Policy,
     /// Where admitted commands go.
     pub engine: ActorRef<Order>,
+    /// Who opens paths with the identity of clients.
+    pub helpers: Arc<dyn Helpers>,
     /// Where faults are reported.
     pub supervisor: Sender<Status>,
 }

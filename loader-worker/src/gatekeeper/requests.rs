@@ -158,6 +158,10 @@ impl State {
             LoaderRequest::ShowHooks { session, interface } => {
                 (session, Action::Read, Command::ShowHooks(interface))
             }
+            LoaderRequest::OpenPath { session, path } => {
+                self.open_path(session, path, reply).await;
+                return Ok(());
+            }
         };
         match self.admit(session, action) {
             Ok(caller) => self.arguments.engine.cast(Order {
@@ -170,7 +174,7 @@ impl State {
         Ok(())
     }
 
-    fn admit(&self, session: Session, action: Action) -> Result<Identity, Failure> {
+    pub(super) fn admit(&self, session: Session, action: Action) -> Result<Identity, Failure> {
         let caller = self.sessions.identity(session)?;
         self.arguments.policy.decide(caller, action)?;
         Ok(caller.clone())

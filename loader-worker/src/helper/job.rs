@@ -1,6 +1,6 @@
 //! The jobs themselves.
 
-use super::namespace;
+use super::{namespace, open};
 use crate::helpers::Done;
 use crate::hooks::{self, Site};
 use crate::kernel::{Error, perf};
@@ -32,6 +32,21 @@ pub fn perform(
             namespace::enter(namespace.as_fd())?;
             act_inside(job, others)
         }
+        HelperKind::OpenPath => match (job, descriptors) {
+            (
+                HelperJob::OpenPath {
+                    path,
+                    uid,
+                    gid,
+                    groups,
+                },
+                [],
+            ) => {
+                open::become_client(*uid, *gid, groups)?;
+                open::regular(path, *uid).map(opened)
+            }
+            _ => Err(unfit(job)),
+        },
     }
 }
 

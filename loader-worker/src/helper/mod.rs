@@ -7,6 +7,7 @@
 
 mod job;
 mod namespace;
+mod open;
 mod socket;
 
 use ipc::blocking::Link;
@@ -25,6 +26,7 @@ pub use job::perform;
 const PERF_EVENT_POLICY: &str = include_str!("../../sandbox/helper-perf.json");
 const CHANGE_GROUP_POLICY: &str = include_str!("../../sandbox/helper-group.json");
 const NETWORK_NAMESPACE_POLICY: &str = include_str!("../../sandbox/helper-netns.json");
+const OPEN_PATH_POLICY: &str = include_str!("../../sandbox/helper-open.json");
 
 /// Why a helper ended without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +63,7 @@ fn enter_and_serve(arguments: &WorkerArguments) -> Result<(), HelperError> {
         HelperKind::PerfEvent => PERF_EVENT_POLICY,
         HelperKind::ChangeGroup => CHANGE_GROUP_POLICY,
         HelperKind::NetworkNamespace => NETWORK_NAMESPACE_POLICY,
+        HelperKind::OpenPath => OPEN_PATH_POLICY,
     })?;
     enter(&profiles::profile(arguments, policy), arguments.mode)?;
     serve(socket::inherited(), arguments.generation, kind)

@@ -6,6 +6,7 @@
 mod api;
 mod helper_group;
 mod helper_netns;
+mod helper_open;
 mod helper_perf;
 mod image;
 mod loader;
@@ -41,6 +42,7 @@ pub fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
         (Role::Helper, Some(HelperKind::NetworkNamespace)) => {
             helper_netns::profile(arguments, policy)
         }
+        (Role::Helper, Some(HelperKind::OpenPath)) => helper_open::profile(arguments, policy),
         (Role::Api | Role::Client | Role::Helper, _) => api::profile(arguments, policy),
     };
     // Trust roots and resolver files of an installation; the administrator names them to bpfmand.

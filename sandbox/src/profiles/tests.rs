@@ -27,7 +27,7 @@ fn of(role: Role, helper: Option<HelperKind>) -> Profile {
     profile(&arguments(role, helper), Policy::default())
 }
 
-fn all() -> [Profile; 7] {
+fn all() -> [Profile; 8] {
     [
         of(Role::Supervisor, None),
         of(Role::Loader, None),
@@ -36,6 +36,7 @@ fn all() -> [Profile; 7] {
         of(Role::Helper, Some(HelperKind::PerfEvent)),
         of(Role::Helper, Some(HelperKind::ChangeGroup)),
         of(Role::Helper, Some(HelperKind::NetworkNamespace)),
+        of(Role::Helper, Some(HelperKind::OpenPath)),
     ]
 }
 
@@ -45,7 +46,9 @@ fn capabilities_are_exactly_these() {
         .into_iter()
         .map(|profile| (profile.role, profile.capabilities))
         .collect();
-    use Capability::{CAP_BPF, CAP_CHOWN, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN};
+    use Capability::{
+        CAP_BPF, CAP_CHOWN, CAP_NET_ADMIN, CAP_PERFMON, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN,
+    };
     let expected = [
         ("supervisor", vec![]),
         ("loader", vec![CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN]),
@@ -54,6 +57,7 @@ fn capabilities_are_exactly_these() {
         ("helper-perf", vec![CAP_SYS_ADMIN]),
         ("helper-group", vec![CAP_CHOWN]),
         ("helper-netns", vec![CAP_SYS_ADMIN, CAP_NET_ADMIN]),
+        ("helper-open", vec![CAP_SETUID, CAP_SETGID]),
     ];
     assert_eq!(found, expected);
 }
@@ -68,7 +72,7 @@ fn what_may_be_written_is_exactly_this() {
             .map(|rule| rule.path.display().to_string())
             .collect()
     };
-    let [supervisor, loader, image, api, perf, group, netns] = all();
+    let [supervisor, loader, image, api, perf, group, netns, open] = all();
     assert!(written(&supervisor).is_empty());
     assert_eq!(written(&loader), ["/run/bpfman/fs", "/var/lib/bpfman"]);
     assert_eq!(written(&image), ["/var/cache/bpfman"]);
@@ -76,6 +80,7 @@ fn what_may_be_written_is_exactly_this() {
     assert!(written(&perf).is_empty());
     assert!(group.paths.is_empty());
     assert!(netns.paths.is_empty());
+    assert!(written(&open).is_empty());
 }
 
 #[test]

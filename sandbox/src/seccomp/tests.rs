@@ -9,7 +9,7 @@ mod form;
 mod namespaces;
 mod values;
 
-const POLICIES: [(&str, &str); 7] = [
+const POLICIES: [(&str, &str); 8] = [
     (
         "loader",
         include_str!("../../../loader-worker/sandbox/seccomp.json"),
@@ -25,6 +25,10 @@ const POLICIES: [(&str, &str); 7] = [
     (
         "helper-netns",
         include_str!("../../../loader-worker/sandbox/helper-netns.json"),
+    ),
+    (
+        "helper-open",
+        include_str!("../../../loader-worker/sandbox/helper-open.json"),
     ),
     (
         "image",

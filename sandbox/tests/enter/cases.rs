@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 pub type Case = fn(&Place);
 
-pub const ALL: [(&str, Case); 22] = [
+pub const ALL: [(&str, Case); 23] = [
     (
         "outside_view_is_what_the_profile_says",
         outside_view_is_what_the_profile_says,
@@ -47,6 +47,10 @@ pub const ALL: [(&str, Case); 22] = [
     (
         "netns_helper_enters_network_namespaces_alone",
         helper_cases::netns_helper_enters_network_namespaces_alone,
+    ),
+    (
+        "open_helper_reads_and_writes_nothing",
+        helper_cases::open_helper_reads_and_writes_nothing,
     ),
     (
         "a_panic_still_prints_its_message",

@@ -126,6 +126,7 @@ impl Place {
             self.arguments(Role::Helper, Some(HelperKind::PerfEvent)),
             self.arguments(Role::Helper, Some(HelperKind::ChangeGroup)),
             self.arguments(Role::Helper, Some(HelperKind::NetworkNamespace)),
+            self.arguments(Role::Helper, Some(HelperKind::OpenPath)),
         ]
     }
 

@@ -76,3 +76,20 @@ pub fn netns_helper_enters_network_namespaces_alone(place: &Place) {
         dies_of(place.start(&perf, &setup()), "perf helper", act);
     }
 }
+
+pub fn open_helper_reads_and_writes_nothing(place: &Place) {
+    let arguments = place.arguments(Role::Helper, Some(HelperKind::OpenPath));
+    let open_to_all = place.path("elsewhere/open-to-all");
+    let mut probe = place.enter(&arguments);
+    assert_eq!(probe.act(&format!("read {}", open_to_all.display())), "ok");
+    assert_eq!(probe.act("read /etc/shadow"), "EACCES");
+    assert_eq!(probe.act("blocking"), "ok");
+    assert_eq!(probe.end().code, Some(0));
+    for act in [
+        &format!("create {}", open_to_all.display()) as &str,
+        "thread",
+        "bpf 5",
+    ] {
+        dies_of(place.enter(&arguments), "open helper", act);
+    }
+}

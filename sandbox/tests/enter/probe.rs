@@ -136,6 +136,9 @@ fn profile(arguments: &WorkerArguments, setup: &Setup) -> Profile {
         (_, Some(HelperKind::NetworkNamespace)) => {
             include_str!("../../../loader-worker/sandbox/helper-netns.json")
         }
+        (_, Some(HelperKind::OpenPath)) => {
+            include_str!("../../../loader-worker/sandbox/helper-open.json")
+        }
         _ => include_str!("../../../api-worker/sandbox/seccomp.json"),
     };
     let mut profile = profiles::profile(

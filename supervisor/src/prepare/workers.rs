@@ -39,6 +39,8 @@ impl Settings {
                     Some(HelperKind::NetworkNamespace),
                     &users.loader,
                 ),
+                // Until it becomes the client.
+                Entry::HelperOpen => (Role::Helper, Some(HelperKind::OpenPath), &users.loader),
             };
             WorkerArguments {
                 role,

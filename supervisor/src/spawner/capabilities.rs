@@ -25,10 +25,13 @@ const PERMITTED: [(Capability, &str); 9] = [
         Capability::CAP_CHOWN,
         "one-shot helper: the group of map pins",
     ),
-    (Capability::CAP_SETUID, "every worker: leaves root"),
+    (
+        Capability::CAP_SETUID,
+        "every worker: leaves root; one-shot helper: becomes the client whose path it opens",
+    ),
     (
         Capability::CAP_SETGID,
-        "every worker: leaves root's group, drops supplementary groups",
+        "every worker: leaves root's group, drops supplementary groups; one-shot helper: takes those of the client",
     ),
     (
         Capability::CAP_SETPCAP,

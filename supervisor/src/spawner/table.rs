@@ -18,17 +18,20 @@ pub enum Entry {
     HelperGroup,
     /// `bpfman-loader` as the one-shot helper that acts in another network namespace.
     HelperNetns,
+    /// `bpfman-loader` as the one-shot helper that opens a path with the identity of a client.
+    HelperOpen,
 }
 
 impl Entry {
     /// Every row.
-    pub const ALL: [Entry; 6] = [
+    pub const ALL: [Entry; 7] = [
         Entry::Loader,
         Entry::Image,
         Entry::Api,
         Entry::HelperPerf,
         Entry::HelperGroup,
         Entry::HelperNetns,
+        Entry::HelperOpen,
     ];
 
     /// The row with this number.
@@ -57,6 +60,7 @@ impl Entry {
             HelperKind::PerfEvent => Entry::HelperPerf,
             HelperKind::ChangeGroup => Entry::HelperGroup,
             HelperKind::NetworkNamespace => Entry::HelperNetns,
+            HelperKind::OpenPath => Entry::HelperOpen,
         }
     }
 
@@ -66,7 +70,7 @@ impl Entry {
             Entry::Loader => Some(Role::Loader),
             Entry::Image => Some(Role::Image),
             Entry::Api => Some(Role::Api),
-            Entry::HelperPerf | Entry::HelperGroup | Entry::HelperNetns => None,
+            Entry::HelperPerf | Entry::HelperGroup | Entry::HelperNetns | Entry::HelperOpen => None,
         }
     }
 
@@ -79,15 +83,18 @@ impl Entry {
             Entry::HelperPerf => "helper-perf",
             Entry::HelperGroup => "helper-group",
             Entry::HelperNetns => "helper-netns",
+            Entry::HelperOpen => "helper-open",
         }
     }
 
     /// The file name of the binary in the worker directory.
     pub fn binary(self) -> &'static str {
         match self {
-            Entry::Loader | Entry::HelperPerf | Entry::HelperGroup | Entry::HelperNetns => {
-                "bpfman-loader"
-            }
+            Entry::Loader
+            | Entry::HelperPerf
+            | Entry::HelperGroup
+            | Entry::HelperNetns
+            | Entry::HelperOpen => "bpfman-loader",
             Entry::Image => "bpfman-image",
             Entry::Api => "bpfman-api",
         }

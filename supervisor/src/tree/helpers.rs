@@ -53,7 +53,7 @@ enum Serving {
 /// All kinds.
 #[derive(Debug)]
 pub struct Helpers {
-    desks: [Desk; 3],
+    desks: [Desk; 4],
 }
 
 impl Default for Helpers {
@@ -68,6 +68,7 @@ impl Default for Helpers {
                 desk(HelperKind::PerfEvent),
                 desk(HelperKind::ChangeGroup),
                 desk(HelperKind::NetworkNamespace),
+                desk(HelperKind::OpenPath),
             ],
         }
     }

@@ -1,0 +1,27 @@
+//! Generates messages, server and client of `bpfman.v1`; protoc is not needed.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "cargo tells build scripts by the environment where to write"
+)]
+
+use std::path::PathBuf;
+
+const PROTO: &str = "bpfman/v1/bpfman.proto";
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=proto/{PROTO}");
+    let output = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
+    let mut descriptors = protox::compile([PROTO], ["proto"])?;
+    tonic_prost_build::configure()
+        .build_transport(false)
+        .btree_map(".")
+        .compile_fds(descriptors.clone())?;
+    // The reflection service tells what the interface is, not what its authors had to say about it.
+    for file in &mut descriptors.file {
+        file.source_code_info = None;
+    }
+    let bytes = prost::Message::encode_to_vec(&descriptors);
+    std::fs::write(output.join("bpfman.v1.descriptors"), bytes)?;
+    Ok(())
+}
