@@ -4,7 +4,8 @@
 //! find. Sends `Serving`, `PeerFault` and `Drained` to the supervisor. Supervised by the supervisor process: when this
 //! actor ends, the worker ends.
 
-use crate::limits::DRAIN;
+use crate::grpc;
+use crate::limits::{DRAIN, GRPC_REFUSAL_PAUSE};
 use crate::peers::{Directory, Peer, Peers};
 use crate::requests::Context;
 use crate::session;
@@ -19,9 +20,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::{Mutex, Semaphore, watch};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// The actor.
 pub struct Conductor;
@@ -59,6 +61,8 @@ pub struct State {
     supervisor: Caller<Status, Control>,
     peers: Peers,
     clients: Clients,
+    /// Once there are gRPC clients.
+    grpc: Option<grpc::places::Places>,
 }
 
 /// What a new client gets.
@@ -110,6 +114,7 @@ impl Actor for Conductor {
             supervisor,
             peers,
             clients,
+            grpc: None,
         })
     }
 
@@ -149,9 +154,23 @@ impl State {
     ) -> Result<(), LinkError> {
         match envelope.message {
             Control::Activate => {
-                for listener in envelope.descriptors {
-                    let listener = listen(listener)?;
-                    tokio::spawn(accept(listener, self.clients.clone()));
+                // In the order of the supervisor: that of bpfmanctl, that of gRPC.
+                let mut listeners = envelope.descriptors.into_iter();
+                if let Some(listener) = listeners.next() {
+                    let clients = self.clients.clone();
+                    let welcome = move |socket| {
+                        clients.welcome(socket);
+                        None
+                    };
+                    tokio::spawn(accept(listen(listener)?, self.clients.stopping(), welcome));
+                }
+                if let Some(listener) = listeners.next() {
+                    let server = grpc::Server::new(self.clients.directory.clone())
+                        .map_err(std::io::Error::other)?;
+                    self.grpc = Some(server.places.clone());
+                    let clients = self.clients.clone();
+                    let welcome = move |socket| clients.welcome_grpc(socket, server.clone());
+                    tokio::spawn(accept(listen(listener)?, self.clients.stopping(), welcome));
                 }
                 self.supervisor.tell(&Status::Serving).await?;
             }
@@ -164,10 +183,14 @@ impl State {
                 info!("stopping: no new clients");
                 self.clients.stop.send_replace(true);
                 let all = u32::try_from(CLIENT_SESSIONS).unwrap_or(u32::MAX);
-                if tokio::time::timeout(DRAIN, self.clients.room.acquire_many(all))
-                    .await
-                    .is_err()
-                {
+                let emptied = async {
+                    // The semaphore is never closed.
+                    let _ = self.clients.room.acquire_many(all).await;
+                    if let Some(places) = &self.grpc {
+                        places.emptied().await;
+                    }
+                };
+                if tokio::time::timeout(DRAIN, emptied).await.is_err() {
                     warn!("some requests were still in flight");
                 }
                 self.supervisor.tell(&Status::Drained).await?;
@@ -265,25 +288,36 @@ fn listen(socket: OwnedFd) -> std::io::Result<UnixListener> {
     UnixListener::from_std(listener)
 }
 
-async fn accept(listener: UnixListener, clients: Clients) {
-    let mut stop = clients.stop.subscribe();
+/// Takes clients until the service stops; `welcome` says whether the next one has to wait.
+async fn accept(
+    listener: UnixListener,
+    mut stop: watch::Receiver<bool>,
+    welcome: impl Fn(OwnedFd) -> Option<Duration>,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stopping| *stopping) => return,
         };
-        match accepted.and_then(|(stream, _)| stream.into_std()) {
-            Ok(stream) => clients.welcome(stream.into()),
+        let pause = match accepted.and_then(|(stream, _)| stream.into_std()) {
+            Ok(stream) => welcome(stream.into()),
             Err(error) => {
                 // Out of descriptors, most likely: serve those who are here before taking more.
                 warn!(%error, "a client could not be accepted");
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                Some(Duration::from_millis(50))
             }
+        };
+        if let Some(pause) = pause {
+            tokio::time::sleep(pause).await;
         }
     }
 }
 
 impl Clients {
+    fn stopping(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
     fn welcome(&self, socket: OwnedFd) {
         let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
             // Without a place even for that, the connection is closed at once.
@@ -296,11 +330,37 @@ impl Clients {
             }
             return;
         };
+        let Some(context) = self.context(&socket) else {
+            return;
+        };
+        let (generation, stop) = (self.generation, self.stopping());
+        tokio::spawn(async move {
+            session::serve(socket, generation, context, stop).await;
+            drop(room);
+        });
+    }
+
+    /// Without a place, the connection is closed at once: clients' libraries try again.
+    fn welcome_grpc(&self, socket: OwnedFd, server: grpc::Server) -> Option<Duration> {
+        let peer = rustix::net::sockopt::socket_peercred(&socket);
+        let pid = peer.map_or(0, |peer| peer.pid.as_raw_nonzero().get());
+        let Some(seat) = server.places.seat(pid) else {
+            debug!(pid, "no place for a gRPC client");
+            return Some(GRPC_REFUSAL_PAUSE);
+        };
+        let context = self.context(&socket)?;
+        let stop = self.stopping();
+        tokio::spawn(grpc::connection::serve(socket, server, seat, context, stop));
+        None
+    }
+
+    fn context(&self, socket: &OwnedFd) -> Option<Context> {
         // The duplicate is what the loader is shown; it names the same socket, hence the same peer.
         let Ok(shown) = rustix::io::fcntl_dupfd_cloexec(socket.as_fd(), 3) else {
-            return warn!("no descriptor left for a client");
+            warn!("no descriptor left for a client");
+            return None;
         };
-        let context = Context {
+        Some(Context {
             session: self
                 .sessions
                 .fetch_add(1, std::sync::atomic::Ordering::Relaxed),
@@ -310,11 +370,6 @@ impl Clients {
             introduced: Arc::new(Mutex::new(0)),
             tickets: Arc::clone(&self.tickets),
             pulls: Arc::clone(&self.pulls),
-        };
-        let (generation, stop) = (self.generation, self.stop.subscribe());
-        tokio::spawn(async move {
-            session::serve(socket, generation, context, stop).await;
-            drop(room);
-        });
+        })
     }
 }

@@ -5,10 +5,11 @@
 //!
 //! ```text
 //! supervisor ── control ──▶ Conductor ── peers (watch) ──▶ session (one per client) ──▶ loader, image
-//!                               └── listening socket ──▶ accept ──▶ session
+//!                               └── listening sockets ──▶ accept ──▶ session, gRPC connection
 //! ```
 
 pub mod conductor;
+pub mod grpc;
 mod images;
 pub mod inventory;
 pub mod limits;

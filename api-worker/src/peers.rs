@@ -103,6 +103,16 @@ fn close<Out: ipc::messages::Message, In: ipc::messages::Message>(peer: Option<P
 }
 
 impl Directory {
+    /// Whether there is a loader now.
+    pub fn has_loader(&self) -> bool {
+        self.loader.borrow().is_some()
+    }
+
+    /// Returns when that may have changed; `false` when it will not any more.
+    pub async fn loader_changed(&mut self) -> bool {
+        self.loader.changed().await.is_ok()
+    }
+
     /// The loader, waiting for one that is being restarted.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
     unreachable_pub,
     unused_qualifications,
     clippy::all,
+    clippy::allow_attributes_without_reason,
     reason = "generated; the proto file says what there is to say"
 )]
 

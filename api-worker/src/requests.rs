@@ -202,6 +202,22 @@ impl Context {
         }
     }
 
+    /// Has the loader open a path with the client's identity, for clients that cannot pass a descriptor.
+    pub(crate) async fn open_path(&mut self, path: String) -> Result<OwnedFd, Failure> {
+        let session = self.session;
+        let open = LoaderRequest::OpenPath { session, path };
+        let answer = self.call_loader(&open, &[]).await?;
+        match answer.message {
+            LoaderReply::PathOpened => answer
+                .descriptors
+                .into_iter()
+                .next()
+                .ok_or_else(|| protocol("a file that is not there")),
+            LoaderReply::Failed(failure) => Err(failure),
+            other => Err(protocol(format!("{other:?} from the loader"))),
+        }
+    }
+
     async fn attach(
         &mut self,
         program_id: u32,
@@ -413,8 +429,8 @@ pub(crate) fn translate(reply: LoaderReply) -> Result<ClientReply, Failure> {
         LoaderReply::Link(link) => ClientReply::Link(link),
         LoaderReply::Links(links) => ClientReply::Links(links),
         LoaderReply::Doctor(report) => ClientReply::Doctor(report),
-        LoaderReply::Iterator | LoaderReply::NoIterator => {
-            return Err(protocol("an iterator that was not asked for"));
+        LoaderReply::Iterator | LoaderReply::NoIterator | LoaderReply::PathOpened => {
+            return Err(protocol("a descriptor that was not asked for"));
         }
         LoaderReply::Dispatchers(dispatchers) => ClientReply::Dispatchers(dispatchers),
         LoaderReply::Chain(chain) => ClientReply::Chain(chain),

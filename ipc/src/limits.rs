@@ -43,6 +43,13 @@ pub const CLIENT_SESSIONS: usize = 256;
 /// Clients beyond [`CLIENT_SESSIONS`] that are being told so; further ones are closed without a word.
 pub const CLIENT_REFUSALS: usize = 64;
 
+/// gRPC connections open at once. Each costs a descriptor in two processes, too.
+pub const GRPC_CONNECTIONS: usize = 512;
+
+/// gRPC requests in flight at once, answers that are not taken yet included; the next one waits. Fewer than
+/// [`WORKER_WINDOW`], so that other clients get through whatever is asked over gRPC.
+pub const GRPC_REQUESTS: usize = 48;
+
 /// Requests in flight between two workers.
 pub const WORKER_WINDOW: usize = 64;
 

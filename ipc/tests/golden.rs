@@ -8,7 +8,8 @@ mod golden_file;
 mod golden_samples;
 
 use golden_samples::{
-    chain, failure, globals, hook, hook_view, images, process, programs, set_log, tcx, uprobe,
+    chain, failure, globals, hello, hook, hook_view, images, labels, process, programs, set_log,
+    tcx, types, uprobe,
 };
 use ipc::codec;
 use ipc::frame::Header;
@@ -19,7 +20,6 @@ use ipc::messages::attach::{
 };
 use ipc::messages::chain::Strategy;
 use ipc::messages::client::{ClientReply, ClientRequest};
-use ipc::messages::hello::Hello;
 use ipc::messages::helper::{HelperJob, HelperKind, HelperResult, TcxMember};
 use ipc::messages::image::{ImageReply, ImageRequest, PlanDelivery, PlanReceipt};
 use ipc::messages::kernel::{
@@ -27,32 +27,12 @@ use ipc::messages::kernel::{
 };
 use ipc::messages::loader::{DoctorReport, LoaderReply, LoaderRequest};
 use ipc::messages::program::{
-    GlobalType, LoadOptions, Program, ProgramEntry, ProgramKind, ProgramRecord, Source, TypedGlobal,
+    LoadOptions, Program, ProgramEntry, ProgramKind, ProgramRecord, Source,
 };
 use ipc::messages::supervision::{Control, SandboxReport, Status};
 use ipc::role::Role;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write;
-
-fn labels() -> BTreeMap<String, String> {
-    [("owner".to_owned(), "acme".to_owned())].into()
-}
-
-fn hello(role: Role) -> Hello {
-    Hello {
-        version: 1,
-        role,
-        build_id: "build".to_owned(),
-        generation: 2,
-    }
-}
-
-fn types() -> Vec<TypedGlobal> {
-    vec![TypedGlobal {
-        name: "g".to_owned(),
-        given_as: GlobalType::U16,
-    }]
-}
 
 fn options() -> LoadOptions {
     LoadOptions {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Client sessions known at once; the API worker accepts no more connections than this.
-pub const SESSIONS: usize = ipc::limits::CLIENT_SESSIONS;
+pub const SESSIONS: usize = ipc::limits::CLIENT_SESSIONS + ipc::limits::GRPC_CONNECTIONS;
 
 /// Supplementary groups taken from one client (`NGROUPS_MAX` of the kernel).
 pub const PEER_GROUPS: usize = 65536;

@@ -70,7 +70,8 @@ fn targets(specification: &str) -> Result<Targets, LogError> {
     if specification.len() > crate::limits::LOG_SPEC_BYTES {
         return Err(error());
     }
-    let mut targets = Targets::new();
+    // Frame by frame, and what clients send in them: only for who asks for it by name.
+    let mut targets = Targets::new().with_target("h2", tracing::level_filters::LevelFilter::INFO);
     for directive in specification
         .split(',')
         .map(str::trim)

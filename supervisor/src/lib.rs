@@ -94,7 +94,12 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
     trust::check(&config.signing)?;
     let settings = workers::Settings::new(flags, &users, &spec, config.signing.trust_dir());
     let programs = workers::open(flags.worker_dir.as_deref(), &settings)?;
-    let listener = socket::listen(&runtime, &flags.runtime_dir, users.client_gid)?;
+    let listeners = socket::listen(
+        &runtime,
+        &flags.runtime_dir,
+        &flags.socket_path(),
+        users.client_gid,
+    )?;
     drop(runtime);
 
     let image_settings = registries::memory(&ImageSettings {
@@ -121,7 +126,7 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
     let profile = profile::supervisor(
         &users.supervisor,
         &settings,
-        [&lock, &listener, &image_settings],
+        [&lock, &listeners.control, &listeners.grpc, &image_settings],
         &spawner,
         &notify,
         configured.file.as_deref(),
@@ -133,7 +138,7 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
         lock,
         tree: tree::Arguments {
             spawner,
-            listener,
+            listeners,
             notify,
             image_settings,
             settings,

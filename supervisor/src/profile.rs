@@ -17,7 +17,7 @@ const POLICY: &str = include_str!("../sandbox/seccomp.json");
 pub(crate) fn supervisor(
     identity: &Identity,
     settings: &Settings,
-    kept: [&OwnedFd; 3],
+    kept: [&OwnedFd; 4],
     spawner: &spawner::Handle,
     notify: &Notify,
     configuration: Option<&Path>,

@@ -30,18 +30,18 @@ fn clients_come_in_last_and_everybody_stops_in_order() {
     let mut bpfmand = Instance::start(&[]);
     bpfmand.wait_ready();
     println!("start to ready: {:?}", bpfmand.begun.elapsed());
-    let lines = bpfmand.lines_until("api", "activated with 1 sockets");
+    let lines = bpfmand.lines_until("api", "activated with 2 sockets");
     let position = |name: &str, text: &str| {
         lines
             .iter()
             .position(|line| line.name == name && line.text.contains(text))
             .unwrap_or_else(|| panic!("{name}: {text}"))
     };
-    assert!(position("api", "up loader 1") < position("api", "activated with 1 sockets"));
-    assert!(position("api", "up image 1") < position("api", "activated with 1 sockets"));
+    assert!(position("api", "up loader 1") < position("api", "activated with 2 sockets"));
+    assert!(position("api", "up image 1") < position("api", "activated with 2 sockets"));
     assert!(
         position("loader", "activated with 0 sockets")
-            < position("api", "activated with 1 sockets")
+            < position("api", "activated with 2 sockets")
     );
     bpfmand.expect("loader", "up api 1");
     bpfmand.expect("image", "up api 1");
@@ -203,7 +203,7 @@ fn a_socket_of_the_service_manager_is_taken_and_none_is_made() {
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let mut bpfmand = Instance::start_with_socket(listener);
     bpfmand.wait_ready();
-    bpfmand.expect("api", "activated with 1 sockets");
+    bpfmand.expect("api", "activated with 2 sockets");
     std::os::unix::net::UnixStream::connect(&path).unwrap();
     assert!(!bpfmand.socket().exists());
 }

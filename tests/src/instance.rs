@@ -151,6 +151,11 @@ impl Instance {
         self.runtime_dir().join("bpfmanctl.sock")
     }
 
+    /// The socket of the gRPC interface.
+    pub fn grpc_socket(&self) -> PathBuf {
+        self.folder.path().join("run-sock/bpfman.sock")
+    }
+
     /// The namespace that it runs in.
     pub fn netns(&self) -> &Netns {
         &self.netns

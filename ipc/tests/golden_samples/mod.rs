@@ -8,8 +8,11 @@ use ipc::messages::chain::{
     InterfaceHook, SlotCounters, Strategy,
 };
 use ipc::messages::failure::{Failure, FailureCode, Stage};
-use ipc::messages::program::{GlobalValue, ProgramKind, ProgramRequest};
+use ipc::messages::hello::Hello;
+use ipc::messages::program::{GlobalType, GlobalValue, ProgramKind, ProgramRequest, TypedGlobal};
 use ipc::messages::supervision::{Control, ProcessState, ProcessStatus};
+use ipc::role::Role;
+use std::collections::BTreeMap;
 
 pub(crate) fn hook() -> HookKey {
     HookKey {
@@ -134,4 +137,24 @@ pub(crate) fn failure() -> Failure {
 
 pub(crate) fn set_log(specification: String) -> Control {
     Control::SetLog { specification }
+}
+
+pub(crate) fn labels() -> BTreeMap<String, String> {
+    [("owner".to_owned(), "acme".to_owned())].into()
+}
+
+pub(crate) fn hello(role: Role) -> Hello {
+    Hello {
+        version: 1,
+        role,
+        build_id: "build".to_owned(),
+        generation: 2,
+    }
+}
+
+pub(crate) fn types() -> Vec<TypedGlobal> {
+    vec![TypedGlobal {
+        name: "g".to_owned(),
+        given_as: GlobalType::U16,
+    }]
 }

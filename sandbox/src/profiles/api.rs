@@ -3,12 +3,19 @@
 use super::{MINIMUM_LANDLOCK_ABI, WORKER_DESCRIPTORS};
 use crate::seccomp::Policy;
 use crate::{Network, Profile, ResourceLimits, WorkerArguments};
-use ipc::limits::{CLIENT_REFUSALS, CLIENT_SESSIONS, CLIENT_WINDOW};
+use ipc::limits::{
+    CLIENT_REFUSALS, CLIENT_SESSIONS, CLIENT_WINDOW, GRPC_CONNECTIONS, GRPC_REQUESTS,
+};
 
 /// Per client its socket, the duplicate that the loader is shown, the descriptor of a frame that is being read, and that
-/// of every request in flight; clients that are refused; the worker's own links and runtime. So whatever clients do, a
-/// descriptor is left for what the supervisor sends, unless the service is started with a lower hard limit.
-const OPEN_FILES: usize = CLIENT_SESSIONS * (3 + CLIENT_WINDOW) + 2 * CLIENT_REFUSALS + 64;
+/// of every request in flight; clients that are refused; per gRPC connection its socket and the duplicate, and what is opened
+/// for requests; the worker's own links and runtime. So whatever clients do, a descriptor is left for what the supervisor
+/// sends, unless the service is started with a lower hard limit.
+const OPEN_FILES: usize = CLIENT_SESSIONS * (3 + CLIENT_WINDOW)
+    + 2 * CLIENT_REFUSALS
+    + 2 * GRPC_CONNECTIONS
+    + GRPC_REQUESTS
+    + 64;
 
 pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
     Profile {

@@ -346,6 +346,46 @@ fn the_group_helper_changes_groups_of_descriptors_alone() {
 }
 
 #[test]
+fn the_open_helper_alone_changes_identities_and_opens_for_reading_alone() {
+    for (name, _) in POLICIES {
+        let expected = match name {
+            "helper-open" => Verdict::Allowed,
+            _ => Verdict::Killed,
+        };
+        for architecture in Architecture::ALL {
+            for call in ["setresuid", "setresgid", "setgroups"] {
+                let found = verdict(
+                    &product(name),
+                    Mode::Enforce,
+                    architecture,
+                    call,
+                    &[7, 7, 7],
+                );
+                assert_eq!(found, expected, "{name}: {call}");
+            }
+        }
+    }
+    let helper = product("helper-open");
+    let open = |flags: i32| {
+        let arguments = [libc::AT_FDCWD as u64, 0, flags as u64];
+        verdict(
+            &helper,
+            Mode::Enforce,
+            Architecture::Aarch64,
+            "openat",
+            &arguments,
+        )
+    };
+    assert_eq!(
+        open(libc::O_RDONLY | libc::O_NONBLOCK | libc::O_CLOEXEC),
+        Verdict::Allowed
+    );
+    for flags in [libc::O_WRONLY, libc::O_RDWR, libc::O_CREAT, libc::O_TRUNC] {
+        assert_eq!(open(flags), Verdict::Killed, "{flags:#x}");
+    }
+}
+
+#[test]
 fn what_libraries_probe_is_refused_and_does_not_kill() {
     let api = product("api");
     for architecture in Architecture::ALL {

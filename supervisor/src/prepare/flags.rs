@@ -15,6 +15,9 @@ pub struct Flags {
     /// Sockets, the lock and the bpffs mount
     #[arg(long, value_name = "DIR", default_value = "/run/bpfman", value_parser = absolute)]
     pub runtime_dir: PathBuf,
+    /// Socket of the gRPC interface [default: bpfman.sock in the directory of --runtime-dir with `-sock` appended]
+    #[arg(long, value_name = "PATH", env = "BPFMAN_SOCKET_PATH", value_parser = absolute)]
+    pub socket_path: Option<PathBuf>,
     /// Store and load plans
     #[arg(long, value_name = "DIR", default_value = "/var/lib/bpfman", value_parser = absolute)]
     pub state_dir: PathBuf,
@@ -36,6 +39,18 @@ pub struct Flags {
     /// Set by a service manager that wants to hear of the start.
     #[arg(long, env = "NOTIFY_SOCKET", hide = true)]
     pub notify_socket: Option<OsString>,
+}
+
+impl Flags {
+    /// Where gRPC clients connect: `/run/bpfman-sock/bpfman.sock` of an installed service, which is where they look. Another
+    /// instance has another one without being told.
+    pub fn socket_path(&self) -> PathBuf {
+        self.socket_path.clone().unwrap_or_else(|| {
+            let mut directory = self.runtime_dir.clone().into_os_string();
+            directory.push("-sock");
+            PathBuf::from(directory).join("bpfman.sock")
+        })
+    }
 }
 
 fn absolute(text: &str) -> Result<PathBuf, String> {
@@ -69,6 +84,22 @@ mod tests {
         assert_eq!(flags.image_cache_dir, PathBuf::from("/var/cache/bpfman"));
         assert_eq!(flags.sandbox, Mode::Enforce);
         assert!(!flags.require_users);
+        assert_eq!(
+            flags.socket_path(),
+            PathBuf::from("/run/bpfman-sock/bpfman.sock")
+        );
+    }
+
+    #[test]
+    fn the_grpc_socket_follows_the_runtime_directory_unless_it_is_named() {
+        let other = parse(&["--runtime-dir", "/run/other"]).unwrap();
+        assert_eq!(
+            other.socket_path(),
+            PathBuf::from("/run/other-sock/bpfman.sock")
+        );
+        let named = parse(&["--socket-path", "/run/a.sock"]).unwrap();
+        assert_eq!(named.socket_path(), PathBuf::from("/run/a.sock"));
+        assert!(parse(&["--socket-path", "a.sock"]).is_err());
     }
 
     #[test]

@@ -22,7 +22,7 @@ fn pair(kind: SocketType) -> (OwnedFd, OwnedFd) {
 /// Stops a tree whose workers cannot be started; the spawner is left to the test.
 async fn stopped() -> (JoinHandle<()>, OwnedFd, oneshot::Receiver<()>) {
     let (ours, its) = pair(SocketType::SEQPACKET);
-    let (listener, _) = pair(SocketType::STREAM);
+    let (control, grpc) = pair(SocketType::STREAM);
     let users = Users::from_files("", "", false).unwrap();
     let settings = Settings::new(&Flags::parse_from(["bpfmand"]), &users, "info", None);
     let (finished, outcome) = oneshot::channel();
@@ -31,7 +31,7 @@ async fn stopped() -> (JoinHandle<()>, OwnedFd, oneshot::Receiver<()>) {
             socket: its,
             pid: std::process::id(),
         },
-        listener,
+        listeners: Listeners { control, grpc },
         image_settings: registries::memory(&ImageSettings::default()).unwrap(),
         notify: Notify::default(),
         settings,

@@ -97,13 +97,15 @@ impl State {
     /// Tells a worker to begin, with what it begins with.
     fn activate(&mut self, role: Role) -> Option<Event> {
         let beside = match role {
-            Role::Api => Some(self.listener.try_clone()),
-            Role::Image => Some(self.image_settings.try_clone()),
-            _ => None,
+            // In this order the API worker knows them apart.
+            Role::Api => vec![&self.listeners.control, &self.listeners.grpc],
+            Role::Image => vec![&self.image_settings],
+            _ => vec![],
         };
-        match beside.transpose() {
-            Ok(beside) => {
-                let outgoing = Outgoing::new(Control::Activate, beside.into_iter().collect());
+        let copies: io::Result<Vec<OwnedFd>> = beside.into_iter().map(OwnedFd::try_clone).collect();
+        match copies {
+            Ok(copies) => {
+                let outgoing = Outgoing::new(Control::Activate, copies);
                 self.send(role, outgoing).or_else(|| self.tell_log(role))
             }
             Err(error) => self.lost(role, format!("cannot be given what it needs: {error}")),

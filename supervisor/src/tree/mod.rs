@@ -23,6 +23,7 @@ mod stop;
 pub mod worker;
 
 use crate::prepare::notify::Notify;
+use crate::prepare::socket::Listeners;
 use crate::prepare::workers::Settings;
 use crate::spawner;
 use crate::spawner::client::Client;
@@ -49,8 +50,8 @@ use tokio::task::JoinHandle;
 pub struct Arguments {
     /// The spawner.
     pub spawner: spawner::Handle,
-    /// The socket of clients.
-    pub listener: OwnedFd,
+    /// The sockets of clients.
+    pub listeners: Listeners,
     /// The service manager.
     pub notify: Notify,
     /// Settings of the image worker, in sealed memory.
@@ -107,7 +108,7 @@ pub struct State {
     connections: BTreeMap<Role, Connection>,
     /// What the latest process of each worker says about its end.
     words: BTreeMap<Role, LastWords>,
-    listener: OwnedFd,
+    listeners: Listeners,
     image_settings: OwnedFd,
     notify: Notify,
     report: SandboxReport,
@@ -148,7 +149,7 @@ impl Actor for Tree {
             pending: BTreeMap::new(),
             connections: BTreeMap::new(),
             words: BTreeMap::new(),
-            listener: arguments.listener,
+            listeners: arguments.listeners,
             image_settings: arguments.image_settings,
             notify: arguments.notify,
             report: arguments.report,

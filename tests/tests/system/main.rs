@@ -22,6 +22,7 @@ mod floods;
 mod forbidden;
 mod frames;
 mod global_data;
+mod grpc;
 mod image_policies;
 mod images;
 mod inventory;

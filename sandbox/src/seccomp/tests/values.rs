@@ -45,6 +45,10 @@ fn known(name: &str) -> Option<u64> {
                 | libc::CLONE_CHILD_CLEARTID) as u64
         }
         "CLONE_NEWNET" => libc::CLONE_NEWNET as u64,
+        "O_WRONLY" => libc::O_WRONLY as u64,
+        "O_RDWR" => libc::O_RDWR as u64,
+        "O_CREAT" => libc::O_CREAT as u64,
+        "O_TRUNC" => libc::O_TRUNC as u64,
         "F_GETFD" => libc::F_GETFD as u64,
         "F_SETFD" => libc::F_SETFD as u64,
         "F_GETFL" => libc::F_GETFL as u64,

@@ -1,0 +1,115 @@
+//! Requests that must arrive in time, and answers that must be taken in time.
+
+use super::places::Place;
+use crate::limits::{GRPC_ANSWER_DEADLINE, GRPC_CHUNK_BYTES};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use ipc::limits::FRAME_DEADLINE;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::Sleep;
+use tonic::Status;
+
+/// The body of a request; an error when it is not whole within [`FRAME_DEADLINE`]: it has a place that others wait for.
+pub(super) struct Timely {
+    body: Incoming,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Timely {
+    pub(super) fn new(body: Incoming) -> Self {
+        Self {
+            body,
+            deadline: Box::pin(tokio::time::sleep(FRAME_DEADLINE)),
+        }
+    }
+}
+
+impl Body for Timely {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            let frame = frame.map(|frame| {
+                frame.map_err(|error| Status::cancelled(format!("the request broke off: {error}")))
+            });
+            return Poll::Ready(frame);
+        }
+        self.deadline.as_mut().poll(context).map(|()| {
+            Some(Err(Status::deadline_exceeded(format!(
+                "the request was not sent whole within {FRAME_DEADLINE:?}"
+            ))))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of an answer, which keeps the place of its request until it is taken. It is handed out in small pieces, because
+/// a piece that was handed out lies in memory until the client takes it.
+pub(super) struct Answer {
+    body: tonic::body::Body,
+    rest: Bytes,
+    _place: Arc<Place>,
+    patience: JoinHandle<()>,
+}
+
+impl Answer {
+    /// `untaken` is told when the client does not take it within [`GRPC_ANSWER_DEADLINE`].
+    pub(super) fn new(body: tonic::body::Body, place: Arc<Place>, untaken: Arc<Notify>) -> Self {
+        let patience = tokio::spawn(async move {
+            tokio::time::sleep(GRPC_ANSWER_DEADLINE).await;
+            untaken.notify_one();
+        });
+        Self {
+            body,
+            rest: Bytes::new(),
+            _place: place,
+            patience,
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.patience.abort();
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.rest.is_empty() {
+            match Pin::new(&mut self.body).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                other => return other,
+            }
+        }
+        let piece = self.rest.len().min(GRPC_CHUNK_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+}

@@ -1,0 +1,241 @@
+//! The seven methods.
+
+use super::connection::Asker;
+use super::load::{check_policy, no_images};
+use super::status::{self, Method};
+use super::{attach, load, programs};
+use crate::proto::bpfman_server::Bpfman;
+use crate::proto::bytecode_location::Location;
+use crate::proto::{
+    AttachRequest, AttachResponse, DetachRequest, DetachResponse, GetRequest, GetResponse,
+    ListRequest, ListResponse, LoadRequest, LoadResponse, PullBytecodeRequest,
+    PullBytecodeResponse, UnloadRequest, UnloadResponse,
+};
+use crate::requests::{self, protocol};
+use ipc::messages::client::{ClientReply, ClientRequest};
+use ipc::messages::failure::{Failure, Stage};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use tonic::{Code, Request, Response, Status};
+
+/// Answers requests as their connections' [`Asker`]s.
+pub(super) struct Service;
+
+impl Asker {
+    fn of<T>(request: &Request<T>) -> Result<Self, Status> {
+        let asker = request.extensions().get::<Self>().cloned();
+        asker.ok_or_else(|| Status::internal("a request without a connection"))
+    }
+
+    /// One request, as any other client makes it. It goes to its end also when nobody waits for it any more: a frame to
+    /// another worker that is cut off would cost the link.
+    async fn ask(
+        &self,
+        request: ClientRequest,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<ClientReply, Failure> {
+        let (context, place) = (self.context.clone(), Arc::clone(&self.place));
+        let answer = tokio::spawn(async move {
+            let _place = place;
+            requests::answer(context, request, descriptors).await
+        });
+        match answer.await {
+            Ok(ClientReply::Failed(failure)) => Err(failure),
+            Ok(reply) => Ok(reply),
+            Err(error) => Err(protocol(error.to_string())),
+        }
+    }
+
+    /// A path, opened with the client's identity.
+    async fn open(&self, path: &str) -> Result<OwnedFd, Failure> {
+        let (mut context, place, path) = (
+            self.context.clone(),
+            Arc::clone(&self.place),
+            path.to_owned(),
+        );
+        let opened = tokio::spawn(async move {
+            let _place = place;
+            context.open_path(path).await
+        });
+        opened
+            .await
+            .unwrap_or_else(|error| Err(protocol(error.to_string())))
+    }
+
+    /// What an attachment needs opened. That the program fits is a matter before that.
+    async fn open_for(
+        &self,
+        program_id: u32,
+        attach: &attach::Attach,
+    ) -> Result<Vec<OwnedFd>, Status> {
+        let Some(path) = attach.path() else {
+            return Ok(Vec::new());
+        };
+        let mut failure = match self.open(path).await {
+            Ok(file) => return Ok(vec![file]),
+            Err(failure) => failure,
+        };
+        match self
+            .ask(ClientRequest::GetProgram { program_id }, vec![])
+            .await
+        {
+            Ok(ClientReply::Program(program)) if !attach.takes(program.record.kind) => {
+                return Err(Status::failed_precondition(format!(
+                    "program {program_id} is a {} program; it does not fit a {} attach",
+                    program.record.kind,
+                    attach.spec.name()
+                )));
+            }
+            Err(unknown) if status::of(Method::Get, &unknown).code() == Code::NotFound => {
+                return Err(Status::not_found(unknown.to_string()));
+            }
+            _ => {}
+        }
+        if failure.stage == Stage::Object {
+            failure.stage = Stage::Resolve;
+        }
+        let told = status::of(attach.method, &failure);
+        // A network namespace that cannot be had is like an interface that is not there.
+        if attach.method == Method::AttachToInterface && told.code() == Code::Internal {
+            return Err(Status::invalid_argument(told.message()));
+        }
+        Err(told)
+    }
+}
+
+/// The failure of a method.
+fn failed(method: Method) -> impl FnOnce(Failure) -> Status {
+    move |failure| status::of(method, &failure)
+}
+
+/// An answer that does not belong to the request.
+fn strange(reply: &ClientReply) -> Status {
+    Status::internal(format!("another answer than was asked for: {reply:?}"))
+}
+
+#[tonic::async_trait]
+impl Bpfman for Service {
+    async fn load(&self, request: Request<LoadRequest>) -> Result<Response<LoadResponse>, Status> {
+        let asker = Asker::of(&request)?;
+        let (options, bytecode) = load::translate(request.into_inner())?;
+        let Some(Location::File(path)) = &bytecode.location else {
+            return Err(no_images());
+        };
+        let opened = asker.open(path).await;
+        // What the established service cannot open is as internal as what it cannot read.
+        let file = opened.map_err(|failure| {
+            let told = status::of(Method::Load, &failure);
+            match told.code() {
+                Code::InvalidArgument => Status::internal(told.message()),
+                _ => told,
+            }
+        })?;
+        let reply = asker.ask(ClientRequest::Load(options), vec![file]).await;
+        match reply.map_err(failed(Method::Load))? {
+            ClientReply::Loaded(loaded) => Ok(Response::new(LoadResponse {
+                programs: programs::loaded(loaded, &bytecode),
+            })),
+            other => Err(strange(&other)),
+        }
+    }
+
+    async fn unload(
+        &self,
+        request: Request<UnloadRequest>,
+    ) -> Result<Response<UnloadResponse>, Status> {
+        let asker = Asker::of(&request)?;
+        let program_id = request.into_inner().id;
+        let reply = asker
+            .ask(ClientRequest::Unload { program_id }, vec![])
+            .await;
+        match reply.map_err(failed(Method::Unload))? {
+            ClientReply::Done => Ok(Response::new(UnloadResponse {})),
+            other => Err(strange(&other)),
+        }
+    }
+
+    async fn attach(
+        &self,
+        request: Request<AttachRequest>,
+    ) -> Result<Response<AttachResponse>, Status> {
+        let asker = Asker::of(&request)?;
+        let AttachRequest {
+            id: program_id,
+            attach,
+        } = request.into_inner();
+        let attach = attach::translate(attach)?;
+        if program_id == 0 {
+            return Err(Status::invalid_argument("the program id is 0"));
+        }
+        let opened = asker.open_for(program_id, &attach).await?;
+        let (spec, metadata) = (attach.spec, attach.metadata);
+        let request = match attach.netns {
+            Some(netns) => ClientRequest::AttachInNamespace {
+                program_id,
+                spec,
+                netns,
+                metadata,
+            },
+            None => ClientRequest::Attach {
+                program_id,
+                spec,
+                metadata,
+            },
+        };
+        let reply = asker.ask(request, opened).await;
+        match reply.map_err(failed(attach.method))? {
+            ClientReply::Link(link) => Ok(Response::new(AttachResponse {
+                link_id: programs::link_id(link.record.id),
+            })),
+            other => Err(strange(&other)),
+        }
+    }
+
+    async fn detach(
+        &self,
+        request: Request<DetachRequest>,
+    ) -> Result<Response<DetachResponse>, Status> {
+        let asker = Asker::of(&request)?;
+        let link_id = request.into_inner().link_id.into();
+        let reply = asker.ask(ClientRequest::Detach { link_id }, vec![]).await;
+        match reply.map_err(failed(Method::Detach))? {
+            ClientReply::Done => Ok(Response::new(DetachResponse {})),
+            other => Err(strange(&other)),
+        }
+    }
+
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+        let asker = Asker::of(&request)?;
+        let request = request.into_inner();
+        // Before the loader is asked for all of them.
+        programs::wanted_kind(&request)?;
+        let reply = asker.ask(ClientRequest::ListPrograms, vec![]).await;
+        match reply.map_err(failed(Method::List))? {
+            ClientReply::Programs(entries) => Ok(Response::new(ListResponse {
+                results: programs::listed(&request, entries)?,
+            })),
+            other => Err(strange(&other)),
+        }
+    }
+
+    async fn pull_bytecode(
+        &self,
+        request: Request<PullBytecodeRequest>,
+    ) -> Result<Response<PullBytecodeResponse>, Status> {
+        let image = request.into_inner().image;
+        check_policy(&image.ok_or_else(|| Status::invalid_argument("image is missing"))?)?;
+        Err(no_images())
+    }
+
+    async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
+        let asker = Asker::of(&request)?;
+        let program_id = request.into_inner().id;
+        let reply = asker
+            .ask(ClientRequest::GetProgram { program_id }, vec![])
+            .await;
+        match reply.map_err(failed(Method::Get))? {
+            ClientReply::Program(program) => Ok(Response::new(programs::got(*program)?)),
+            other => Err(strange(&other)),
+        }
+    }
+}

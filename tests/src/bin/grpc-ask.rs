@@ -1,0 +1,34 @@
+//! `grpc-ask SOCKET list` and `grpc-ask SOCKET load FILE NAME`: one gRPC request of a process of its own. Prints `ok COUNT`,
+//! or the code and message of the status.
+
+#![allow(clippy::panic, reason = "a program for tests")]
+
+use api_worker::proto::{BpfmanProgramType, ListRequest};
+use bpfman_tests::grpc::{Grpc, load_request};
+use std::path::Path;
+use tonic::Status;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let answer = match arguments.as_slice() {
+        [socket, "list"] => connect(socket)
+            .and_then(|grpc| grpc.list(ListRequest::default()))
+            .map(|results| results.len()),
+        [socket, "load", file, name] => connect(socket)
+            .and_then(|grpc| {
+                let programs = [(*name, BpfmanProgramType::Xdp)];
+                grpc.load(load_request(Path::new(file), &programs))
+            })
+            .map(|response| response.programs.len()),
+        _ => panic!("usage: grpc-ask SOCKET list | load FILE NAME"),
+    };
+    match answer {
+        Ok(count) => println!("ok {count}"),
+        Err(status) => println!("{:?} {}", status.code(), status.message()),
+    }
+}
+
+fn connect(socket: &str) -> Result<Grpc, Status> {
+    Grpc::connect(Path::new(socket)).map_err(|error| Status::unavailable(error.to_string()))
+}

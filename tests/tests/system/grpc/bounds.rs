@@ -1,0 +1,149 @@
+//! What one client may take from the others: nothing but its own share.
+
+use api_worker::limits::{
+    GRPC_HEADER_BYTES, GRPC_PROCESS_CONNECTIONS, GRPC_REQUEST_BYTES, GRPC_STREAMS,
+};
+use api_worker::proto::{BpfmanProgramType, ListRequest, LoadRequest};
+use bpfman_tests::binaries::program;
+use bpfman_tests::fixture::Objects;
+use bpfman_tests::grpc::{Grpc, load_request};
+use bpfman_tests::instance::Instance;
+use bpfman_tests::wait;
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+use std::time::Duration;
+use tonic::{Code, Request};
+
+/// What another process is told.
+fn other_process(instance: &Instance) -> String {
+    let output = Command::new(program("grpc-ask"))
+        .arg(instance.grpc_socket())
+        .arg("list")
+        .output()
+        .expect("cannot start grpc-ask");
+    String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .to_owned()
+}
+
+fn connect(instance: &Instance) -> UnixStream {
+    let stream = UnixStream::connect(instance.grpc_socket()).expect("a connection");
+    let bound = Duration::from_secs(5) * wait::slowness();
+    stream.set_read_timeout(Some(bound)).expect("a timeout");
+    stream
+}
+
+/// Whether the service closes the connection instead of speaking first.
+fn is_closed(mut stream: &UnixStream) -> bool {
+    matches!(stream.read(&mut [0; 64]), Ok(0))
+}
+
+#[test]
+fn a_process_with_all_its_connections_keeps_no_other_out() {
+    let instance = Instance::start();
+    let mut held: Vec<UnixStream> = (0..GRPC_PROCESS_CONNECTIONS)
+        .map(|_| connect(&instance))
+        .collect();
+    for _ in 0..100 {
+        assert!(is_closed(&connect(&instance)), "one more than its share");
+    }
+    assert_eq!(other_process(&instance), "ok 0");
+    instance.ctl(&["program", "list"]).ok();
+    // One that leaves makes room.
+    drop(held.pop());
+    let grpc = wait::until(Duration::from_secs(5), || {
+        Grpc::connect(&instance.grpc_socket()).ok()
+    });
+    let grpc = grpc.expect("a place that was given back");
+    assert!(grpc.list(ListRequest::default()).is_ok());
+}
+
+#[test]
+fn headers_and_requests_that_are_too_large_are_refused_and_the_connection_goes_on() {
+    let instance = Instance::start();
+    let grpc = Grpc::to(&instance);
+    let with_header = |bytes: usize| {
+        grpc.call(async |mut client| {
+            let mut request = Request::new(ListRequest::default());
+            let value = "x".repeat(bytes).parse().expect("a header");
+            request.metadata_mut().insert("x-large", value);
+            client.list(request).await
+        })
+    };
+    assert!(with_header(GRPC_HEADER_BYTES as usize / 2).is_ok());
+    assert!(with_header(GRPC_HEADER_BYTES as usize + 1).is_err());
+    assert!(grpc.list(ListRequest::default()).is_ok());
+
+    let objects = Objects::new();
+    let object = objects.object("counter");
+    let with_global = |bytes: usize| {
+        grpc.load(LoadRequest {
+            global_data: [("step".to_owned(), vec![0; bytes])].into(),
+            ..load_request(&object, &[("xdp_count", BpfmanProgramType::Xdp)])
+        })
+    };
+    let past = with_global(GRPC_REQUEST_BYTES + 1).expect_err("too large");
+    assert_eq!(past.code(), Code::OutOfRange, "{past}");
+    // Within the bound it is the size of the variable that is wrong.
+    let within = with_global(GRPC_REQUEST_BYTES / 2).expect_err("too large for the variable");
+    assert_eq!(within.code(), Code::Internal, "{within}");
+    assert!(grpc.list(ListRequest::default()).is_ok());
+}
+
+#[test]
+fn many_requests_at_once_are_all_answered() {
+    let instance = Instance::start();
+    let grpc = Grpc::to(&instance);
+    let answered = grpc.run(async |client| {
+        let calls: Vec<_> = (0..GRPC_STREAMS * 20)
+            .map(|_| {
+                let mut client = client.clone();
+                tokio::spawn(async move { client.list(ListRequest::default()).await.is_ok() })
+            })
+            .collect();
+        let mut answered = 0;
+        for call in calls {
+            answered += u32::from(call.await.expect("a call"));
+        }
+        answered
+    });
+    assert_eq!(answered, GRPC_STREAMS * 20);
+}
+
+#[test]
+fn what_is_no_http_is_closed_and_nobody_else_notices() {
+    use std::io::Write;
+    let instance = Instance::start();
+    let grpc = Grpc::to(&instance);
+    let fragments: [&[u8]; 4] = [
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        &[0xff; 4096],
+        // The preface, then a frame of another length than it may have.
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\x04\0\0\0\0\0",
+        // Headers without the settings before them.
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x04\x01\x05\0\0\0\x01\xff\xff\xff\xff",
+    ];
+    for fragment in fragments {
+        let mut stream = connect(&instance);
+        stream.write_all(fragment).expect("written");
+        let mut answer = Vec::new();
+        // Whatever it is told first, the end follows.
+        if let Err(error) = stream.read_to_end(&mut answer) {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        }
+        assert!(grpc.list(ListRequest::default()).is_ok());
+    }
+}
+
+#[test]
+fn connections_outlive_the_loader_and_reach_the_next_one() {
+    let mut instance = Instance::start();
+    let grpc = Grpc::to(&instance);
+    assert!(grpc.list(ListRequest::default()).is_ok());
+    let loader = instance.process("loader").pid;
+    let pid = rustix::process::Pid::from_raw(loader as i32).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
+    instance.wait_until_serving();
+    assert!(grpc.list(ListRequest::default()).is_ok());
+}

@@ -1,0 +1,7 @@
+//! The established gRPC interface: its codes, what it tells, and its bounds.
+
+mod bounds;
+mod codes;
+mod health;
+mod programs;
+mod waiting;
