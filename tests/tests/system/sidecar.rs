@@ -64,7 +64,13 @@ impl Sidecar {
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .tempdir()
             .expect("a directory");
-        for name in ["shared/run/fs", "shared/state", "shared/cache", "state"] {
+        for name in [
+            "shared/run/fs",
+            "shared/sock",
+            "shared/state",
+            "shared/cache",
+            "state",
+        ] {
             fs::create_dir_all(folder.path().join(name)).expect("a directory");
         }
         let index = json(&image.join("index.json"));

@@ -153,6 +153,7 @@ fn root_file_system(artifacts: &Artifacts, root: &Path) -> Result<()> {
         "etc/bpfman",
         "proc",
         "run/bpfman",
+        "run/bpfman-sock",
         "sys",
         "tmp",
         "var/cache/bpfman",
