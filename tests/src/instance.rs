@@ -250,6 +250,25 @@ impl Instance {
         elapsed
     }
 
+    /// Kills a process of it and waits for its successor.
+    pub fn kill_and_wait(&mut self, role: &str) {
+        let before = self.process(role).pid;
+        process::kill(before);
+        self.wait_for_successor(role, before);
+    }
+
+    /// Waits until another process than the one before has a role and all are at work: until a death is noticed, `status`
+    /// still has the dead one as serving.
+    pub fn wait_for_successor(&mut self, role: &str, before: u32) {
+        let rows = wait::until(START_BOUND, || {
+            let rows = self.try_status()?;
+            let row = rows.iter().find(|row| row.role == role)?;
+            (row.pid != before).then_some(rows)
+        });
+        assert!(rows.is_some(), "{role} is not back\n{}", self.log());
+        self.remember();
+    }
+
     /// What `doctor` finds different between store, pins and kernel.
     pub fn findings(&self) -> Vec<String> {
         match self.request(&ClientRequest::Doctor) {

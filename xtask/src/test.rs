@@ -58,12 +58,9 @@ pub(crate) fn run_all(options: &Options) -> Result<()> {
         });
         session.tier("fuzz targets", |_| fuzz::run_briefly(FUZZ_SECONDS));
         if !options.no_vm {
-            for series in [Series::V6_12, Series::V6_1] {
-                session.tier(
-                    &format!("system tests on Linux {}", series.name()),
-                    |counts| virtual_machine(series, &artifacts, counts),
-                );
-            }
+            session.tier("system tests on Linux 6.12 and 6.1", |counts| {
+                virtual_machines(&artifacts, counts)
+            });
         }
     }
     session.finish()
@@ -216,13 +213,39 @@ fn system_tests(artifacts: &Artifacts, counts: &mut Counts) -> Result<()> {
     verdict(&broken)
 }
 
-fn virtual_machine(series: Series, artifacts: &Artifacts, counts: &mut Counts) -> Result<()> {
-    let outcome = vm::boot(series, artifacts, None)?;
-    outcome.console.lines().for_each(|line| counts.note(line));
-    if outcome.status != 0 {
-        bail!("the system tests ended with status {}", outcome.status);
+/// Both machines at once: the tests in each run one after the other and leave a processor idle most of the time.
+fn virtual_machines(artifacts: &Artifacts, counts: &mut Counts) -> Result<()> {
+    let both = [Series::V6_12, Series::V6_1];
+    for series in both {
+        vm::prepare(series)?;
     }
-    Ok(())
+    let outcomes = std::thread::scope(|scope| {
+        both.map(|series| {
+            (
+                series,
+                scope.spawn(move || vm::boot(series, artifacts, None)),
+            )
+        })
+        .map(|(series, machine)| (series, machine.join()))
+    });
+    let mut broken = Vec::new();
+    for (series, outcome) in outcomes {
+        let name = series.name();
+        match outcome {
+            Ok(Ok(outcome)) => {
+                // Of its own: a test that does not apply says so in each machine.
+                let mut said = Counts::default();
+                outcome.console.lines().for_each(|line| said.note(line));
+                counts.add(said);
+                if outcome.status != 0 {
+                    broken.push(format!("{name}: exit status {}", outcome.status));
+                }
+            }
+            Ok(Err(error)) => broken.push(format!("{name}: {error:#}")),
+            Err(_) => broken.push(format!("{name}: the test command panicked")),
+        }
+    }
+    verdict(&broken)
 }
 
 /// Runs one executable, showing and counting what it prints; whether it succeeded.

@@ -91,16 +91,8 @@ fn a_configuration_is_read_again_and_wrong_ones_change_nothing() {
         says(&instance, role);
     }
     let before = says(&instance, "api");
-    bpfman_tests::process::kill(before);
-    let again = wait::until(Duration::from_secs(10), || {
-        let status = instance.try_status()?;
-        status
-            .iter()
-            .any(|row| row.role == "api" && row.pid != before)
-            .then_some(())
-    });
-    assert!(again.is_some(), "the API worker comes back");
-    says(&instance, "api");
+    instance.kill_and_wait("api");
+    assert_ne!(says(&instance, "api"), before);
 
     // What is wrong is told and changes nothing; so is what is not where the configuration was at the start.
     write(&file, "[logging]\nlevle = \"warn\"\n");

@@ -170,7 +170,7 @@ fn loads_during_a_crash_are_whole_or_absent() {
             process::kill(victim);
             loads.join().expect("the loads")
         });
-        instance.wait_until_serving();
+        instance.wait_for_successor(role, victim);
         instance.assert_no_drift();
         let listed = instance.ctl(&["program", "list", "-q"]).ok();
         let ids: Vec<&str> = listed.split_whitespace().collect();

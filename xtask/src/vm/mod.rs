@@ -64,6 +64,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Fetches the kernel of a series when it is not there yet: before machines are started side by side, because apt-get runs
+/// one at a time.
+pub(crate) fn prepare(series: Series) -> Result<()> {
+    kernel::fetch(series).map(drop)
+}
+
 /// Boots a kernel of the series with the programs and system tests, runs them, and powers off.
 pub(crate) fn boot(series: Series, artifacts: &Artifacts, filter: Option<&str>) -> Result<Outcome> {
     if artifacts.system_tests.is_empty() {
@@ -106,18 +112,19 @@ pub(crate) fn boot(series: Series, artifacts: &Artifacts, filter: Option<&str>) 
     )?;
     let size = initramfs.as_file().metadata()?.len() / (1024 * 1024);
     println!("booting {} with an initramfs of {size} MiB", kernel.release);
-    let machine = Machine::start(&kernel.image, initramfs.path())?;
+    let machine = Machine::start(series, &kernel.image, initramfs.path())?;
     machine.watch()
 }
 
 /// A running emulator; ended when dropped.
 struct Machine {
+    series: Series,
     emulator: Child,
     started: Instant,
 }
 
 impl Machine {
-    fn start(image: &Path, initramfs: &Path) -> Result<Self> {
+    fn start(series: Series, image: &Path, initramfs: &Path) -> Result<Self> {
         let started = Instant::now();
         let emulator = Command::new("qemu-system-x86_64")
             .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2G"])
@@ -131,10 +138,14 @@ impl Machine {
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start qemu-system-x86_64; run `cargo xtask setup`")?;
-        Ok(Self { emulator, started })
+        Ok(Self {
+            series,
+            emulator,
+            started,
+        })
     }
 
-    /// Copies the console to standard output until the machine is off.
+    /// Copies the console to standard output until the machine is off. Lines carry the series: two machines may run at once.
     fn watch(mut self) -> Result<Outcome> {
         let console = self
             .emulator
@@ -142,6 +153,7 @@ impl Machine {
             .take()
             .context("the emulator has no console")?;
         let lines = read_lines(console);
+        let name = self.series.name();
         let mut outcome = Outcome {
             console: String::new(),
             status: -1,
@@ -152,7 +164,7 @@ impl Machine {
             let left = DEADLINE.saturating_sub(self.started.elapsed());
             match lines.recv_timeout(left) {
                 Ok(line) => {
-                    println!("{line}");
+                    println!("[{name}] {line}");
                     if outcome.boot.is_none() && line.starts_with("vm: ") {
                         outcome.boot = Some(self.started.elapsed());
                     }
@@ -174,7 +186,7 @@ impl Machine {
         }
         let boot = outcome.boot.unwrap_or_default();
         println!(
-            "machine: {:.1} s from power on to init, {:.1} s in all",
+            "[{name}] machine: {:.1} s from power on to init, {:.1} s in all",
             boot.as_secs_f64(),
             self.started.elapsed().as_secs_f64()
         );

@@ -141,9 +141,6 @@ fn connections_outlive_the_loader_and_reach_the_next_one() {
     let mut instance = Instance::start();
     let grpc = Grpc::to(&instance);
     assert!(grpc.list(ListRequest::default()).is_ok());
-    let loader = instance.process("loader").pid;
-    let pid = rustix::process::Pid::from_raw(loader as i32).expect("a pid");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
-    instance.wait_until_serving();
+    instance.kill_and_wait("loader");
     assert!(grpc.list(ListRequest::default()).is_ok());
 }
