@@ -16,6 +16,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         .build_transport(false)
         .btree_map(".")
+        // It may hold a password; its own form is in `grpc/credentials.rs`.
+        .skip_debug(["bpfman.v1.BytecodeImage"])
         .compile_fds(descriptors.clone())?;
     // The reflection service tells what the interface is, not what its authors had to say about it.
     for file in &mut descriptors.file {

@@ -4,6 +4,7 @@
 //! find. Sends `Serving`, `PeerFault` and `Drained` to the supervisor. Supervised by the supervisor process: when this
 //! actor ends, the worker ends.
 
+use crate::awaited::Awaited;
 use crate::grpc;
 use crate::limits::{DRAIN, GRPC_REFUSAL_PAUSE};
 use crate::peers::{Directory, Peer, Peers};
@@ -370,6 +371,7 @@ impl Clients {
             introduced: Arc::new(Mutex::new(0)),
             tickets: Arc::clone(&self.tickets),
             pulls: Arc::clone(&self.pulls),
+            awaited: Awaited::always(),
         })
     }
 }

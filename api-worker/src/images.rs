@@ -1,6 +1,6 @@
 //! Requests about images: the image worker fetches, judges and compiles; the loader is asked only when there is a plan.
 
-use crate::requests::{Context, protocol, translate, uncertain};
+use crate::requests::{Context, cancel, protocol, translate, uncertain};
 use crate::{running_images, validate};
 use ipc::limits::{PULL_DEADLINE, REQUEST_DEADLINE};
 use ipc::messages::client::ClientReply;
@@ -40,6 +40,11 @@ impl Context {
             other => return Err(unexpected(&other)),
         }
         let loader = self.introduced_loader().await?;
+        if let Err(failure) = self.awaited.check() {
+            // The plan waits there in vain.
+            cancel(&loader, ticket).await;
+            return Err(failure);
+        }
         let load = LoaderRequest::Load {
             session: self.session,
             ticket,

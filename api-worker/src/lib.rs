@@ -8,6 +8,7 @@
 //!                               └── listening sockets ──▶ accept ──▶ session, gRPC connection
 //! ```
 
+pub mod awaited;
 pub mod conductor;
 pub mod grpc;
 mod images;

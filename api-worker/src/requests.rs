@@ -2,6 +2,7 @@
 //!
 //! Owns nothing. A [`Context`] belongs to one client connection; its requests run concurrently, each a future.
 
+use crate::awaited::Awaited;
 use crate::limits::ATTEMPTS;
 use crate::peers::{Directory, Image, Loader, unavailable};
 use crate::validate;
@@ -42,6 +43,8 @@ pub struct Context {
     pub tickets: Arc<AtomicU64>,
     /// Places of those that wait for registries.
     pub pulls: Arc<Semaphore>,
+    /// Whether anybody waits for the answer.
+    pub awaited: Awaited,
 }
 
 /// Carries out one request.
@@ -157,6 +160,7 @@ impl Context {
         };
         let image = self.directory.image().await?;
         let loader = self.introduced_loader().await?;
+        self.awaited.check()?;
         let load = LoaderRequest::Load {
             session: self.session,
             ticket,
@@ -182,23 +186,32 @@ impl Context {
         (compile, object): (&ImageRequest, &[BorrowedFd<'_>]),
     ) -> Result<ClientReply, Failure> {
         let loaded = loader.caller.call(load, &[], REQUEST_DEADLINE);
-        tokio::pin!(loaded);
         let compiled = image.caller.call(compile, object, REQUEST_DEADLINE);
-        tokio::select! {
-            answer = &mut loaded => translate(answer.map_err(|error| uncertain(error, Role::Loader))?.message),
-            compiled = compiled => match compiled.map(|answer| answer.message) {
-                Ok(ImageReply::Delivered) => {
-                    translate(loaded.await.map_err(|error| uncertain(error, Role::Loader))?.message)
+        tokio::pin!(loaded, compiled);
+        let mut awaited = self.awaited.clone();
+        let (mut is_delivered, mut is_cancelled) = (false, false);
+        loop {
+            tokio::select! {
+                answer = &mut loaded => {
+                    return translate(answer.map_err(|error| uncertain(error, Role::Loader))?.message);
                 }
-                undelivered => {
+                compiled = &mut compiled, if !is_delivered => match compiled.map(|answer| answer.message) {
+                    Ok(ImageReply::Delivered) => is_delivered = true,
+                    undelivered => {
+                        cancel(loader, ticket).await;
+                        return Err(match undelivered {
+                            Ok(ImageReply::Failed(failure)) => failure,
+                            Ok(other) => protocol(format!("{other:?} from the image worker")),
+                            Err(error) => uncertain(error, Role::Image),
+                        });
+                    }
+                },
+                // A loader that has no plan yet gives it up; one that has begun goes on. It answers in either case.
+                () = awaited.given_up(), if !is_cancelled => {
+                    is_cancelled = true;
                     cancel(loader, ticket).await;
-                    Err(match undelivered {
-                        Ok(ImageReply::Failed(failure)) => failure,
-                        Ok(other) => protocol(format!("{other:?} from the image worker")),
-                        Err(error) => uncertain(error, Role::Image),
-                    })
                 }
-            },
+            }
         }
     }
 
@@ -353,6 +366,7 @@ impl Context {
         let mut attempt = 1;
         loop {
             let loader = self.introduced_loader().await?;
+            self.awaited.check()?;
             match loader
                 .caller
                 .call(request, descriptors, REQUEST_DEADLINE)
@@ -410,7 +424,7 @@ impl Context {
     }
 }
 
-async fn cancel(loader: &Loader, ticket: Ticket) {
+pub(crate) async fn cancel(loader: &Loader, ticket: Ticket) {
     // A loader that cannot be told has ended, and its tickets with it.
     let _ = loader
         .caller

@@ -46,6 +46,7 @@ async fn one_request_past_the_window_waits_until_another_is_answered() {
         introduced: Arc::new(Mutex::new(0)),
         tickets: Arc::new(AtomicU64::new(1)),
         pulls: Arc::new(tokio::sync::Semaphore::new(1)),
+        awaited: api_worker::awaited::Awaited::always(),
     };
     let (_stop, stopping) = watch::channel(false);
     tokio::spawn(session::serve(socket.into(), 1, context, stopping));

@@ -5,9 +5,9 @@ use api_worker::proto::attach_info::Info;
 use api_worker::proto::bpfman_client::BpfmanClient;
 use api_worker::proto::bytecode_location::Location;
 use api_worker::proto::{
-    AttachInfo, AttachRequest, BpfmanProgramType, BytecodeLocation, DetachRequest, GetRequest,
-    GetResponse, ListRequest, LoadInfo, LoadRequest, LoadResponse, UnloadRequest,
-    list_response::ListResult,
+    AttachInfo, AttachRequest, BpfmanProgramType, BytecodeImage, BytecodeLocation, DetachRequest,
+    GetRequest, GetResponse, ListRequest, LoadInfo, LoadRequest, LoadResponse, PullBytecodeRequest,
+    UnloadRequest, list_response::ListResult,
 };
 use std::path::Path;
 use tokio::runtime::Runtime;
@@ -104,6 +104,15 @@ impl Grpc {
     /// `Get`.
     pub fn get(&self, id: u32) -> Result<GetResponse, Status> {
         self.call(async |mut client| client.get(GetRequest { id }).await)
+    }
+
+    /// `PullBytecode`.
+    pub fn pull(&self, image: impl Into<Option<BytecodeImage>>) -> Result<(), Status> {
+        let request = PullBytecodeRequest {
+            image: image.into(),
+        };
+        self.call(async |mut client| client.pull_bytecode(request).await)
+            .map(drop)
     }
 
     /// Loads programs that must load; their ids.

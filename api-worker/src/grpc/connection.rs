@@ -1,8 +1,8 @@
 //! One gRPC connection.
 //!
 //! Owns the client's socket. Each request gets a place, is answered, and gives the place back when its answer is taken. A
-//! client that asks nothing for long is asked to come again; one that does not take its answers is dropped. Ends with the
-//! client or with the service.
+//! client that asks nothing for long is asked to come again, and so is one that sent a secret, since the connection's buffers
+//! keep it; one that does not take its answers is dropped. Ends with the client or with the service.
 
 use super::Server;
 use super::bodies::{Answer, Timely};
@@ -42,6 +42,7 @@ struct Caller {
     context: Context,
     begun: Arc<AtomicU64>,
     untaken: Arc<Notify>,
+    has_secret: Arc<Notify>,
 }
 
 /// Who asks, as handlers find it.
@@ -50,6 +51,8 @@ pub(super) struct Asker {
     pub(super) context: Context,
     /// Kept by whatever is still at work for the request.
     pub(super) place: Arc<Place>,
+    /// Told when a secret came over the connection.
+    pub(super) has_secret: Arc<Notify>,
 }
 
 /// Serves a client until it leaves or the service stops; returns when nothing of it is in flight any more.
@@ -71,6 +74,7 @@ pub async fn serve(
         context,
         begun: Arc::new(AtomicU64::new(0)),
         untaken: Arc::new(Notify::new()),
+        has_secret: Arc::new(Notify::new()),
     };
     converse(stream, &caller, stop).await;
     // What the loader was asked for is carried out, and needs the session until then.
@@ -107,6 +111,8 @@ async fn converse(stream: UnixStream, caller: &Caller, mut stop: watch::Receiver
             () = caller.untaken.notified() => {
                 return warn!(session, "client dropped: it does not take its answers");
             }
+            // Requests in flight are answered, then the connection ends; clients' libraries open another one.
+            () = caller.has_secret.notified() => connection.as_mut().graceful_shutdown(),
             _ = stop.wait_for(|stopping| *stopping) => break,
             () = sleep(patience) => {
                 let begun = caller.begun.load(Ordering::Relaxed);
@@ -169,6 +175,7 @@ impl Caller {
         request.extensions_mut().insert(Asker {
             context: self.context,
             place: Arc::clone(&place),
+            has_secret: self.has_secret,
         });
         let answer = infallible(self.routes.call(request).await);
         answer.map(|body| Body::new(Answer::new(body, place, self.untaken)))

@@ -5,6 +5,7 @@ use crate::proto::bytecode_location::Location;
 use crate::proto::prog_specific_info::Info;
 use crate::proto::{BytecodeImage, BytecodeLocation, LoadInfo, LoadRequest};
 use ipc::messages::program::{GlobalValue, LoadOptions, ProgramKind, ProgramRequest, Source};
+use ipc::messages::pull::{ImageSource, PullPolicy};
 use std::collections::BTreeMap;
 use tonic::Status;
 
@@ -17,7 +18,7 @@ const ACTUAL_TYPE: &str = "bpfman.io/actual-type:";
 /// # Errors
 ///
 /// `InvalidArgument` for what is missing or out of range; `Internal` for a program that lacks its function, as the
-/// established service has it; `Unimplemented` for images.
+/// established service has it.
 pub(super) fn translate(request: LoadRequest) -> Result<(LoadOptions, BytecodeLocation), Status> {
     let bytecode = request
         .bytecode
@@ -31,11 +32,12 @@ pub(super) fn translate(request: LoadRequest) -> Result<(LoadOptions, BytecodeLo
                 "bytecode has neither an image nor a file",
             ));
         }
-        Some(Location::Image(image)) => {
-            check_policy(image)?;
-            None
-        }
-        Some(Location::File(path)) => Some(Source::File(path.clone())),
+        Some(Location::Image(image)) => Source::Image(ImageSource {
+            url: image.url.clone(),
+            pull_policy: policy(image)?,
+            origin: None,
+        }),
+        Some(Location::File(path)) => Source::File(path.clone()),
     };
     let metadata = request.metadata;
     let programs = request
@@ -54,30 +56,26 @@ pub(super) fn translate(request: LoadRequest) -> Result<(LoadOptions, BytecodeLo
         map_owner: request.map_owner_id.filter(|id| *id != 0),
         maps_mode: None,
         maps_group: None,
-        source: source.ok_or_else(no_images)?,
+        source,
     };
     Ok((options, bytecode))
 }
 
-/// Whether the number of the pull policy is one.
+/// When the registry is asked.
 ///
 /// # Errors
 ///
-/// `InvalidArgument`.
-pub(super) fn check_policy(image: &BytecodeImage) -> Result<(), Status> {
-    match image.image_pull_policy {
-        0..=2 => Ok(()),
-        other => Err(Status::invalid_argument(format!(
-            "{other} is no image pull policy: 0 is Always, 1 IfNotPresent, 2 Never"
-        ))),
-    }
-}
-
-/// What is said where images would be loaded.
-pub(super) fn no_images() -> Status {
-    Status::unimplemented(
-        "image loading is not configured for gRPC: load images with bpfmanctl, and files here",
-    )
+/// `InvalidArgument` for a number that is no policy.
+pub(super) fn policy(image: &BytecodeImage) -> Result<PullPolicy, Status> {
+    let number = image.image_pull_policy;
+    usize::try_from(number)
+        .ok()
+        .and_then(|position| PullPolicy::ALL.get(position).copied())
+        .ok_or_else(|| {
+            Status::invalid_argument(format!(
+                "{number} is no image pull policy: 0 is Always, 1 IfNotPresent, 2 Never"
+            ))
+        })
 }
 
 fn program(info: LoadInfo, metadata: &BTreeMap<String, String>) -> Result<ProgramRequest, Status> {
@@ -168,6 +166,37 @@ mod tests {
         assert_eq!(options.map_owner, None);
         assert_eq!(options.globals[0].bytes, [1]);
         assert_eq!(Some(bytecode), file());
+    }
+
+    #[test]
+    fn images_have_one_of_three_policies() {
+        let of = |image_pull_policy| {
+            let image = BytecodeImage {
+                url: "registry.example/counter:v1".to_owned(),
+                image_pull_policy,
+                ..BytecodeImage::default()
+            };
+            let bytecode = Some(BytecodeLocation {
+                location: Some(Location::Image(image)),
+            });
+            translate(LoadRequest {
+                bytecode,
+                ..request()
+            })
+        };
+        for (number, policy) in [
+            (0, PullPolicy::Always),
+            (1, PullPolicy::IfNotPresent),
+            (2, PullPolicy::Never),
+        ] {
+            let Source::Image(source) = of(number).unwrap().0.source else {
+                panic!("no image");
+            };
+            assert_eq!(source.pull_policy, policy);
+        }
+        for number in [-1, 3] {
+            assert_eq!(of(number).unwrap_err().code(), Code::InvalidArgument);
+        }
     }
 
     #[test]

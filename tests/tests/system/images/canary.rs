@@ -1,11 +1,18 @@
 //! Secrets reach the worker that needs them, and remain nowhere.
 
 use super::{Place, UNSIGNED};
+use api_worker::proto::bytecode_location::Location;
+use api_worker::proto::{
+    BpfmanProgramType, BytecodeImage, BytecodeLocation, ListRequest, LoadRequest,
+};
+use bpfman_tests::grpc::{Grpc, load_request};
 use bpfman_tests::registry::available;
-use bpfman_tests::require;
+use bpfman_tests::{require, wait};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
+use std::time::Duration;
+use tonic::Code;
 
 const USER: &str = "somebody";
 const PASSWORD: &str = "canary-8f1bd1c6-secret";
@@ -48,15 +55,38 @@ fn credentials_are_found_nowhere_afterwards() {
         )
         .json();
 
+    // The same over gRPC, by connections that are open while it is looked for.
+    let connections = [(); 4].map(|()| Grpc::to(&place.instance));
+    for grpc in &connections {
+        let loaded = grpc.load(request(&image, PASSWORD)).expect("it loads");
+        let told = loaded.programs[0].info.as_ref().expect("info");
+        let bytecode = told.bytecode.as_ref().expect("bytecode");
+        assert_eq!(
+            bytecode.location,
+            request(&image, "").bytecode.and_then(|it| it.location)
+        );
+        let wrong = grpc.load(request(&image, "wrong")).expect_err("refused");
+        assert_eq!(wrong.code(), Code::PermissionDenied, "{wrong}");
+        grpc.pull(as_image(&image, PASSWORD)).expect("it is pulled");
+        // Whatever buffer the password was in is not overwritten by the next request.
+        grpc.list(ListRequest::default()).expect("a list");
+    }
+
     let needles = [PASSWORD, &PAIR[4..24]];
     for process in place.instance.status() {
         if process.pid != 0 {
             for needle in needles {
-                let found = in_memory(process.pid, needle.as_bytes());
+                // A connection that had them ends when its last answer is taken.
+                let gone = wait::until(Duration::from_secs(5), || {
+                    in_memory(process.pid, needle.as_bytes())
+                        .is_empty()
+                        .then_some(())
+                });
                 assert!(
-                    found.is_empty(),
-                    "{} has it in memory: {found:?}",
-                    process.role
+                    gone.is_some(),
+                    "{} has it in memory: {:?}",
+                    process.role,
+                    in_memory(process.pid, needle.as_bytes())
                 );
             }
         }
@@ -75,6 +105,26 @@ fn credentials_are_found_nowhere_afterwards() {
     // The search finds what is there.
     let kept = std::hint::black_box(PASSWORD.to_owned());
     assert!(!in_memory(std::process::id(), kept.as_bytes()).is_empty());
+}
+
+/// As a client over gRPC asks for it; without a password, as it is told.
+fn as_image(image: &str, password: &str) -> BytecodeImage {
+    let user = if password.is_empty() { "" } else { USER };
+    BytecodeImage {
+        url: image.to_owned(),
+        image_pull_policy: 0,
+        username: Some(user.to_owned()),
+        password: Some(password.to_owned()),
+    }
+}
+
+fn request(image: &str, password: &str) -> LoadRequest {
+    LoadRequest {
+        bytecode: Some(BytecodeLocation {
+            location: Some(Location::Image(as_image(image, password))),
+        }),
+        ..load_request(Path::new(""), &[("xdp_count", BpfmanProgramType::Xdp)])
+    }
 }
 
 /// A line of htpasswd: bcrypt of the password, made once.

@@ -3,7 +3,7 @@
 mod cache;
 mod canary;
 mod encrypted;
-mod waiting;
+pub(crate) mod waiting;
 
 use bpfman_tests::ctl::Run;
 use bpfman_tests::fixture::Objects;

@@ -11,35 +11,43 @@ use ipc::messages::pull::PullPolicy;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Counts what goes through to a registry.
-struct Counted {
-    address: String,
+pub(crate) struct Counted {
+    pub(crate) address: String,
     blobs: Arc<AtomicUsize>,
+    /// Nothing goes through while it is shut.
+    pub(crate) is_open: Arc<AtomicBool>,
 }
 
 impl Counted {
     /// Forwards to a registry, one request for each connection, each only after a while, so that all are waiting.
-    fn before(registry: &Registry) -> Self {
+    pub(crate) fn before(registry: &Registry) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound").to_string();
         let blobs = Arc::new(AtomicUsize::new(0));
+        let is_open = Arc::new(AtomicBool::new(true));
         let (to, counter) = (registry.address().to_owned(), Arc::clone(&blobs));
+        let gate = Arc::clone(&is_open);
         // In the namespace of the thread that listens.
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (to, counter) = (to.clone(), Arc::clone(&counter));
-                thread::spawn(move || forward(client, &to, &counter));
+                let (to, counter, gate) = (to.clone(), Arc::clone(&counter), Arc::clone(&gate));
+                thread::spawn(move || forward(client, &to, &counter, &gate));
             }
         });
-        Self { address, blobs }
+        Self {
+            address,
+            blobs,
+            is_open,
+        }
     }
 }
 
-fn forward(mut client: TcpStream, to: &str, blobs: &AtomicUsize) {
+fn forward(mut client: TcpStream, to: &str, blobs: &AtomicUsize, is_open: &AtomicBool) {
     let mut head = vec![0; 8192];
     let read = client.read(&mut head).unwrap_or(0);
     if head[..read].starts_with(&[0x16]) {
@@ -51,6 +59,9 @@ fn forward(mut client: TcpStream, to: &str, blobs: &AtomicUsize) {
         blobs.fetch_add(1, Ordering::Relaxed);
     }
     thread::sleep(Duration::from_millis(200));
+    while !is_open.load(Ordering::Relaxed) {
+        thread::sleep(Duration::from_millis(10));
+    }
     let text = text.replacen("\r\n", "\r\nConnection: close\r\n", 1);
     let mut server = TcpStream::connect(to).expect("the registry");
     server.write_all(text.as_bytes()).expect("forwarded");
