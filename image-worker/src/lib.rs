@@ -17,6 +17,7 @@ pub mod compile;
 pub mod compiler;
 pub mod conductor;
 pub mod evidence;
+mod go_functions;
 pub mod input;
 pub mod limits;
 pub mod pull;

@@ -2,6 +2,7 @@
 
 use crate::binary::{Binary, Headers};
 use crate::compile::similar;
+use crate::go_functions::GoFunctions;
 use ipc::messages::attach::ProbePlace;
 use ipc::messages::failure::{Failure, FailureCode};
 use object::elf::{
@@ -49,16 +50,23 @@ pub fn resolve_all(
     functions.iter().map(place).collect()
 }
 
-/// A function symbol with the name looked for.
+/// A function with the name looked for.
 struct Found {
     address: u64,
+    /// Bytes of its code; 0 where that is not known: what is written in assembly may come without.
+    size: u64,
     local: bool,
     indirect: bool,
 }
 
-/// The symbol tables of a binary, each with the names of its symbols: the whole one, if there is one, before that of what
-/// the dynamic linker needs, which is a part of it.
-struct Tables(Vec<(Vec<u8>, Vec<u8>)>);
+/// Where a binary names its functions.
+struct Tables {
+    /// Its symbol tables, each with the names of its symbols: the whole one, if there is one, before that of what the
+    /// dynamic linker needs, which is a part of it.
+    symbols: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What Go's runtime keeps, where the whole symbol table was stripped.
+    go: Option<GoFunctions>,
+}
 
 impl Tables {
     fn read(binary: &Binary<'_>) -> Result<Self, Failure> {
@@ -92,7 +100,16 @@ impl Tables {
                 tables.push((symbols?, strings?));
             }
         }
-        Ok(Self(tables))
+        let whole = |section: &H::SectionHeader| section.sh_type(endian) == SHT_SYMTAB;
+        let go = if sections.iter().any(whole) {
+            None
+        } else {
+            GoFunctions::read::<H>(binary)?
+        };
+        Ok(Self {
+            symbols: tables,
+            go,
+        })
     }
 
     fn find(&self, binary: &Binary<'_>, query: &Query<'_>) -> Result<u64, Failure> {
@@ -110,18 +127,21 @@ impl Tables {
         let headers = binary.headers::<H>()?;
         let endian = headers.endian;
         let found = self
-            .0
+            .symbols
             .iter()
             .map(|(symbols, strings)| functions::<H>(endian, symbols, strings, query.function))
+            .chain(self.go.iter().map(|go| go_functions(go, query.function)))
             .find(|found| !found.is_empty())
             .unwrap_or_default();
         let Some(function) = choose(&found, binary, query)? else {
             let names = self
-                .0
+                .symbols
                 .iter()
-                .flat_map(|(symbols, strings)| function_names::<H>(endian, symbols, strings));
+                .flat_map(|(symbols, strings)| function_names::<H>(endian, symbols, strings))
+                .chain(self.go.iter().flat_map(go_function_names));
             return Err(not_found(binary, query, names));
         };
+        require_inside(function, binary, query)?;
         function
             .address
             .checked_add(query.offset)
@@ -151,9 +171,10 @@ fn functions<H: FileHeader<Endian = Endianness>>(
             let (symbol, _) = object::pod::from_bytes::<H::Sym>(symbol).ok()?;
             let is_function = matches!(symbol.st_type(), STT_FUNC | STT_GNU_IFUNC);
             let is_here = is_function && symbol.st_shndx(endian) != SHN_UNDEF;
-            let name = name_at(strings, symbol.st_name(endian)).filter(|_| is_here)?;
+            let name = name_at(strings, symbol.st_name(endian) as usize).filter(|_| is_here)?;
             (name == wanted.as_bytes()).then(|| Found {
                 address: symbol.st_value(endian).into(),
+                size: symbol.st_size(endian).into(),
                 local: symbol.st_bind() == STB_LOCAL,
                 indirect: symbol.st_type() == STT_GNU_IFUNC,
             })
@@ -161,7 +182,20 @@ fn functions<H: FileHeader<Endian = Endianness>>(
         .collect()
 }
 
-/// The one that is meant: an exported function before a local one.
+/// The functions of this name that Go's runtime knows.
+fn go_functions(go: &GoFunctions, wanted: &str) -> Vec<Found> {
+    go.iter()
+        .filter(|function| function.name == wanted.as_bytes())
+        .map(|function| Found {
+            address: function.address,
+            size: function.size,
+            local: false,
+            indirect: false,
+        })
+        .collect()
+}
+
+/// The one that is meant: an exported function before a local one, and of several names at one place the longest.
 fn choose<'f>(
     found: &'f [Found],
     binary: &Binary<'_>,
@@ -173,7 +207,8 @@ fn choose<'f>(
     } else {
         exported
     };
-    let Some(first) = candidates.first().copied() else {
+    let longest = candidates.iter().max_by_key(|found| found.size);
+    let Some(first) = longest.copied() else {
         return Ok(None);
     };
     if candidates
@@ -197,6 +232,25 @@ fn choose<'f>(
     Ok(Some(first))
 }
 
+/// A probe behind the end would be in another function, or in what fills the gap between them.
+fn require_inside(function: &Found, binary: &Binary<'_>, query: &Query<'_>) -> Result<(), Failure> {
+    let Query {
+        function: name,
+        offset,
+        ..
+    } = query;
+    let size = function.size;
+    if size == 0 || *offset < size {
+        return Ok(());
+    }
+    let cause = format!(
+        "function \"{name}\" is {size:#x} bytes long: offset {offset:#x} is behind its end"
+    );
+    Err(binary
+        .failure(FailureCode::InvalidArgument, &cause)
+        .remedy(format!("give an offset below {size:#x}")))
+}
+
 fn not_found<'n>(
     binary: &Binary<'_>,
     query: &Query<'_>,
@@ -206,7 +260,8 @@ fn not_found<'n>(
     let stripped = names.peek().is_none();
     let suggestions = similar(query.function, names);
     let remedy = if stripped {
-        "it has no symbols: give the offset in the file instead of the name".to_owned()
+        "it has no symbols, nor a table of functions of Go 1.18 or later: give the offset in the file instead of the name"
+            .to_owned()
     } else if suggestions.is_empty() {
         format!(
             "see `nm -D --defined-only {}` for its functions",
@@ -229,158 +284,25 @@ fn function_names<'t, H: FileHeader<Endian = Endianness>>(
         .filter_map(move |symbol| {
             let (symbol, _) = object::pod::from_bytes::<H::Sym>(symbol).ok()?;
             let is_here = symbol.st_type() == STT_FUNC && symbol.st_shndx(endian) != SHN_UNDEF;
-            let name = name_at(strings, symbol.st_name(endian)).filter(|_| is_here)?;
-            std::str::from_utf8(name)
-                .ok()
-                .filter(|name| name.len() <= ipc::limits::NAME_BYTES)
+            let name = name_at(strings, symbol.st_name(endian) as usize).filter(|_| is_here)?;
+            std::str::from_utf8(name).ok()
         })
 }
 
-fn name_at(strings: &[u8], offset: u32) -> Option<&[u8]> {
-    let rest = strings.get(offset as usize..)?;
-    rest.get(..rest.iter().position(|byte| *byte == 0)?)
+fn go_function_names(go: &GoFunctions) -> impl Iterator<Item = &str> {
+    go.iter()
+        .filter_map(|function| std::str::from_utf8(function.name).ok())
+}
+
+/// The name at a place. Nobody can ask for a longer one, and no file can have the same bytes read for each of its symbols.
+pub(crate) fn name_at(strings: &[u8], offset: usize) -> Option<&[u8]> {
+    let rest = strings.get(offset..)?;
+    let end = rest
+        .iter()
+        .take(ipc::limits::NAME_BYTES + 1)
+        .position(|byte| *byte == 0)?;
+    rest.get(..end)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::fs::File;
-    use std::io::Write as _;
-    use std::os::fd::AsFd as _;
-    use std::path::PathBuf;
-
-    /// A shared library of this process, and where its text is mapped: start address and offset in the file.
-    fn c_library() -> (PathBuf, u64, u64, u64) {
-        let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
-        let line = maps
-            .lines()
-            .find(|line| line.contains("r-xp") && line.contains("/libc.so.6"))
-            .expect("a mapped C library");
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let (start, end) = fields[0].split_once('-').expect("a range");
-        let number = |text| u64::from_str_radix(text, 16).expect("a number");
-        (
-            PathBuf::from(fields[5]),
-            number(start),
-            number(end),
-            number(fields[2]),
-        )
-    }
-
-    fn look_up(file: &File, function: &str, offset: u64) -> Result<u64, Failure> {
-        resolve(
-            file.as_fd(),
-            &Query {
-                target: "it",
-                function,
-                offset,
-            },
-        )
-    }
-
-    #[test]
-    fn offsets_are_those_at_which_the_running_library_is_mapped() {
-        let (path, start, end, offset) = c_library();
-        let file = File::open(path).expect("the C library");
-        for (name, address) in [
-            ("getpid", libc::getpid as *const () as u64),
-            ("malloc", libc::malloc as *const () as u64),
-            ("getenv", libc::getenv as *const () as u64),
-        ] {
-            assert!(
-                (start..end).contains(&address),
-                "{name} is not the library's own"
-            );
-            assert_eq!(
-                look_up(&file, name, 0),
-                Ok(address - start + offset),
-                "{name}"
-            );
-            assert_eq!(
-                look_up(&file, name, 4),
-                Ok(address - start + offset + 4),
-                "{name}+4"
-            );
-        }
-    }
-
-    #[test]
-    fn symbols_of_programs_are_found() {
-        let file = File::open("/proc/self/exe").expect("this program");
-        let size = file.metadata().expect("a size").len();
-        let offset = look_up(&file, "main", 0).expect("every program has main");
-        assert!(offset > 0 && offset < size);
-    }
-
-    #[test]
-    fn what_cannot_be_probed_is_refused() {
-        let (path, ..) = c_library();
-        let file = File::open(path).expect("the C library");
-        let failure = look_up(&file, "getpidd", 0).expect_err("no such function");
-        assert_eq!(failure.code, FailureCode::NotFound);
-        assert_eq!(failure.cause, "it: function \"getpidd\" not found");
-        assert!(failure.remedy.contains("getpid"), "{}", failure.remedy);
-        let failure = look_up(&file, "no_such_function_at_all", 0).expect_err("nothing alike");
-        assert_eq!(
-            failure.remedy,
-            "see `nm -D --defined-only it` for its functions"
-        );
-        assert!(look_up(&file, "environ", 0).is_err(), "a variable");
-        let failure = look_up(&file, "getpid", 1 << 40).expect_err("far away");
-        assert_eq!(failure.code, FailureCode::InvalidArgument);
-        assert!(look_up(&file, "getpid", u64::MAX).is_err(), "overflow");
-        let failure = look_up(&file, "memcpy", 0).expect_err("chosen at run time");
-        assert_eq!(failure.code, FailureCode::FailedPrecondition);
-
-        let text = File::open(file!().trim_start_matches("image-worker/")).expect("this source");
-        assert_eq!(
-            look_up(&text, "main", 0).expect_err("text").cause,
-            "it: it is not an ELF file"
-        );
-        assert!(look_up(&File::open("/dev/null").expect("a device"), "main", 0).is_err());
-    }
-
-    #[test]
-    fn truncated_binaries_are_refused() {
-        let (path, ..) = c_library();
-        let whole = std::fs::read(path).expect("the C library");
-        for length in [0, 3, 16, 63, 64, 1000, whole.len() / 2, whole.len() - 1] {
-            let mut file = tempfile::tempfile().expect("a file");
-            file.write_all(&whole[..length]).expect("written");
-            assert!(look_up(&file, "getpid", 0).is_err(), "{length} bytes");
-        }
-    }
-
-    #[test]
-    fn a_symbol_table_beyond_the_limit_is_not_read() {
-        let (path, ..) = c_library();
-        let mut bytes = std::fs::read(path).expect("the C library");
-        // Section headers lie at the offset in bytes 40 to 47; size is the field at 32 of the dynamic symbols (type 11).
-        let table = u64::from_le_bytes(bytes[40..48].try_into().expect("eight bytes")) as usize;
-        let header = (table..bytes.len())
-            .step_by(64)
-            .find(|header| bytes[header + 4] == 11)
-            .expect("dynamic symbols");
-        let size = crate::limits::SYMBOL_TABLE_BYTES + 1;
-        bytes[header + 32..header + 40].copy_from_slice(&size.to_le_bytes());
-        let mut file = tempfile::tempfile().expect("a file");
-        file.write_all(&bytes).expect("written");
-        file.set_len(2 * size).expect("a sparse file");
-        let failure = look_up(&file, "getpid", 0).expect_err("too large");
-        assert_eq!(failure.code, FailureCode::ResourceExhausted);
-    }
-
-    proptest! {
-        #[test]
-        fn no_header_makes_it_panic(changes in proptest::collection::vec((0_usize..64, any::<u8>()), 1..6)) {
-            let mut bytes = bpf::COUNTER.to_vec();
-            for (at, value) in changes {
-                bytes[at] = value;
-            }
-            let mut file = tempfile::tempfile().expect("a file");
-            file.write_all(&bytes).expect("written");
-            let _ = look_up(&file, "xdp_count", 0);
-        }
-    }
-}
+mod tests;

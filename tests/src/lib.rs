@@ -24,6 +24,7 @@ pub mod every_edge;
 pub mod every_image;
 pub mod every_signature;
 pub mod fixture;
+pub mod go_target;
 pub mod grpc;
 pub mod instance;
 pub mod kernel;

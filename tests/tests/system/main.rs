@@ -41,4 +41,5 @@ mod privileges;
 mod service;
 mod sidecar;
 mod status;
+mod uprobe_go;
 mod uprobe_places;

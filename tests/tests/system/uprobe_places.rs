@@ -63,3 +63,21 @@ fn an_offset_outside_of_the_file_is_refused() {
     assert!(error.contains(offset), "{error}");
     before.assert_unchanged(&instance, "a uprobe behind the end of its file");
 }
+
+#[test]
+fn an_offset_behind_the_end_of_the_function_is_refused() {
+    let instance = Instance::start();
+    let target = Target::start();
+    let counter = Counter::load(&instance, "uprobe:uprobe_count", slot::UPROBE);
+    let before = Traces::of(&instance);
+    let (id, path) = (counter.id(), target.path());
+    let size = target.size(FUNCTION).to_string();
+    let attach = ["link", "attach", "uprobe", &id, &path, "--fn-name"];
+    let place = [FUNCTION, "--offset", &size];
+    let error = instance.ctl(&[&attach[..], &place].concat()).refused();
+    assert!(
+        error.contains("is behind its end") && error.contains("give an offset below"),
+        "{error}"
+    );
+    before.assert_unchanged(&instance, "a uprobe behind the end of its function");
+}
