@@ -10,6 +10,7 @@ use oci::registry::Repository;
 use oci::{Digest, Error, Reference, Selector};
 use signing::material::{BUNDLE_TYPE, PAYLOAD_TYPE};
 use signing::{Image, Material, Policy, limits};
+use tracing::info;
 
 /// Annotation in which a bundle's referrer says what it states.
 const STATES: &str = "dev.sigstore.bundle.predicateType";
@@ -40,7 +41,15 @@ pub async fn fetch(repository: &Repository, image: &Digest) -> Result<Vec<Materi
         Err(Error::NotFound { .. }) => {}
         Err(error) => return Err(error),
     }
-    for referrer in repository.referrers(image, None).await? {
+    let referrers = match repository.referrers(image, None).await {
+        // A mirror has signatures, and the registry itself is out of reach: they are judged, and if none counts, so be it.
+        Err(error) if !found.is_empty() && is_out_of_reach(&error) => {
+            info!(%error, "signatures under the tag alone");
+            Vec::new()
+        }
+        other => other?,
+    };
+    for referrer in referrers {
         if found.len() > limits::MATERIALS {
             break;
         }
@@ -54,6 +63,10 @@ pub async fn fetch(repository: &Repository, image: &Digest) -> Result<Vec<Materi
         }
     }
     Ok(found)
+}
+
+fn is_out_of_reach(error: &Error) -> bool {
+    matches!(error, Error::Unreachable { .. } | Error::Timeout { .. })
 }
 
 /// Whether a referrer may hold a signature. Attestations have the same type, and say in an annotation what they state.

@@ -7,65 +7,18 @@
 
 mod attack_table;
 mod hostile_registry;
+mod world;
 
 use attack_table::{Attack, BROKEN, content, layer_answer, protocol};
 use hostile_registry::{Answer, Cut, Hostile, Image, gzip, serve};
-use image_worker::cache::Cache;
-use image_worker::pull::{Pulled, Shown, Wanted, pull};
-use image_worker::rules::Rules;
 use ipc::messages::failure::{Failure, FailureCode};
-use ipc::messages::pull::{ImageSettings, PullPolicy};
 use oci::Digest;
 use oci::registry::Credentials;
 use serde_json::json;
-use std::fs;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tempfile::TempDir;
-
-/// A cache of its own, and rules that accept what nobody signed.
-struct World {
-    directory: TempDir,
-    cache: Mutex<Cache>,
-    rules: Rules,
-}
-
-impl World {
-    fn new() -> Self {
-        let mut settings = ImageSettings::default();
-        settings.signing.allow_unsigned = true;
-        let directory = tempfile::tempdir().expect("a directory");
-        Self {
-            cache: Mutex::new(Cache::open(directory.path(), u64::MAX).expect("a cache")),
-            rules: Rules::new(settings),
-            directory,
-        }
-    }
-
-    async fn pull(&self, url: &str, credentials: Option<Credentials>) -> Result<Pulled, Failure> {
-        let wanted = Wanted {
-            url: url.to_owned(),
-            reference: url.parse().expect("a reference"),
-            policy: PullPolicy::IfNotPresent,
-            credentials,
-        };
-        pull(&self.cache, &self.rules, &wanted, &Shown::default()).await
-    }
-
-    /// Files of the cache.
-    fn files(&self) -> usize {
-        ["content", "images", "evidence", "new"]
-            .iter()
-            .map(|folder| {
-                fs::read_dir(self.directory.path().join(folder))
-                    .expect("a folder")
-                    .count()
-            })
-            .sum()
-    }
-}
+use world::World;
 
 #[tokio::test]
 async fn everything_hostile_is_refused_with_the_right_word_and_nothing_is_kept() {

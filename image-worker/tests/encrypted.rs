@@ -7,17 +7,17 @@
 
 #[allow(dead_code, reason = "the attacks use all of it")]
 mod hostile_registry;
+mod world;
 
 use hostile_registry::{Answer, Hostile, Image, serve};
-use image_worker::cache::Cache;
-use image_worker::pull::{Pulled, Shown, Wanted, pull};
-use image_worker::rules::Rules;
+use image_worker::pull::Pulled;
 use ipc::messages::failure::Failure;
 use ipc::messages::pull::{ImageSettings, PullPolicy};
 use oci::registry::Credentials;
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use world::World;
 
 /// A certificate for these names, and the authority that vouches for it.
 fn certificate(names: &[&str]) -> (Arc<ServerConfig>, String) {
@@ -42,15 +42,9 @@ async fn pull_with(
     let mut settings = ImageSettings::default();
     settings.signing.allow_unsigned = true;
     settings.registries.authorities = authority.as_bytes().to_vec();
-    let directory = tempfile::tempdir().expect("a directory");
-    let cache = Mutex::new(Cache::open(directory.path(), u64::MAX).expect("a cache"));
-    let wanted = Wanted {
-        url: url.to_owned(),
-        reference: url.parse().expect("a reference"),
-        policy: PullPolicy::Always,
-        credentials,
-    };
-    pull(&cache, &Rules::new(settings), &wanted, &Shown::default()).await
+    World::with(settings)
+        .pull_as(PullPolicy::Always, url, credentials)
+        .await
 }
 
 #[tokio::test]

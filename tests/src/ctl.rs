@@ -93,6 +93,13 @@ pub fn ctl(runtime_dir: &Path, arguments: &[&str]) -> Run {
     run(Command::new(program("bpfmanctl")), runtime_dir, arguments)
 }
 
+/// As [`ctl`], with more in the environment.
+pub fn ctl_with(runtime_dir: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Run {
+    let mut command = Command::new(program("bpfmanctl"));
+    command.envs(environment.iter().copied());
+    run(command, runtime_dir, arguments)
+}
+
 /// As [`ctl`], as another user without groups.
 pub fn ctl_as(uid: u32, runtime_dir: &Path, arguments: &[&str]) -> Run {
     let mut command = Command::new(program("as-user"));

@@ -35,6 +35,7 @@ pub mod overlay;
 pub mod per_packet;
 pub mod process;
 pub mod registry;
+pub mod signature;
 pub mod skip;
 pub mod traffic;
 pub mod uprobe_target;

@@ -9,10 +9,11 @@
 use bpfman_tests::authority::{self, Authority, NOW, Subject};
 use bpfman_tests::binaries;
 use bpfman_tests::registry::Registry;
+use bpfman_tests::signature;
 use image_worker::evidence;
 use ipc::messages::signing::{Grounds, Pattern, Signers, SigningSettings, TrustedIdentity};
 use oci::build::{self, Content, Image, Input, Recipe};
-use oci::manifest::{Manifest, Platform};
+use oci::manifest::Platform;
 use oci::registry::{Client, Repository, Settings};
 use oci::{Digest, Reference, Selector, media_type};
 use signing::{Policy, Trust};
@@ -22,7 +23,6 @@ use std::process::Command;
 
 const SIGNER: &str = "signer@example.com";
 const ISSUER: &str = "https://issuer.example.com";
-const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
 fn image() -> Image {
     let input = Input {
@@ -52,32 +52,11 @@ async fn push(repository: &Repository, image: &Image, tag: &str) {
     assert_eq!(pushed.unwrap(), top.digest);
 }
 
-/// Pushes a bundle as clients of the current form do: an artifact whose subject is the image.
+/// Pushes a bundle about an image that says of itself what it states.
 async fn refer(repository: &Repository, image: &Image, bundle: &str, states: &str) {
-    let layer = Content::new(BUNDLE, bundle.as_bytes().to_vec());
-    let config = Content::new(media_type::EMPTY, b"{}".to_vec());
-    let manifest = Manifest {
-        schema_version: 2,
-        media_type: Some(media_type::MANIFEST.to_owned()),
-        artifact_type: Some(BUNDLE.to_owned()),
-        config: config.descriptor(),
-        layers: vec![layer.descriptor()],
-        subject: Some(image.top.descriptor()),
-        annotations: [(
-            "dev.sigstore.bundle.predicateType".to_owned(),
-            states.to_owned(),
-        )]
-        .into(),
-    };
-    for blob in [layer, config] {
-        repository.push_blob(&blob.bytes).await.unwrap();
-    }
-    let bytes = serde_json::to_vec(&manifest).unwrap();
-    let selector = Selector::Digest(Digest::of(&bytes));
-    repository
-        .push_manifest(&selector, media_type::MANIFEST, &bytes)
-        .await
-        .unwrap();
+    let key = "dev.sigstore.bundle.predicateType".to_owned();
+    let annotations = [(key, states.to_owned())].into();
+    signature::refer(repository, image.top.descriptor(), bundle, annotations).await;
 }
 
 fn policy(authority: &Authority, keys: &[(&str, String)]) -> Policy {

@@ -23,8 +23,27 @@ pub(crate) fn with<T>(
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let client = Client::new(Settings::default()).map_err(failed)?;
+        let client = Client::new(settings()).map_err(failed)?;
         let repository = client.repository(reference, credentials).map_err(failed)?;
         act(repository).await.map_err(failed)
     })
+}
+
+/// A tool of the user goes where the user's other tools go. The service does not: its proxy is in its configuration.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "where the proxy is is told by the environment, to this tool as to others"
+)]
+fn settings() -> Settings {
+    let variable = |name: &str| {
+        [name.to_owned(), name.to_lowercase()]
+            .iter()
+            .find_map(|name| std::env::var(name).ok())
+            .filter(|value| !value.is_empty())
+    };
+    Settings {
+        https_proxy: variable("HTTPS_PROXY"),
+        no_proxy: variable("NO_PROXY"),
+        ..Settings::default()
+    }
 }

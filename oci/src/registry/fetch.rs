@@ -177,8 +177,10 @@ impl Repository {
         }
     }
 
-    /// What is attached to an image: signatures and the like. Registries that do not know the question keep the list
-    /// under a tag (distribution specification, "referrers tag schema"). Nothing attached is an empty list.
+    /// What is attached to an image: signatures and the like. Nothing attached is an empty list.
+    ///
+    /// A mirror may add to what the registry itself lists, and stands in for it when it cannot be asked; its "nothing" is
+    /// not the registry's word.
     ///
     /// # Errors
     ///
@@ -188,14 +190,43 @@ impl Repository {
         subject: &Digest,
         artifact_type: Option<&str>,
     ) -> Result<Vec<Descriptor>, Error> {
-        let mut request = Request::get(
-            format!("referrers/{subject}"),
-            format!("the list of referrers of {subject}"),
-        );
+        let mut referrers = Vec::new();
+        for place in self.mirrors() {
+            let listed = self.referrers_from(place, subject);
+            referrers = self.of_mirror(place, listed).await.unwrap_or_default();
+            if !referrers.is_empty() {
+                break;
+            }
+        }
+        match self.referrers_from(self.origin(), subject).await {
+            Ok(listed) => {
+                for referrer in listed {
+                    if !referrers.contains(&referrer) {
+                        referrers.push(referrer);
+                    }
+                }
+            }
+            Err(error) if referrers.is_empty() => return Err(error),
+            Err(error) => info!(%error, "referrers of a mirror alone"),
+        }
+        referrers.retain(|referrer| {
+            artifact_type.is_none_or(|wanted| referrer.artifact_type.as_deref() == Some(wanted))
+        });
+        crate::manifest::check_count("the list of referrers", referrers.len(), limits::REFERRERS)?;
+        Ok(referrers)
+    }
+
+    /// What one endpoint lists. Registries that do not know the question keep the list under a tag (distribution
+    /// specification, "referrers tag schema").
+    async fn referrers_from(
+        &self,
+        place: usize,
+        subject: &Digest,
+    ) -> Result<Vec<Descriptor>, Error> {
+        let what = format!("the list of referrers of {subject}");
+        let mut request = Request::get(format!("referrers/{subject}"), what.clone());
         request.accept = Some(media_type::INDEX);
-        // Signatures are with the registry itself: a mirror's "nothing" would not be its word.
-        let last = self.origin();
-        let listed = self.in_time(last, self.list_from(last, &request)).await;
+        let listed = self.in_time(place, self.list_from(place, &request)).await;
         // Registries that do not know it answer 404, some of them 400 or 405.
         let bytes = match listed {
             Ok(bytes) => bytes,
@@ -206,7 +237,10 @@ impl Repository {
                 },
             ) => {
                 let tag = Selector::Tag(format!("sha256-{}", subject.hex()));
-                match self.fetch_manifest(&tag).await {
+                let mut request = Request::get(format!("manifests/{tag}"), what);
+                request.accept = Some(ACCEPT);
+                let tagged = self.manifest_from(place, &request, &tag);
+                match self.in_time(place, tagged).await {
                     Ok(fetched) => fetched.bytes,
                     Err(Error::NotFound { .. }) => return Ok(Vec::new()),
                     Err(error) => return Err(error),
@@ -214,15 +248,10 @@ impl Repository {
             }
             Err(error) => return Err(error),
         };
-        let Document::Index(index) = Document::parse(media_type::INDEX, &bytes)? else {
-            return Err(Error::malformed("the list of referrers", "it is no index"));
-        };
-        let mut referrers = index.manifests;
-        referrers.retain(|referrer| {
-            artifact_type.is_none_or(|wanted| referrer.artifact_type.as_deref() == Some(wanted))
-        });
-        crate::manifest::check_count("the list of referrers", referrers.len(), limits::REFERRERS)?;
-        Ok(referrers)
+        match Document::parse(media_type::INDEX, &bytes)? {
+            Document::Index(index) => Ok(index.manifests),
+            Document::Image(_) => Err(Error::malformed("the list of referrers", "it is no index")),
+        }
     }
 
     async fn list_from(&self, place: usize, request: &Request) -> Result<Vec<u8>, Error> {

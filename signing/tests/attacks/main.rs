@@ -8,4 +8,5 @@ mod authority;
 mod bounds;
 mod identities;
 mod keys;
+mod stamps;
 mod world;

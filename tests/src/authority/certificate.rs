@@ -194,10 +194,11 @@ fn prefixed(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// An element of ASN.1.
-fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(super) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut bytes = vec![tag];
     match content.len() {
         short @ 0..128 => bytes.push(short as u8),
+        byte @ 128..256 => bytes.extend([0x81, byte as u8]),
         long => {
             bytes.push(0x82);
             bytes.extend_from_slice(&(long as u16).to_be_bytes());
@@ -208,14 +209,32 @@ fn element(tag: u8, content: &[u8]) -> Vec<u8> {
 }
 
 /// The part of a certificate that is signed: its first element.
-fn to_be_signed(certificate: &[u8]) -> &[u8] {
-    let content = |bytes: &[u8]| match bytes[1] {
+pub(super) fn to_be_signed(certificate: &[u8]) -> &[u8] {
+    elements(content(certificate))[0]
+}
+
+/// What is in an element.
+pub(super) fn content(element: &[u8]) -> &[u8] {
+    &element[header(element).0..]
+}
+
+/// The elements that follow one another.
+pub(super) fn elements(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let (start, length) = header(bytes);
+        let (element, rest) = bytes.split_at(start + length);
+        found.push(element);
+        bytes = rest;
+    }
+    found
+}
+
+/// Bytes of an element's tag and length; the length.
+fn header(bytes: &[u8]) -> (usize, usize) {
+    match bytes[1] {
         0x82 => (4, usize::from(u16::from_be_bytes([bytes[2], bytes[3]]))),
         0x81 => (3, usize::from(bytes[2])),
         short => (2, usize::from(short)),
-    };
-    let (start, _) = content(certificate);
-    let inner = &certificate[start..];
-    let (header, length) = content(inner);
-    &inner[..header + length]
+    }
 }

@@ -92,6 +92,16 @@ impl Log {
 }
 
 impl Entry {
+    /// As in a bundle, in the way of the second version of Rekor: no promise, no time, one way of counting.
+    pub fn in_bundle_of_rekor_2(&self) -> Value {
+        let mut entry = self.in_bundle();
+        entry["logIndex"] = json!(self.index.to_string());
+        for part in ["inclusionPromise", "integratedTime"] {
+            entry.as_object_mut().expect("an object").remove(part);
+        }
+        entry
+    }
+
     /// As an annotation of the older form: only the promise.
     pub fn annotation(&self) -> Value {
         json!({

@@ -11,9 +11,11 @@
 
 mod certificate;
 mod log;
+mod stamp;
 
 pub use certificate::{Certificate, Subject};
 pub use log::{Entry, Log};
+pub use stamp::Stamper;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -31,6 +33,8 @@ pub struct Authority {
     pub certificates: certificate::Issuer,
     /// Where signatures are logged.
     pub log: Log,
+    /// Says when signatures were there.
+    pub stamper: Stamper,
 }
 
 impl Default for Authority {
@@ -38,6 +42,7 @@ impl Default for Authority {
         Self {
             certificates: certificate::Issuer::new(),
             log: Log::new(),
+            stamper: Stamper::new(),
         }
     }
 }
@@ -59,7 +64,7 @@ impl Authority {
             "tlogs": [log_instance(self.log.key())],
             "ctlogs": [log_instance(self.certificates.log_key())],
             "certificateAuthorities": [ca],
-            "timestampAuthorities": [],
+            "timestampAuthorities": [self.stamper.instance()],
         })
     }
 
@@ -109,6 +114,49 @@ impl Authority {
             "dsseEnvelope": envelope(&payload, &signature),
         })
     }
+
+    /// The same, logged as the second version of Rekor does: without a time, so that a stamp is needed.
+    pub fn sign_statement_for_rekor_2(
+        &mut self,
+        certificate: &Certificate,
+        statement: &Value,
+    ) -> Value {
+        let mut bundle = self.sign_statement(certificate, statement, NOW);
+        let verifier = json!({"x509Certificate": {"rawBytes": encode(certificate.der())}});
+        let body = hashed_rekord_2(&statement.to_string(), &signature_of(&bundle), verifier);
+        let entry = self.log.append(body, NOW).in_bundle_of_rekor_2();
+        bundle["verificationMaterial"]["tlogEntries"] = json!([entry]);
+        bundle
+    }
+}
+
+/// Signs a statement with a key, and logs that as the second version of Rekor does.
+pub fn log_key_statement(authority: &mut Authority, key: &KeyPair, statement: &Value) -> Value {
+    let mut bundle = sign_statement_with_key(key, statement);
+    let signature = signature_of(&bundle);
+    let verifier = json!({"publicKey": {
+        "rawBytes": encode(&rcgen::PublicKeyData::subject_public_key_info(key)),
+    }});
+    let body = hashed_rekord_2(&statement.to_string(), &signature, verifier);
+    let entry = authority.log.append(body, NOW).in_bundle_of_rekor_2();
+    bundle["verificationMaterial"]["tlogEntries"] = json!([entry]);
+    bundle
+}
+
+/// Has the signature in a bundle stamped; it may have been before.
+pub fn stamp(stamper: &Stamper, bundle: &mut Value, at: i64) {
+    let signature = STANDARD.decode(signature_of(bundle)).expect("base64");
+    let stamp = json!({"signedTimestamp": encode(&stamper.stamp(&signature, at))});
+    let data = &mut bundle["verificationMaterial"]["timestampVerificationData"];
+    match data["rfc3161Timestamps"].as_array_mut() {
+        Some(stamps) => stamps.push(stamp),
+        None => data["rfc3161Timestamps"] = json!([stamp]),
+    }
+}
+
+fn signature_of(bundle: &Value) -> String {
+    let signature = bundle["dsseEnvelope"]["signatures"][0]["sig"].as_str();
+    signature.expect("a signature").to_owned()
 }
 
 /// Signs a payload with a key.
@@ -176,6 +224,19 @@ fn hashed_rekord(payload: &[u8], signature: &str, verifier: &str) -> Value {
             "data": {"hash": {"algorithm": "sha256", "value": hexadecimal(&Sha256::digest(payload))}},
             "signature": {"content": signature, "publicKey": {"content": encode(verifier.as_bytes())}},
         },
+    })
+}
+
+/// An entry of the second version of Rekor.
+fn hashed_rekord_2(statement: &str, signature: &str, mut verifier: Value) -> Value {
+    verifier["keyDetails"] = json!("PKIX_ECDSA_P256_SHA_256");
+    json!({
+        "apiVersion": "0.0.2",
+        "kind": "hashedrekord",
+        "spec": {"hashedRekordV002": {
+            "data": {"algorithm": "SHA2_256", "digest": encode(&Sha256::digest(pae(statement.as_bytes())))},
+            "signature": {"content": signature, "verifier": verifier},
+        }},
     })
 }
 

@@ -1,23 +1,18 @@
 //! Who signed an image decides whether programs are loaded from it, before and after the configuration changes.
 
-use bpfman_tests::authority::{self, Authority, Subject};
+use bpfman_tests::authority::{Authority, Subject};
 use bpfman_tests::binaries::program;
 use bpfman_tests::fixture::Objects;
 use bpfman_tests::instance::Instance;
 use bpfman_tests::netns::Netns;
 use bpfman_tests::registry::{self, Registry};
-use oci::build::{self, Content};
-use oci::manifest::{Descriptor, Manifest};
-use oci::registry::{Client, Settings};
-use oci::{Digest, Reference, Selector, media_type};
-use std::collections::BTreeMap;
+use bpfman_tests::signature;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 const SIGNER: &str = "signer@example.com";
 const ISSUER: &str = "https://issuer.example.com";
-const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
 /// Makes an image in the registry, signed with a key of this name or not at all.
 fn make(netns: &Netns, folder: &Path, image: &str, key: Option<&str>) {
@@ -171,52 +166,6 @@ fn who_signed_decides_what_is_loaded_and_a_changed_policy_judges_again() {
     instance.stop();
 }
 
-/// Stores a signature of an identity: a layer under the signature tag, or a bundle that refers to the image.
-async fn store_signature(authority: &mut Authority, image: &str, subject: &str, as_bundle: bool) {
-    let reference: Reference = image.parse().expect("a reference");
-    let client = Client::new(Settings::default()).expect("a client");
-    let repository = client.repository(&reference, None).expect("a repository");
-    let fetched = repository.fetch_manifest(&reference.selector()).await;
-    let fetched = fetched.expect("the image");
-    let digest = fetched.digest.to_string();
-    let certificate = authority.certificates.issue(&Subject::new(subject, ISSUER));
-    let (blobs, tag, manifest) = if as_bundle {
-        let statement = authority::statement(&digest);
-        let bundle = authority.sign_statement(&certificate, &statement, authority::NOW);
-        let layer = Content::new(BUNDLE, bundle.to_string().into_bytes());
-        let config = Content::new(media_type::EMPTY, b"{}".to_vec());
-        let manifest = Manifest {
-            schema_version: 2,
-            media_type: Some(media_type::MANIFEST.to_owned()),
-            artifact_type: Some(BUNDLE.to_owned()),
-            config: config.descriptor(),
-            layers: vec![layer.descriptor()],
-            subject: Some(Descriptor::of(&fetched.media_type, &fetched.bytes)),
-            annotations: BTreeMap::new(),
-        };
-        let bytes = serde_json::to_vec(&manifest).expect("JSON");
-        (
-            vec![layer, config],
-            Selector::Digest(Digest::of(&bytes)),
-            bytes,
-        )
-    } else {
-        let payload = authority::payload(&reference.name(), &digest);
-        let (payload, annotations) = authority.sign_payload(&certificate, payload, authority::NOW);
-        let layer = Content::new(signing::material::PAYLOAD_TYPE, payload);
-        let signatures = build::signatures(&[(layer, annotations)]).expect("an image");
-        let tag = Selector::Tag(build::signature_tag(&fetched.digest));
-        (signatures.blobs, tag, signatures.top.bytes)
-    };
-    for blob in blobs {
-        repository.push_blob(&blob.bytes).await.expect("pushed");
-    }
-    let pushed = repository
-        .push_manifest(&tag, media_type::MANIFEST, &manifest)
-        .await;
-    pushed.expect("pushed");
-}
-
 #[test]
 fn identities_are_verified_by_the_worker_in_its_sandbox() {
     bpfman_tests::require!(registry::available());
@@ -235,11 +184,8 @@ fn identities_are_verified_by_the_worker_in_its_sandbox() {
     ] {
         let image = registry.image(&format!("acme/{name}:v1"));
         make(&netns, folder, &image, None);
-        netns.inside(|| {
-            let mut runtime = tokio::runtime::Builder::new_current_thread();
-            let runtime = runtime.enable_all().build().expect("a runtime");
-            runtime.block_on(store_signature(&mut authority, &image, subject, as_bundle));
-        });
+        let subject = Subject::new(subject, ISSUER);
+        netns.inside(|| signature::store(&mut authority, &image, &subject, as_bundle));
         images.push(image);
     }
     let trusted = format!(

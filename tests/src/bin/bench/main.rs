@@ -2,6 +2,7 @@
 
 mod chains;
 mod floor;
+mod images;
 mod operations;
 mod samples;
 
@@ -18,6 +19,8 @@ const ROUNDS: usize = 200;
 const PROCESS_ROUNDS: usize = 100;
 /// Members attached to a chain of five.
 const CHAIN_ROUNDS: usize = 100;
+/// Loads of each kind: from a file and from images in the cache.
+const IMAGE_ROUNDS: usize = 200;
 /// Times that 64 hooks are changed.
 const HOOK_ROUNDS: usize = 5;
 /// Samples of what a packet costs, and runs of each.
@@ -45,6 +48,7 @@ fn main() -> Result<()> {
     );
     print_packets(&per_packet::measure(&instance, PACKET_ROUNDS, PACKET_RUNS));
     drop(instance);
+    print_images(&images::measure(IMAGE_ROUNDS)?);
     starts_and_crashes();
     Ok(())
 }
@@ -83,6 +87,34 @@ fn print_operations(floor: &Operations, connection: &Operations, process: &Opera
             cell(process),
             over(connection),
             over(process)
+        );
+    }
+    println!();
+}
+
+fn print_images(loads: &images::Loads) {
+    println!("## Images\n");
+    println!(
+        "Loads of one program over one connection, the kinds in turns: from a file, and from images in the cache while \
+         there is no registry. Each image is read, checked against its digests, judged by its signature, unpacked and \
+         compiled anew. Milliseconds, median / p99; {} rounds.\n",
+        loads.file.count()
+    );
+    println!("| load from | median / p99 | over a file |");
+    println!("|---|---|---|");
+    for (what, samples) in [
+        ("a file", &loads.file),
+        ("an image signed with a key", &loads.key),
+        (
+            "an image signed by an identity: certificate, log entry, proof",
+            &loads.identity,
+        ),
+    ] {
+        println!(
+            "| {what} | {} / {} | {} |",
+            milliseconds(samples.median()),
+            milliseconds(samples.p99()),
+            milliseconds(samples.median().saturating_sub(loads.file.median()))
         );
     }
     println!();

@@ -151,18 +151,33 @@ fn fill(client: &mut Client, object: &File) -> Result<Vec<u32>> {
     (1..LISTED).map(|_| load(client, object)).collect()
 }
 
-fn load(client: &mut Client, object: &File) -> Result<u32> {
-    let options = LoadOptions {
+/// Loads from a file; the program's id.
+pub(crate) fn load(client: &mut Client, object: &File) -> Result<u32> {
+    let options = options(Source::File("counter.o".to_owned()));
+    // A descriptor of its own: the position in the file is shared by its copies.
+    loaded(ask(
+        client,
+        &ClientRequest::Load(options),
+        &[object.as_fd()],
+    )?)
+}
+
+/// What is asked for, whatever it comes from.
+pub(crate) fn options(source: Source) -> LoadOptions {
+    LoadOptions {
         programs: wanted(),
         metadata: BTreeMap::new(),
         globals: Vec::new(),
         map_owner: None,
         maps_mode: None,
         maps_group: None,
-        source: Source::File("counter.o".to_owned()),
-    };
-    // A descriptor of its own: the position in the file is shared by its copies.
-    match ask(client, &ClientRequest::Load(options), &[object.as_fd()])? {
+        source,
+    }
+}
+
+/// The program that was loaded.
+pub(crate) fn loaded(reply: ClientReply) -> Result<u32> {
+    match reply {
         ClientReply::Loaded(programs) => Ok(programs
             .first()
             .context("no program in the answer")?
@@ -172,7 +187,8 @@ fn load(client: &mut Client, object: &File) -> Result<u32> {
     }
 }
 
-fn ask(
+/// One request and its answer; a failure is an error.
+pub(crate) fn ask(
     client: &mut Client,
     request: &ClientRequest,
     beside: &[BorrowedFd<'_>],
@@ -187,7 +203,8 @@ fn ask(
     }
 }
 
-fn done(reply: ClientReply) -> Result<()> {
+/// Nothing was to be said.
+pub(crate) fn done(reply: ClientReply) -> Result<()> {
     match reply {
         ClientReply::Done => Ok(()),
         other => bail!("answered {other:?}"),

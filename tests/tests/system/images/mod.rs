@@ -4,6 +4,7 @@ mod cache;
 mod canary;
 mod encrypted;
 pub(crate) mod waiting;
+mod ways;
 
 use bpfman_tests::ctl::Run;
 use bpfman_tests::fixture::Objects;
