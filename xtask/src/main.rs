@@ -15,6 +15,7 @@ mod deny;
 mod fuzz;
 mod libraries;
 mod package;
+mod python;
 mod run;
 mod setup;
 mod test;

@@ -1,6 +1,6 @@
 //! Installs what a fresh Debian machine lacks, and only that.
 
-use crate::run;
+use crate::{python, run};
 use anyhow::{Result, bail};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -77,6 +77,11 @@ const NEEDS: &[Need] = &[
         package: "golang-github-cilium-ebpf-dev",
         present: || exists("/usr/share/gocode/src/github.com/cilium/ebpf"),
         reason: "the library of the example application in Go",
+    },
+    Need {
+        package: "python3-venv",
+        present: || runs("python3", &["-c", "import ensurepip, venv"]),
+        reason: "runs the client in Python of the gRPC interface",
     },
     Need {
         package: "docker-registry",
@@ -167,6 +172,7 @@ pub(crate) fn ensure() -> Result<()> {
 /// The command: as [`ensure`], with a word when all is there.
 pub(crate) fn run() -> Result<()> {
     ensure()?;
+    python::ensure()?;
     println!(
         "all {} things that building and testing needs are installed",
         NEEDS.len()
@@ -189,6 +195,17 @@ pub(crate) fn on_path(name: &str) -> bool {
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])
         .any(|directory| directory.join(name).is_file())
+}
+
+fn runs(program: &str, arguments: &[&str]) -> bool {
+    let quiet = |command: &mut Command| {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+    };
+    quiet(Command::new(program).args(arguments)).is_ok_and(|status| status.success())
 }
 
 fn exists(path: &str) -> bool {

@@ -5,6 +5,7 @@
 //! keep it; one that does not take its answers is dropped. Ends with the client or with the service.
 
 use super::Server;
+use super::authority::Tolerant;
 use super::bodies::{Answer, Timely};
 use super::deadline;
 use super::places::{Place, Seat};
@@ -97,7 +98,7 @@ async fn converse(stream: UnixStream, caller: &Caller, mut stop: watch::Receiver
         let caller = each.clone();
         async move { Ok::<_, Infallible>(caller.answer(request).await) }
     });
-    let connection = bounded().serve_connection(TokioIo::new(stream), service);
+    let connection = bounded().serve_connection(TokioIo::new(Tolerant::new(stream)), service);
     tokio::pin!(connection);
     let (mut seen, mut patience) = (0, GRPC_FIRST_REQUEST);
     loop {

@@ -11,6 +11,7 @@
 //! ```
 
 mod attach;
+mod authority;
 mod bodies;
 pub mod connection;
 mod credentials;

@@ -1,6 +1,7 @@
 //! The established gRPC interface: its codes, what it tells, and its bounds.
 
 mod bounds;
+mod clients;
 mod codes;
 mod health;
 mod images;
