@@ -79,6 +79,36 @@ const NEEDS: &[Need] = &[
         reason: "the library of the example application in Go",
     },
     Need {
+        package: "protobuf-compiler",
+        present: || on_path("protoc"),
+        reason: "generates the client in Go of the gRPC interface",
+    },
+    Need {
+        package: "protoc-gen-go",
+        present: || on_path("protoc-gen-go"),
+        reason: "generates its messages",
+    },
+    Need {
+        package: "protoc-gen-go-grpc",
+        present: || on_path("protoc-gen-go-grpc"),
+        reason: "generates its stub",
+    },
+    Need {
+        package: "golang-google-grpc-dev",
+        present: || exists("/usr/share/gocode/src/google.golang.org/grpc"),
+        reason: "its library",
+    },
+    Need {
+        package: "golang-google-protobuf-dev",
+        present: || exists("/usr/share/gocode/src/google.golang.org/protobuf"),
+        reason: "the library of its messages",
+    },
+    Need {
+        package: "golang-github-golang-protobuf-1-5-dev",
+        present: || exists("/usr/share/gocode/src/github.com/golang/protobuf/ptypes/empty"),
+        reason: "the older library of messages, in the version that goes with the newer",
+    },
+    Need {
         package: "python3-venv",
         present: || runs("python3", &["-c", "import ensurepip, venv"]),
         reason: "runs the client in Python of the gRPC interface",
