@@ -42,6 +42,16 @@ pub(crate) enum OpenError {
     Other(Errno),
 }
 
+impl From<Errno> for OpenError {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::NOENT | Errno::NOTDIR => OpenError::Missing,
+            Errno::NXIO | Errno::NODEV => OpenError::Irregular,
+            errno => OpenError::Other(errno),
+        }
+    }
+}
+
 impl OpenError {
     /// What the user can do about it.
     pub(crate) fn remedy(self) -> &'static str {
@@ -58,14 +68,16 @@ impl OpenError {
 /// Opens a regular file. Nothing happens to what is not one: a pipe is not waited for, a terminal not taken.
 pub(crate) fn open_regular(path: &Path) -> Result<OwnedFd, OpenError> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
-        Errno::NOENT | Errno::NOTDIR => OpenError::Missing,
-        Errno::NXIO | Errno::NODEV => OpenError::Irregular,
-        errno => OpenError::Other(errno),
-    })?;
-    let status = rustix::fs::fstat(&file).map_err(OpenError::Other)?;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(OpenError::from)?;
+    require_regular(&file)?;
+    Ok(file)
+}
+
+/// Whether it is a regular file.
+pub(crate) fn require_regular(file: &OwnedFd) -> Result<(), OpenError> {
+    let status = rustix::fs::fstat(file).map_err(OpenError::Other)?;
     match FileType::from_raw_mode(status.st_mode) {
-        FileType::RegularFile => Ok(file),
+        FileType::RegularFile => Ok(()),
         FileType::Directory => Err(OpenError::Directory),
         _ => Err(OpenError::Irregular),
     }
@@ -83,8 +95,13 @@ pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd, OpenError> {
 
 /// The contents of a file of the system, up to a bound: what is beyond is not known.
 pub(crate) fn read_bounded(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
+    read_bounded_from(File::open(path)?, bytes)
+}
+
+/// The same of an open file.
+pub(crate) fn read_bounded_from(file: File, bytes: u64) -> io::Result<Vec<u8>> {
     let mut contents = Vec::new();
-    File::open(path)?.take(bytes).read_to_end(&mut contents)?;
+    file.take(bytes).read_to_end(&mut contents)?;
     Ok(contents)
 }
 

@@ -170,7 +170,8 @@ fn uprobe(info: UprobeAttachInfo) -> Result<Attach, Status> {
     }
     if info.container_pid.is_some_and(|pid| pid != 0) {
         return Err(Status::internal(
-            "this build cannot look into containers (container_pid) yet",
+            "no process of the service may look into another one (container_pid): attach with `bpfmanctl link attach uprobe \
+             --container-pid`, which opens the target itself",
         ));
     }
     if !info.target.starts_with('/') {

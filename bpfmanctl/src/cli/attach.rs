@@ -305,7 +305,7 @@ pub(crate) struct UprobeArgs {
           value_parser = clap::value_parser!(i32).range(0..))]
     pub(crate) pid: Option<i32>,
 
-    /// Look the target up where this process sees files (not supported by this build)
+    /// Look the target up where this process sees files: in its container
     #[arg(long, value_name = "PID", allow_negative_numbers = true,
           value_parser = clap::value_parser!(i32).range(0..))]
     pub(crate) container_pid: Option<i32>,

@@ -41,25 +41,21 @@ pub(super) fn uprobe(
     service: &Service,
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
-    if arguments.container_pid.is_some_and(|pid| pid != 0) {
-        return Err(Error::unsupported(
-            "this build cannot look into containers (--container-pid) yet",
-        ));
-    }
     if arguments.fn_name.is_none() && arguments.offset == 0 {
         return Err(Error::Usage(
             "a uprobe needs --fn-name, or an --offset that is not 0".to_owned(),
         ));
     }
     let pid = arguments.pid.filter(|pid| *pid != 0);
-    let (path, file) = open_named(&arguments.target, pid)?;
+    let container_pid = arguments.container_pid.filter(|pid| *pid != 0);
+    let (path, file) = open_named(&arguments.target, pid, container_pid)?;
     let spec = AttachSpec::Uprobe {
         target: arguments.target,
         path,
         function: arguments.fn_name,
         offset: arguments.offset,
         pid,
-        container_pid: None,
+        container_pid,
     };
     attach(
         arguments.program_id,
@@ -72,9 +68,13 @@ pub(super) fn uprobe(
 }
 
 /// The target's path, and the open file.
-fn open_named(target: &str, pid: Option<i32>) -> Result<(String, OwnedFd), Error> {
-    let (path, file) =
-        open_target(target, pid).map_err(|error| Error::Failed(error.to_string()))?;
+fn open_named(
+    target: &str,
+    pid: Option<i32>,
+    container_pid: Option<i32>,
+) -> Result<(String, OwnedFd), Error> {
+    let (path, file) = open_target(target, pid, container_pid)
+        .map_err(|error| Error::Failed(error.to_string()))?;
     let path = path.into_os_string().into_string().map_err(|path| {
         Error::Failed(format!(
             "target \"{}\": the path is not UTF-8",

@@ -1,16 +1,22 @@
 //! What a uprobe is put into: a path, or the name of a library that is looked up as the dynamic linker would.
 //!
-//! The file is found and opened here, with the user's rights; the service gets a descriptor.
+//! The file is found and opened here, with the user's rights; the service gets a descriptor. In a container, paths begin at the
+//! root of a process there, and no link leads out of it.
 
 mod ld_cache;
 mod proc_maps;
+mod root;
 
 use crate::limits::{LD_CACHE_BYTES, PROC_MAPS_BYTES};
-use crate::object::{open_regular, read_bounded};
+use crate::object::{OpenError, open_regular, read_bounded_from};
+use root::Root;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+
+/// Which file the dynamic linker takes for which library.
+const LD_CACHE: &str = "/etc/ld.so.cache";
 
 /// Why there is nothing to put a probe into.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +26,17 @@ pub enum TargetError {
         "resolve: cannot read the mappings of process {pid}: {source}; is it running, and yours?"
     )]
     Maps {
+        /// Process.
+        pid: i32,
+        /// Why.
+        source: io::Error,
+    },
+    /// The files of a process cannot be had.
+    #[error(
+        "resolve: container namespace for PID {pid} not accessible (tried /proc/{pid}/root and /host/proc/{pid}/root): \
+         {source}; is it running, and yours?"
+    )]
+    Container {
         /// Process.
         pid: i32,
         /// Why.
@@ -36,10 +53,12 @@ pub enum TargetError {
         places: String,
     },
     /// The path cannot be opened as a regular file.
-    #[error("resolve: target \"{}\" {cause}; {remedy}", path.display())]
+    #[error("resolve: target \"{}\"{place} {cause}; {remedy}", path.display())]
     Open {
         /// Path.
         path: PathBuf,
+        /// Among whose files, if not the user's own.
+        place: String,
         /// Why.
         cause: String,
         /// What to do about it.
@@ -47,58 +66,101 @@ pub enum TargetError {
     },
 }
 
-/// Finds and opens a target: mapped by the process, else the path itself, else a library of the linker's cache.
+/// Finds and opens a target: mapped by the process, else the path itself, else a library of the linker's cache. The last two
+/// are those that `container_pid` sees, if there is one.
 ///
 /// # Errors
 ///
 /// When nothing is found, or what is found is not a regular file that the user may read.
-pub fn open_target(target: &str, pid: Option<i32>) -> Result<(PathBuf, OwnedFd), TargetError> {
-    let path = resolve(
-        target,
-        pid.filter(|pid| *pid > 0),
-        Path::new("/etc/ld.so.cache"),
-    )?;
-    match open_regular(&path) {
-        Ok(file) => Ok((path, file)),
-        Err(error) => Err(TargetError::Open {
-            path,
-            cause: error.to_string(),
-            remedy: error.remedy(),
-        }),
+pub fn open_target(
+    target: &str,
+    pid: Option<i32>,
+    container_pid: Option<i32>,
+) -> Result<(PathBuf, OwnedFd), TargetError> {
+    let pid = pid.filter(|pid| *pid > 0);
+    let root = match container_pid.filter(|pid| *pid > 0) {
+        Some(pid) => container(pid)?,
+        None => Root::Own,
+    };
+    if let Some(pid) = pid
+        && let Some(found) = open_mapped(target, pid)?
+    {
+        return Ok(found);
+    }
+    let path = look_up(target, pid, &root)?;
+    let file = root
+        .open(&path)
+        .map_err(|error| unopened(&path, &root, error))?;
+    Ok((path, file))
+}
+
+fn container(pid: i32) -> Result<Root, TargetError> {
+    Root::of(pid).map_err(|source| TargetError::Container { pid, source })
+}
+
+fn unopened(path: &Path, root: &Root, error: OpenError) -> TargetError {
+    TargetError::Open {
+        path: path.to_owned(),
+        place: root.to_string(),
+        cause: error.to_string(),
+        remedy: error.remedy(),
     }
 }
 
-fn resolve(target: &str, pid: Option<i32>, cache: &Path) -> Result<PathBuf, TargetError> {
-    let mut places = "the linker knows (/etc/ld.so.cache)".to_owned();
-    if let Some(pid) = pid {
-        if let Some(path) =
-            mapped(target, pid).map_err(|source| TargetError::Maps { pid, source })?
-        {
-            return Ok(path);
-        }
-        places = format!("process {pid} has mapped or {places}");
-    }
+/// The path of a target that no process has mapped.
+fn look_up(target: &str, pid: Option<i32>, root: &Root) -> Result<PathBuf, TargetError> {
     if target.starts_with('/') {
         return Ok(PathBuf::from(target));
     }
     // A cache that is missing or unreadable knows no library.
-    let cache = read_bounded(cache, LD_CACHE_BYTES).unwrap_or_default();
+    let cache = root
+        .open(Path::new(LD_CACHE))
+        .ok()
+        .and_then(|cache| read_bounded_from(cache.into(), LD_CACHE_BYTES).ok())
+        .unwrap_or_default();
     ld_cache::find(&cache, |name| is_library(name, target.as_bytes())).ok_or_else(|| {
+        let linker = format!("the linker knows ({LD_CACHE}{root})");
         TargetError::NotFound {
             target: target.to_owned(),
-            places,
+            places: match pid {
+                Some(pid) => format!("process {pid} has mapped or {linker}"),
+                None => linker,
+            },
         }
     })
 }
 
-fn mapped(target: &str, pid: i32) -> io::Result<Option<PathBuf>> {
+/// The file that a process has mapped, wherever that is. The user's right to read the mappings is that to see the process's
+/// root; its file itself can be had with CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE.
+fn open_mapped(target: &str, pid: i32) -> Result<Option<(PathBuf, OwnedFd)>, TargetError> {
+    let Some((name, path)) =
+        mapped(target, pid).map_err(|source| TargetError::Maps { pid, source })?
+    else {
+        return Ok(None);
+    };
+    let itself = PathBuf::from(format!("/proc/{pid}/map_files/{name}"));
+    if let Ok(file) = open_regular(&itself) {
+        return Ok(Some((path, file)));
+    }
+    let root = container(pid)?;
+    let file = root
+        .open(&path)
+        .map_err(|error| unopened(&path, &root, error))?;
+    Ok(Some((path, file)))
+}
+
+/// The first mapping of a file that is meant: its name in `map_files`, and the file's path.
+fn mapped(target: &str, pid: i32) -> io::Result<Option<(String, PathBuf)>> {
     let maps = File::open(format!("/proc/{pid}/maps"))?;
     for line in BufReader::new(maps.take(PROC_MAPS_BYTES)).split(b'\n') {
         let line = line?;
-        if let Some(path) = proc_maps::path(&line)
-            && is_library(proc_maps::base_name(path), target.as_bytes())
+        if let Some(mapping) = proc_maps::mapping(&line)
+            && is_library(proc_maps::base_name(mapping.path), target.as_bytes())
         {
-            return Ok(Some(proc_maps::to_path(path)));
+            return Ok(Some((
+                mapping.file_name(),
+                proc_maps::to_path(mapping.path),
+            )));
         }
     }
     Ok(None)
@@ -133,21 +195,23 @@ mod tests {
 
     #[test]
     fn paths_are_taken_as_they_are() {
-        let (path, _file) = open_target("/etc/passwd", None).unwrap();
+        let (path, _file) = open_target("/etc/passwd", None, None).unwrap();
         assert_eq!(path, Path::new("/etc/passwd"));
-        let missing = open_target("/nowhere/lib.so", None)
+        let missing = open_target("/nowhere/lib.so", None, None)
             .unwrap_err()
             .to_string();
         assert_eq!(
             missing,
             "resolve: target \"/nowhere/lib.so\" does not exist; check the path"
         );
-        let directory = open_target("/", None).unwrap_err().to_string();
+        let directory = open_target("/", None, None).unwrap_err().to_string();
         assert_eq!(
             directory,
             "resolve: target \"/\" is a directory; name a file in it"
         );
-        let device = open_target("/dev/null", None).unwrap_err().to_string();
+        let device = open_target("/dev/null", None, None)
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             device,
             "resolve: target \"/dev/null\" is not a regular file; name a regular file"
@@ -157,7 +221,7 @@ mod tests {
     #[test]
     fn libraries_of_this_process() {
         let pid = i32::try_from(std::process::id()).unwrap();
-        let (path, _file) = open_target("libc", Some(pid)).unwrap();
+        let (path, _file) = open_target("libc", Some(pid), None).unwrap();
         assert!(path.is_absolute());
         assert!(
             path.file_name()
@@ -171,8 +235,8 @@ mod tests {
 
     #[test]
     fn libraries_of_the_linker() {
-        let (path, _file) = open_target("libc", None).unwrap();
-        let (whole, _file) = open_target("libc.so.6", None).unwrap();
+        let (path, _file) = open_target("libc", None, None).unwrap();
+        let (whole, _file) = open_target("libc.so.6", None, None).unwrap();
         assert_eq!(path, whole);
         assert!(path.is_absolute());
     }
@@ -180,7 +244,7 @@ mod tests {
     #[test]
     fn what_is_nowhere_is_named() {
         let pid = i32::try_from(std::process::id()).unwrap();
-        let error = open_target("libnowhere", Some(pid))
+        let error = open_target("libnowhere", Some(pid), None)
             .unwrap_err()
             .to_string();
         assert_eq!(
@@ -191,26 +255,52 @@ mod tests {
             )
         );
         assert!(
-            open_target("./a.out", None)
+            open_target("./a.out", None, None)
                 .unwrap_err()
                 .to_string()
                 .contains("absolute path")
         );
-        assert!(matches!(
-            resolve("libc", None, Path::new("/nowhere")),
-            Err(TargetError::NotFound { .. })
-        ));
+        let error = open_target("libnowhere", None, Some(pid))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&format!(
+                "/etc/ld.so.cache among the files of process {pid}"
+            )),
+            "{error}"
+        );
     }
 
     #[test]
     fn mappings_that_cannot_be_read_are_an_error() {
         // Pids end at 2^22.
-        let error = open_target("/etc/passwd", Some(i32::MAX))
+        let error = open_target("/etc/passwd", Some(i32::MAX), None)
             .unwrap_err()
             .to_string();
         assert!(
             error.contains("cannot read the mappings of process 2147483647"),
             "{error}"
+        );
+    }
+
+    #[test]
+    fn files_as_a_process_sees_them() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let (own, _file) = open_target("libc", None, None).unwrap();
+        let (path, _file) = open_target("libc", None, Some(pid)).unwrap();
+        assert_eq!(path, own);
+        let error = open_target("/nowhere/a.out", None, Some(pid)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "resolve: target \"/nowhere/a.out\" among the files of process {pid} does not exist; check the path"
+            )
+        );
+        let error = open_target("/etc/passwd", None, Some(i32::MAX)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "resolve: container namespace for PID 2147483647 not accessible (tried /proc/2147483647/root and \
+             /host/proc/2147483647/root): No such file or directory (os error 2); is it running, and yours?"
         );
     }
 }

@@ -4,15 +4,41 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+/// A file that is mapped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Mapping<'l> {
+    /// The first address, and that behind the last.
+    range: (u64, u64),
+    /// Where the file is, as the process that reads the line sees it; in another mount namespace, as that one sees it.
+    pub(super) path: &'l [u8],
+}
+
 /// The file of a line: `address permissions offset device inode path`. Mappings without a file, or of one that is gone,
 /// have none.
-pub(super) fn path(line: &[u8]) -> Option<&[u8]> {
-    let mut rest = line;
-    for _ in 0..5 {
+pub(super) fn mapping(line: &[u8]) -> Option<Mapping<'_>> {
+    let mut fields = line.splitn(2, |byte| *byte == b' ');
+    let range = std::str::from_utf8(fields.next()?).ok()?;
+    let (start, end) = range.split_once('-')?;
+    let address = |text| u64::from_str_radix(text, 16).ok();
+    let mut rest = fields.next()?;
+    for _ in 0..4 {
+        rest = rest.trim_ascii_start();
         let end = rest.iter().position(|byte| *byte == b' ')?;
-        rest = rest[end..].trim_ascii_start();
+        rest = &rest[end..];
     }
-    (rest.starts_with(b"/") && !rest.ends_with(b" (deleted)")).then_some(rest)
+    let path = rest.trim_ascii_start();
+    (path.starts_with(b"/") && !path.ends_with(b" (deleted)")).then_some(Mapping {
+        range: (address(start)?, address(end)?),
+        path,
+    })
+}
+
+impl Mapping<'_> {
+    /// Its name in `/proc/<pid>/map_files`, which has no leading zeros.
+    pub(super) fn file_name(&self) -> String {
+        let (start, end) = self.range;
+        format!("{start:x}-{end:x}")
+    }
 }
 
 /// What follows the last slash.
@@ -45,7 +71,15 @@ mod tests {
     #[test]
     fn files_of_lines() {
         let file = b"7f00-7f01 r-xp 00028000 fe:00 1234                       /usr/lib/my lib.so";
-        assert_eq!(path(file), Some(&b"/usr/lib/my lib.so"[..]));
+        assert_eq!(
+            mapping(file).map(|mapping| mapping.path),
+            Some(&b"/usr/lib/my lib.so"[..])
+        );
+        let low = b"00400000-0040b000 r-xp 00000000 fe:00 1 /bin/a";
+        assert_eq!(
+            mapping(low).map(|mapping| mapping.file_name()),
+            Some("400000-40b000".to_owned())
+        );
         assert_eq!(base_name(b"/usr/lib/my lib.so"), b"my lib.so");
         for none in [
             &b"7f00-7f01 rw-p 00000000 00:00 0 "[..],
@@ -53,8 +87,10 @@ mod tests {
             b"7f00-7f01 rw-p 00000000 00:00 0                 [heap]",
             b"7f00-7f01 r-xp 00000000 fe:00 9                 /usr/lib/old.so (deleted)",
             b"",
+            b"7f00 r-xp 00028000 fe:00 1234 /usr/lib/lib.so",
+            b"x-7f01 r-xp 00028000 fe:00 1234 /usr/lib/lib.so",
         ] {
-            assert_eq!(path(none), None, "{}", String::from_utf8_lossy(none));
+            assert_eq!(mapping(none), None, "{}", String::from_utf8_lossy(none));
         }
     }
 
@@ -67,9 +103,10 @@ mod tests {
     proptest! {
         #[test]
         fn any_line_is_read(line in prop::collection::vec(any::<u8>(), 0..200)) {
-            if let Some(path) = path(&line) {
-                base_name(path);
-                to_path(path);
+            if let Some(mapping) = mapping(&line) {
+                base_name(mapping.path);
+                to_path(mapping.path);
+                mapping.file_name();
             }
         }
     }

@@ -326,7 +326,8 @@ fn details(spec: &mut Section, details: &LinkDetails) {
             offset,
             pid,
             retprobe,
-            ..
+            container_pid,
+            file_offset: _,
         } => {
             spec.row(
                 "Attach Type",
@@ -337,6 +338,9 @@ fn details(spec: &mut Section, details: &LinkDetails) {
                 spec.row("Target Offset", offset);
             }
             binary(spec, target, path, *pid);
+            if *container_pid != 0 {
+                spec.row("Container PID", container_pid);
+            }
         }
     }
 }

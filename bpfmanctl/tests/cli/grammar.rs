@@ -169,19 +169,15 @@ fn usage_does_not_depend_on_the_environment() {
 }
 
 #[test]
-fn what_is_known_and_not_built_says_so() {
+fn containers_that_are_not_there_are_named_before_the_service_is_asked() {
     let outcome = run(&format!(
-        "{NOWHERE} link attach uprobe 5 libc -f f --container-pid 3"
+        "{NOWHERE} link attach uprobe 5 libc -f f --container-pid 2147483647"
     ));
     assert_eq!(outcome.code, 1, "{outcome:?}");
     assert!(
-        outcome
-            .errors
-            .starts_with("bpfman: error: request: this build cannot "),
-        "{outcome:?}"
-    );
-    assert!(
-        outcome.errors.contains("containers (--container-pid) yet"),
+        outcome.errors.starts_with(
+            "bpfman: error: resolve: container namespace for PID 2147483647 not accessible"
+        ),
         "{outcome:?}"
     );
 }

@@ -41,5 +41,6 @@ mod privileges;
 mod service;
 mod sidecar;
 mod status;
+mod uprobe_containers;
 mod uprobe_go;
 mod uprobe_places;

@@ -33,7 +33,7 @@ pub(in crate::commands) fn uprobe_multi(
         process,
         link,
     } = arguments;
-    let (path, file) = open_named(&target, process.pid)?;
+    let (path, file) = open_named(&target, process.pid, None)?;
     let spec = AttachSpec::UprobeMulti {
         target,
         path,
@@ -55,7 +55,7 @@ pub(in crate::commands) fn usdt(
         process,
         link,
     } = arguments;
-    let (path, file) = open_named(&target, process.pid)?;
+    let (path, file) = open_named(&target, process.pid, None)?;
     let spec = AttachSpec::Usdt {
         target,
         path,

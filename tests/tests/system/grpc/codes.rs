@@ -407,6 +407,15 @@ fn attach() {
             to_uprobe(uprobe(&path, "nothing")),
         ),
         (
+            "uprobe: container_pid of a process",
+            Code::Internal,
+            uprobe_id,
+            to_uprobe(UprobeAttachInfo {
+                container_pid: Some(1),
+                ..uprobe(&path, "bpfman_probe_inside")
+            }),
+        ),
+        (
             "uprobe: no target",
             Code::Internal,
             uprobe_id,
