@@ -2,6 +2,7 @@
 
 use super::direction;
 use super::rebuild::FilterPlace;
+use crate::hooks::interface::vanished;
 use crate::kernel::Error;
 use crate::kernel::clsact::{self, Put, Qdisc};
 use crate::kernel::netlink::Socket;
@@ -30,8 +31,10 @@ pub fn place(
         return Err(Failure::new(FailureCode::Unsupported, Stage::Attach, cause)
             .remedy("use tcx or xdp, which take --netns"));
     }
-    let failed =
-        |error: Error| error.into_failure(Stage::Attach, format!("filters of {interface}"));
+    let failed = |error: Error| {
+        vanished(key.ifindex, interface)
+            .unwrap_or_else(|| error.into_failure(Stage::Attach, format!("filters of {interface}")))
+    };
     let socket = Socket::open().map_err(failed)?;
     ensure_clsact(&socket, key.ifindex, interface)?;
     let found = clsact::filters(&socket, key.ifindex, direction).map_err(failed)?;
@@ -41,6 +44,9 @@ pub fn place(
 /// Sees that clsact is on the interface, and nothing else in its place.
 fn ensure_clsact(socket: &Socket, ifindex: u32, interface: &str) -> Result<(), Failure> {
     let failed = |error: Error| {
+        if let Some(failure) = vanished(ifindex, interface) {
+            return failure;
+        }
         let missing = error.errno == Errno::NOENT;
         let failure = error.into_failure(Stage::Attach, format!("clsact on {interface}"));
         if missing {

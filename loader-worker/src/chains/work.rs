@@ -6,6 +6,7 @@ use super::member::{self, Parts};
 use super::rebuild::{ChainStep, FilterPlace};
 use super::{dispatcher, order::Rank};
 use crate::helpers::Done;
+use crate::hooks::interface::vanished;
 use crate::hooks::{self, Site};
 use crate::kernel::clsact::Put;
 use crate::kernel::{Error, btf, info, link, map, pin, program};
@@ -139,11 +140,8 @@ impl<'a> Work<'a> {
             ChainStep::SwapHead { link, old } => {
                 swap_head(link, self.head_fd()?, Some(old)).map_err(|error| self.refused(error))
             }
-            ChainStep::AddFilter(place) => self.add_filter(*place),
-            ChainStep::SwapFilter { place, .. } => {
-                filter::put(*place, self.head_fd()?, Put::InPlace)
-                    .map_err(|error| self.refused(error))
-            }
+            ChainStep::AddFilter(place) => self.put_filter(*place, Put::New),
+            ChainStep::SwapFilter { place, .. } => self.put_filter(*place, Put::InPlace),
         }
     }
 
@@ -323,8 +321,10 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    fn add_filter(&self, place: FilterPlace) -> Result<(), Failure> {
-        filter::put(place, self.head_fd()?, Put::New).map_err(|error| self.refused(error))
+    fn put_filter(&self, place: FilterPlace, put: Put) -> Result<(), Failure> {
+        filter::put(place, self.head_fd()?, put).map_err(|error| {
+            vanished(place.ifindex, self.interface).unwrap_or_else(|| self.refused(error))
+        })
     }
 
     fn head_fd(&self) -> Result<BorrowedFd<'_>, Failure> {

@@ -8,8 +8,8 @@ pub mod tcx;
 pub mod tcx_order;
 pub mod xdp;
 
-use crate::kernel::{Error, interfaces};
-use ipc::messages::failure::{Failure, FailureCode, Stage};
+use crate::kernel::Error;
+use ipc::messages::failure::{Failure, Stage};
 
 /// An interface and a program for it, with the names that messages call them by.
 #[derive(Clone, Copy, Debug)]
@@ -23,22 +23,18 @@ pub struct Site<'a> {
 }
 
 impl Site<'_> {
-    /// A refusal in words. An interface that has vanished since it was found is named as that: the kernel calls it an
-    /// invalid argument (XDP) or no device (tcx).
+    /// A refusal in words. An interface that has vanished since it was found is named as that.
     fn refused(self, error: Error, hook: &str) -> Failure {
         let Self {
             ifindex,
             interface,
             program_id,
         } = self;
-        if matches!(interfaces::name(ifindex), Ok(None)) {
-            let cause = format!("interface \"{interface}\" was taken away while attaching to it");
-            return Failure::new(FailureCode::NotFound, Stage::Attach, cause)
-                .remedy("see `ip link` for the interfaces");
-        }
-        error.into_failure(
-            Stage::Attach,
-            format!("attaching program {program_id} to {hook}"),
-        )
+        interface::vanished(ifindex, interface).unwrap_or_else(|| {
+            error.into_failure(
+                Stage::Attach,
+                format!("attaching program {program_id} to {hook}"),
+            )
+        })
     }
 }
