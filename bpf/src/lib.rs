@@ -58,6 +58,19 @@ object! {
 }
 
 object! {
+    /// A map that is shared by name (`tally.bpf.c`).
+    TALLY, "tally"
+}
+object! {
+    /// The same map, declared by somebody else (`tally_too.bpf.c`).
+    TALLY_TOO, "tally_too"
+}
+object! {
+    /// Another map of that name and size (`tally_other.bpf.c`).
+    TALLY_OTHER, "tally_other"
+}
+
+object! {
     /// What is in the kernel, whoever put it there (`iterators.bpf.c`).
     ITERATORS, "iterators"
 }
@@ -93,7 +106,7 @@ pub struct Template {
 pub const ITERATOR_TEMPLATES: [Template; 3] = include!(concat!(env!("OUT_DIR"), "/iterators.rs"));
 
 /// Every object with its name.
-pub const ALL: [(&str, &[u8]); 13] = [
+pub const ALL: [(&str, &[u8]); 16] = [
     ("counter", COUNTER),
     ("order", ORDER),
     ("core", CORE),
@@ -107,6 +120,9 @@ pub const ALL: [(&str, &[u8]); 13] = [
     ("tc_dispatcher", TC_DISPATCHER),
     ("chain", CHAIN),
     ("globals", GLOBALS),
+    ("tally", TALLY),
+    ("tally_too", TALLY_TOO),
+    ("tally_other", TALLY_OTHER),
 ];
 
 /// Slots of the `counters` map of [`COUNTER`], in the order of `enum slot`.

@@ -335,6 +335,41 @@ fn maps_of_many_types() {
 }
 
 #[test]
+fn types_of_keys_and_values_are_told_apart_by_what_is_in_them() {
+    let tally = |object, program| {
+        let plan = plan(object, &[(program, ProgramKind::Tracepoint)]);
+        let map = map(&plan, "tally");
+        (
+            map.key_type.clone().unwrap(),
+            map.value_type.clone().unwrap(),
+        )
+    };
+    let (key, value) = tally(bpf::TALLY, "tally_first");
+    assert_eq!(key.text, "u32");
+    assert_eq!(value.text, "struct tally { u64 events; u64 last; }");
+    // Type definitions and qualifiers do not count.
+    assert_eq!(
+        tally(bpf::TALLY_TOO, "tally_second"),
+        (key.clone(), value.clone())
+    );
+    let (other_key, other_value) = tally(bpf::TALLY_OTHER, "tally_other");
+    assert_eq!(other_key, key);
+    assert_ne!(other_value.digest, value.digest);
+
+    let maps = plan(bpf::MAPS, &[("uses_none", ProgramKind::Tc)]);
+    let text = |name| map(&maps, name).value_type.clone().map(|ty| ty.text);
+    assert_eq!(
+        text("tables").as_deref(),
+        Some("map of type 2 with 2 entries, u32 to u64")
+    );
+    assert_eq!(text("events"), None);
+    assert_eq!(
+        map(&maps, "hash").key_type.clone().unwrap().text,
+        "struct key { u32 address; u16 port; u16 protocol; }"
+    );
+}
+
+#[test]
 fn objects_without_btf_and_license() {
     let plan = plan(bpf::BARE, &[("bare_count", ProgramKind::Tc)]);
     assert_eq!(plan.license, "");

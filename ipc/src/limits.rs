@@ -97,6 +97,9 @@ pub const GLOBALS: usize = 256;
 /// Bytes of any name: program, map, function, interface, tracepoint. Mangled C++ and Go symbols can be long.
 pub const NAME_BYTES: usize = 1024;
 
+/// Bytes of the type of a map's keys or values in a message: the first members of a structure tell which one it is.
+pub const MAP_TYPE_BYTES: usize = 256;
+
 /// Functions or places of one link on several. The whole of a subsystem's entry points fits; the list stays readable, and
 /// the record small.
 pub const PROBE_PLACES: usize = 256;

@@ -59,6 +59,21 @@ pub struct MapPlan {
     pub freeze: bool,
     /// Index into [`LoadPlan::maps`] of the template for the inner maps of an array or hash of maps.
     pub inner: Option<u32>,
+    /// What a key looks like; `None` when the object does not say, or the kernel takes no types for such maps.
+    pub key_type: Option<MapType>,
+    /// What a value looks like.
+    pub value_type: Option<MapType>,
+}
+
+/// What a key or value looks like, from the object's BTF, so that two objects which share a map can be compared by who
+/// reads no BTF.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
+pub struct MapType {
+    /// For messages: the type as C would have it, in printable ASCII, cut at [`crate::limits::MAP_TYPE_BYTES`].
+    pub text: String,
+    /// SHA-256 of names, offsets, sizes and types of everything in it. Type definitions and qualifiers do not count.
+    pub digest: [u8; 32],
 }
 
 /// One program, as `BPF_PROG_LOAD` wants it.

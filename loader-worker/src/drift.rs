@@ -47,7 +47,7 @@ pub struct Seen {
     /// By hook of the store: whether what it says is there.
     pub hooks: BTreeMap<HookKey, Behind<()>>,
     /// By pin of a program's maps: the kernel id behind it.
-    pub maps: BTreeMap<String, Behind<u32>>,
+    pub maps: BTreeMap<PathBuf, Behind<u32>>,
     /// Every pin in bpfman's subtree.
     pub pins: BTreeSet<PathBuf>,
     /// Every stored plan.
@@ -297,28 +297,38 @@ fn compare_program(
         }
         Behind::Found(_) => {}
     }
-    for map in program.maps.iter().filter(|map| !map.pin_path.is_empty()) {
-        let pin = map.pin_path.clone();
-        match seen.maps.get(&pin).unwrap_or(&Behind::Nothing) {
-            Behind::Nothing => drift.push(Drift::MapGone { program: id, pin }),
-            Behind::Unknown(reason) => drift.push(Drift::Unreadable {
-                pin,
-                reason: reason.clone(),
-            }),
-            Behind::Found(found) if *found != map.id => drift.push(Drift::MapReplaced {
-                program: id,
-                id: map.id,
-                found: *found,
-                pin,
-            }),
-            Behind::Found(_) => {}
-        }
+    let own = program.maps.iter().filter(|map| !map.pin_path.is_empty());
+    for map in own {
+        compare_map(id, Path::new(&map.pin_path), Some(map.id), seen, drift);
+    }
+    for name in program.shared_by_name() {
+        let map = program.map_id(name);
+        compare_map(id, &wanted.layout.shared(name), map, seen, drift);
     }
     if !seen.plans.contains(Path::new(&record.plan_path)) {
         drift.push(Drift::PlanGone {
             program: id,
             path: record.plan_path.clone(),
         });
+    }
+}
+
+/// `map` is the kernel id that a program's map has, if the program uses the map itself.
+fn compare_map(program: u32, path: &Path, map: Option<u32>, seen: &Seen, drift: &mut Vec<Drift>) {
+    let pin = path.display().to_string();
+    match (seen.maps.get(path).unwrap_or(&Behind::Nothing), map) {
+        (Behind::Nothing, _) => drift.push(Drift::MapGone { program, pin }),
+        (Behind::Unknown(reason), _) => drift.push(Drift::Unreadable {
+            pin,
+            reason: reason.clone(),
+        }),
+        (Behind::Found(found), Some(id)) if *found != id => drift.push(Drift::MapReplaced {
+            program,
+            id,
+            found: *found,
+            pin,
+        }),
+        (Behind::Found(_), _) => {}
     }
 }
 
@@ -393,9 +403,16 @@ fn compare_hook(hook: &StoredHook, links: &[LinkRecord], seen: &Seen, drift: &mu
 fn known_pins(wanted: Wanted<'_>) -> BTreeSet<PathBuf> {
     let programs = wanted.programs.iter().flat_map(|program| {
         let maps = program.maps.iter().map(|map| map.pin_path.as_str());
-        maps.chain([program.record.pin_path.as_str()])
+        let own = maps.chain([program.record.pin_path.as_str()]);
+        let shared = program
+            .shared_by_name()
+            .map(|name| wanted.layout.shared(name));
+        own.map(PathBuf::from).chain(shared)
     });
-    let links = wanted.links.iter().map(|link| link.pin_path.as_str());
+    let links = wanted
+        .links
+        .iter()
+        .map(|link| PathBuf::from(&link.pin_path));
     let hooks = wanted.hooks.iter().flat_map(|hook| {
         let Dispatcher { key, revision, .. } = hook.dispatcher;
         [
@@ -404,11 +421,7 @@ fn known_pins(wanted: Wanted<'_>) -> BTreeSet<PathBuf> {
             wanted.layout.head(key, revision),
         ]
     });
-    programs
-        .chain(links)
-        .map(PathBuf::from)
-        .chain(hooks)
-        .collect()
+    programs.chain(links).chain(hooks).collect()
 }
 
 /// The differences as a report for clients.

@@ -164,8 +164,15 @@ impl<'a> Executor<'a> {
             Step::ShareMap {
                 instance,
                 pin,
-                owner,
-            } => self.share_map(*instance, pin, *owner),
+                with,
+                form,
+            } => {
+                let plan = &self.plan()?.plan().maps[instance.map];
+                let shared = share::open(plan, pin, *with, form.as_ref())?;
+                self.maps.insert(*instance, shared);
+                Ok(())
+            }
+            Step::SameMap { instance, of } => self.same_map(*instance, *of),
             Step::FillMap(instance) => self.fill_map(*instance),
             Step::FreezeMap(instance) => map::freeze(self.map(*instance)?)
                 .map_err(|error| self.map_failure(*instance, error)),
@@ -222,32 +229,11 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    fn share_map(&mut self, instance: MapInstance, path: &Path, owner: u32) -> Result<(), Failure> {
-        let plan = &self.plan()?.plan().maps[instance.map];
-        let refused = |code, reason: String| {
-            let cause = format!(
-                "load shared map \"{}\" from owner {owner}: {reason}",
-                plan.name
-            );
-            Failure::new(code, Stage::Maps, cause)
-        };
-        let opened = pin::get(path).map_err(|error| {
-            if error.is_not_found() {
-                refused(
-                    FailureCode::FailedPrecondition,
-                    "the owner has no map of this name".into(),
-                )
-            } else {
-                refused(FailureCode::Internal, error.to_string())
-            }
-        })?;
-        let found = info::map(opened.as_fd())
-            .map_err(|error| refused(FailureCode::Internal, error.to_string()))?;
-        if let Some(difference) = share::difference(plan, &found) {
-            return Err(refused(FailureCode::FailedPrecondition, difference)
-                .remedy("load an object that declares the same maps as the owner's"));
-        }
-        self.maps.insert(instance, opened);
+    fn same_map(&mut self, instance: MapInstance, of: MapInstance) -> Result<(), Failure> {
+        let same = self.map(of)?.try_clone_to_owned();
+        let same =
+            same.map_err(|error| self.map_failure(of, Error::from_io("F_DUPFD_CLOEXEC", &error)))?;
+        self.maps.insert(instance, same);
         Ok(())
     }
 

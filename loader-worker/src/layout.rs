@@ -37,6 +37,11 @@ impl Layout {
         self.fs.join("maps").join(set_id.to_string())
     }
 
+    /// Pin of a map that is shared by name.
+    pub fn shared(&self, name: &str) -> PathBuf {
+        self.fs.join("shared").join(name)
+    }
+
     /// Directory with the pins of a program's data sections, for programs that are made of it later. Not a place for
     /// applications: what is in it is theirs to see under no name.
     pub fn sections(&self, program_id: u32) -> PathBuf {
@@ -82,6 +87,7 @@ impl Layout {
     pub fn fixed_directories(&self) -> Vec<PathBuf> {
         [
             "maps",
+            "shared",
             "links",
             "sections",
             "tcx-ingress",
@@ -137,6 +143,10 @@ mod tests {
         let layout = Layout::new(Path::new("/run/bpfman"), Path::new("/var/lib/bpfman"));
         assert_eq!(layout.program_pin(7), Path::new("/run/bpfman/fs/prog_7"));
         assert_eq!(layout.map_set(7), Path::new("/run/bpfman/fs/maps/7"));
+        assert_eq!(
+            layout.shared("trail"),
+            Path::new("/run/bpfman/fs/shared/trail")
+        );
     }
 
     #[test]

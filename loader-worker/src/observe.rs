@@ -58,10 +58,8 @@ fn behind<T>(
 }
 
 /// The kernel id of the map behind a pin.
-fn map(path: &str) -> Behind<u32> {
-    behind(pin::get_to_read(Path::new(path)), |map| {
-        Ok(info::map(map)?.id)
-    })
+pub fn map(path: &Path) -> Behind<u32> {
+    behind(pin::get_to_read(path), |map| Ok(info::map(map)?.id))
 }
 
 /// Everything that matters for comparing.
@@ -80,10 +78,13 @@ pub fn observe(
             Behind::Unknown(reason) => Behind::Unknown(reason),
         };
         seen.programs.insert(record.program_id, found);
-        for pin in program.maps.iter().map(|map| &map.pin_path) {
-            // Programs that share a map set name the same pins.
-            if !pin.is_empty() && !seen.maps.contains_key(pin) {
-                seen.maps.insert(pin.clone(), map(pin));
+        let own = program.maps.iter().map(|map| PathBuf::from(&map.pin_path));
+        let shared = program.shared_by_name().map(|name| layout.shared(name));
+        for pin in own.chain(shared) {
+            // Programs that share maps name the same pins.
+            if !pin.as_os_str().is_empty() && !seen.maps.contains_key(&pin) {
+                let found = map(&pin);
+                seen.maps.insert(pin, found);
             }
         }
     }

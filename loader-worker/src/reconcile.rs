@@ -12,7 +12,7 @@ use crate::layout::Layout;
 use crate::observe;
 use crate::plan_file;
 use crate::remove::remove;
-use crate::store::intents::{Intent, IntentNumber, Row};
+use crate::store::intents::{Intent, IntentNumber};
 use crate::store::{Change, Store};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::loader::DoctorReport;
@@ -88,15 +88,7 @@ fn replay_one(
     intent: &Intent,
     faults: &Faults,
 ) -> Result<(), Failure> {
-    let (removals, gone): (Vec<_>, Vec<Row>) = match intent {
-        Intent::Back { removals } | Intent::Outdated { removals } => {
-            (removals.iter().collect(), Vec::new())
-        }
-        Intent::Forward { parts } => (
-            parts.iter().flat_map(|part| &part.removals).collect(),
-            parts.iter().map(|part| part.row).collect(),
-        ),
-    };
+    let (removals, gone) = (intent.removals(), intent.gone());
     tracing::warn!(
         removals = removals.len(),
         records = gone.len(),

@@ -1,7 +1,7 @@
 //! What of a request can be checked without the kernel: bounds, forms, and whether the plan is the one that was asked
 //! for. Pure.
 
-use crate::valid_plan::{MapRole, ValidPlan};
+use crate::valid_plan::ValidPlan;
 use ipc::limits::{
     GLOBALS, METADATA_BYTES, METADATA_ENTRIES, NAME_BYTES, PATH_BYTES, REFERENCE_BYTES,
 };
@@ -65,22 +65,7 @@ pub fn check_load(options: &LoadOptions, valid: &ValidPlan) -> Result<(), Failur
         )
         .remedy("this is a fault of bpfman's image worker, please report it"));
     }
-    let by_name = |(index, map): &(usize, &ipc::plan::MapPlan)| {
-        map.pin_by_name && valid.role(*index) == MapRole::Public
-    };
-    // With an owner all maps are found by name anyway.
-    match valid.plan().maps.iter().enumerate().find(by_name) {
-        Some((_, map)) if owner(options).is_none() => Err(Failure::new(
-            FailureCode::Unsupported,
-            Stage::Maps,
-            format!(
-                "map \"{}\" is to be shared by name (LIBBPF_PIN_BY_NAME), which is not built yet",
-                map.name
-            ),
-        )
-        .remedy("take the `pinning` attribute away and share the map with --map-owner-id")),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// The program whose maps are to be used; 0 stands for none.
@@ -213,23 +198,6 @@ mod tests {
         ] {
             assert!(failure.cause.contains("not for the programs"), "{failure}");
         }
-    }
-
-    #[test]
-    fn sharing_by_name_is_refused_unless_there_is_an_owner() {
-        let mut plan = sample::plan();
-        plan.maps[0].pin_by_name = true;
-        let valid = sample::valid(plan).unwrap();
-        let failure = check_load(&options(), &valid).unwrap_err();
-        assert_eq!(failure.code, FailureCode::Unsupported);
-        assert!(failure.cause.contains("\"counters\""));
-        let owned = |owner| LoadOptions {
-            map_owner: Some(owner),
-            maps_mode: None,
-            ..options()
-        };
-        assert!(check_load(&owned(7), &valid).is_ok());
-        assert!(check_load(&owned(0), &valid).is_err(), "0 stands for none");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use crate::chains;
 use crate::chains::rebuild::{ChainStep, FilterPlace};
 use crate::layout::Layout;
+use crate::store::records::MapForm;
 use crate::valid_plan::{MapRole, ValidPlan};
 use bincode::{Decode, Encode};
 use ipc::messages::program::LoadOptions;
@@ -22,6 +23,15 @@ pub struct MapInstance {
     pub map: usize,
 }
 
+/// Whose a map is that a load did not make.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sharing {
+    /// Of the map set of this program.
+    Owner(u32),
+    /// Of all who name it.
+    Name,
+}
+
 /// Makes one thing.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Step {
@@ -29,14 +39,23 @@ pub enum Step {
     LoadBtf,
     /// Create a map.
     CreateMap(MapInstance),
-    /// Take the map that another program's map set has under this name, if it is compatible.
+    /// Take a map that is there already, if it is compatible.
     ShareMap {
         /// In the place of.
         instance: MapInstance,
-        /// Pin in the owner's set.
+        /// Its pin.
         pin: PathBuf,
-        /// The owner.
-        owner: u32,
+        /// Whose it is.
+        with: Sharing,
+        /// What is known of it beside what the kernel tells.
+        form: Option<MapForm>,
+    },
+    /// Take the map that was made for an earlier program of the same load.
+    SameMap {
+        /// In the place of.
+        instance: MapInstance,
+        /// The earlier one.
+        of: MapInstance,
     },
     /// Write the first contents of a data section.
     FillMap(MapInstance),
@@ -153,10 +172,28 @@ pub struct Owner {
     pub id: u32,
     /// Its directory.
     pub directory: PathBuf,
+    /// Its maps.
+    pub forms: Vec<MapForm>,
+}
+
+/// What a load finds instead of making it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Found {
+    /// Maps shared by name that are there, of those that the plan names. With an owner they do not matter: its maps of these
+    /// names are taken.
+    pub by_name: Vec<MapForm>,
+    /// The maps' owner, if it is another program.
+    pub owner: Option<Owner>,
+}
+
+impl Found {
+    fn named(&self, name: &str) -> Option<&MapForm> {
+        self.by_name.iter().find(|form| form.name == name)
+    }
 }
 
 /// The first part of a load: maps and programs, as descriptors.
-pub fn create(valid: &ValidPlan, owner: Option<&Owner>) -> Vec<Step> {
+pub fn create(layout: &Layout, valid: &ValidPlan, found: &Found) -> Vec<Step> {
     let mut steps = Vec::new();
     if valid.plan().btf.is_some() {
         steps.push(Step::LoadBtf);
@@ -165,18 +202,11 @@ pub fn create(valid: &ValidPlan, owner: Option<&Owner>) -> Vec<Step> {
         for map in valid.creation_order() {
             let instance = MapInstance { program, map };
             let plan = &valid.plan().maps[map];
-            match owner {
-                Some(owner) if valid.role(map) == MapRole::Public => {
-                    let pin = owner.directory.join(&plan.name);
-                    steps.push(Step::ShareMap {
-                        instance,
-                        pin,
-                        owner: owner.id,
-                    });
-                    continue;
-                }
-                _ => steps.push(Step::CreateMap(instance)),
+            if let Some(step) = share(layout, valid, found, instance) {
+                steps.push(step);
+                continue;
             }
+            steps.push(Step::CreateMap(instance));
             if plan.initial.is_some() {
                 steps.push(Step::FillMap(instance));
             }
@@ -189,6 +219,40 @@ pub fn create(valid: &ValidPlan, owner: Option<&Owner>) -> Vec<Step> {
     steps
 }
 
+/// How a program gets a map that is not made for it.
+fn share(layout: &Layout, valid: &ValidPlan, found: &Found, instance: MapInstance) -> Option<Step> {
+    let name = &valid.plan().maps[instance.map].name;
+    if valid.role(instance.map) != MapRole::Public {
+        return None;
+    }
+    if let Some(owner) = &found.owner {
+        return Some(Step::ShareMap {
+            instance,
+            pin: owner.directory.join(name),
+            with: Sharing::Owner(owner.id),
+            form: owner.forms.iter().find(|form| form.name == *name).cloned(),
+        });
+    }
+    if !valid.is_by_name(instance.map) {
+        return None;
+    }
+    match found.named(name) {
+        Some(form) => Some(Step::ShareMap {
+            instance,
+            pin: layout.shared(name),
+            with: Sharing::Name,
+            form: Some(form.clone()),
+        }),
+        None => (instance.program > 0).then_some(Step::SameMap {
+            instance,
+            of: MapInstance {
+                program: 0,
+                ..instance
+            },
+        }),
+    }
+}
+
 /// What decides about the second part of a load.
 #[derive(Clone, Copy, Debug)]
 pub struct Keep<'a> {
@@ -196,8 +260,8 @@ pub struct Keep<'a> {
     pub valid: &'a ValidPlan,
     /// Kernel ids of the programs, in the order of the plan.
     pub ids: &'a [u32],
-    /// The maps' owner, if it is another program.
-    pub owner: Option<&'a Owner>,
+    /// What was there instead of being made.
+    pub found: &'a Found,
     /// Mode and group of the map pins.
     pub options: &'a LoadOptions,
     /// The group that new pins have by themselves.
@@ -216,7 +280,7 @@ pub fn keep(layout: &Layout, keep: Keep<'_>) -> Vec<Step> {
         });
     }
     for (program, id) in keep.ids.iter().enumerate() {
-        if keep.owner.is_none() {
+        if keep.found.owner.is_none() {
             keep_maps(layout, keep, program, *id, &mut steps);
         }
         if chains::takes(keep.valid.plan().programs[program].kind) {
@@ -241,13 +305,19 @@ fn keep_maps(layout: &Layout, keep: Keep<'_>, program: usize, id: u32, steps: &m
     let mut paths = Vec::new();
     for (map, plan) in keep.valid.plan().maps.iter().enumerate() {
         if keep.valid.role(map) == MapRole::Public {
-            let path = directory.join(&plan.name);
             let instance = MapInstance { program, map };
-            steps.push(Step::PinMap {
-                instance,
-                path: path.clone(),
-            });
-            paths.push(path);
+            // Who makes a map that is shared by name puts it where the others find it.
+            let is_new = program == 0
+                && keep.valid.is_by_name(map)
+                && keep.found.named(&plan.name).is_none();
+            let shared = is_new.then(|| layout.shared(&plan.name));
+            for path in shared.into_iter().chain([directory.join(&plan.name)]) {
+                steps.push(Step::PinMap {
+                    instance,
+                    path: path.clone(),
+                });
+                paths.push(path);
+            }
         }
     }
     if paths.is_empty() {
@@ -308,15 +378,17 @@ pub fn detach(pin: PathBuf) -> Vec<Removal> {
     vec![Removal::RemoveLink { pin }]
 }
 
-/// Taking a program away whose links are gone, with its data sections. `map_set` and `plan` are given when nobody else uses
-/// them.
+/// Taking a program away whose links are gone, with its data sections. `shared` (pins of maps that are shared by name),
+/// `map_set` and `plan` are given when nobody else uses them.
 pub fn unload(
     pin: PathBuf,
     sections: Option<PathBuf>,
+    shared: Vec<PathBuf>,
     map_set: Option<PathBuf>,
     plan: Option<PathBuf>,
 ) -> Vec<Removal> {
-    let mut removals = vec![Removal::RemovePin { path: pin }];
+    let pins = [pin].into_iter().chain(shared);
+    let mut removals: Vec<Removal> = pins.map(|path| Removal::RemovePin { path }).collect();
     let directories = sections.into_iter().chain(map_set);
     removals.extend(directories.map(|path| Removal::RemoveMapSet { path }));
     removals.extend(plan.map(|path| Removal::ForgetPlan { path }));

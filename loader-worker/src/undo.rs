@@ -9,6 +9,7 @@ pub fn inverse(step: &Step) -> Option<Removal> {
         Step::LoadBtf
         | Step::CreateMap(_)
         | Step::ShareMap { .. }
+        | Step::SameMap { .. }
         | Step::FillMap(_)
         | Step::FreezeMap(_)
         | Step::LoadProgram(_)

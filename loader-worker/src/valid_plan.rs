@@ -4,7 +4,7 @@
 use crate::limits;
 use crate::plan_intake::EncodedPlan;
 use ipc::cgroup_hooks;
-use ipc::limits::{LOAD_PROGRAMS, NAME_BYTES};
+use ipc::limits::{LOAD_PROGRAMS, MAP_TYPE_BYTES, NAME_BYTES};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::plan::{InfoTable, LoadPlan, MapPlan, MapSlot, PLAN_VERSION, ProgramPlan};
 
@@ -69,6 +69,12 @@ impl ValidPlan {
             Some(_) if is_template && !is_used => MapRole::Template,
             _ => MapRole::Public,
         }
+    }
+
+    /// Whether the map with this index is to be shared by name.
+    pub fn is_by_name(&self, map: usize) -> bool {
+        let asks = self.plan.maps.get(map).is_some_and(|map| map.pin_by_name);
+        asks && self.role(map) == MapRole::Public
     }
 
     /// Indices of the maps, templates before the maps that need them.
@@ -150,6 +156,20 @@ fn check_map(map: &MapPlan, plan: &LoadPlan) -> Result<(), Failure> {
                 initial.len(),
                 map.value_size
             ));
+        }
+    }
+    for described in [&map.key_type, &map.value_type].into_iter().flatten() {
+        bound(
+            "bytes in the text of a type",
+            described.text.len(),
+            MAP_TYPE_BYTES,
+        )?;
+        if !described
+            .text
+            .bytes()
+            .all(|byte| matches!(byte, b' '..=b'~'))
+        {
+            return refuse("the text of a type is not printable".into());
         }
     }
     if plan.btf.is_none() && (map.btf_key_type_id != 0 || map.btf_value_type_id != 0) {

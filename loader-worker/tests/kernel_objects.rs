@@ -31,6 +31,8 @@ fn array(name: &str) -> MapPlan {
         initial: None,
         freeze: false,
         inner: None,
+        key_type: None,
+        value_type: None,
     }
 }
 

@@ -164,6 +164,8 @@ fn defined(name: &str, map: &Map) -> Result<MapPlan, CompileError> {
         initial: None,
         freeze: false,
         inner: None,
+        key_type: None,
+        value_type: None,
     })
 }
 
@@ -188,6 +190,8 @@ fn data(elf: &Elf<'_>, data_sections: &HashMap<&str, u32>, map: &Map) -> MapPlan
         initial: (!zeroes).then(|| contents.to_vec()),
         freeze: read_only,
         inner: None,
+        key_type: None,
+        value_type: None,
     }
 }
 

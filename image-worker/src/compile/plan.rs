@@ -7,6 +7,7 @@ use super::elf::{Elf, Role};
 use super::error::CompileError;
 use super::functions::{Functions, Reach};
 use super::kernel_btf::KernelBtf;
+use super::map_types;
 use super::maps::{self, Maps};
 use super::sections::SectionFacts;
 use super::{cgroup, globals, normalise, relocate, sections, select};
@@ -71,7 +72,7 @@ pub(super) fn plan(
     let normalised = normalise::normalise(&elf, &functions, btf.as_ref(), &kept)?;
     let mut object = relocate::parse(&normalised, &functions, &kept)?;
     globals::set(&elf, btf.as_ref(), &mut object, request)?;
-    let maps = maps::plan(&elf, &normalised.data_sections, &object)?;
+    let mut maps = maps::plan(&elf, &normalised.data_sections, &object)?;
     relocate::relocate_types(&mut object, &normalised, kernel)?;
     relocate::relocate_maps(&elf, &mut object, &maps, &reaches)?;
 
@@ -91,11 +92,15 @@ pub(super) fn plan(
             ..program(request, section, facts, &function, reach, &maps)?
         });
     }
+    let btf = btf_blob(&object);
+    if let Some(blob) = &btf {
+        map_types::describe(blob, &mut maps.plans)?;
+    }
     Ok(LoadPlan {
         version: PLAN_VERSION,
         object_digest: Sha256::digest(bytes).into(),
         license: elf.license(),
-        btf: btf_blob(&object),
+        btf,
         maps: maps.plans,
         programs,
     })

@@ -165,6 +165,8 @@ impl<'a> Work<'a> {
                     pin_by_name: false,
                     internal: false,
                     inner: None,
+                    key_type: None,
+                    value_type: None,
                 };
                 let counters = map::create(&plan, None, None, "bpfman_counters")
                     .map_err(|error| error.into_failure(Stage::Maps, "the counters"))?;

@@ -36,6 +36,7 @@ fn program(id: u32) -> StoredProgram {
                 ..KernelMap::default()
             },
         ],
+        forms: vec![],
         member: None,
     }
 }
@@ -75,7 +76,7 @@ fn healthy(programs: &[StoredProgram], links: &[LinkRecord]) -> Seen {
         .iter()
         .flat_map(|program| &program.maps)
         .filter(|map| !map.pin_path.is_empty())
-        .map(|map| (map.pin_path.clone(), Behind::Found(map.id)))
+        .map(|map| (PathBuf::from(&map.pin_path), Behind::Found(map.id)))
         .collect();
     let pins = map_pins
         .filter(|path| !path.is_empty())

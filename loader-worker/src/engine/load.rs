@@ -1,6 +1,7 @@
 //! Loading: from a plan to programs with pins and records.
 
 use super::claims::{Key, Need};
+use super::maps::map_forms;
 use super::{Engine, now};
 use crate::chains::{self, fused::HAS_FRAGS};
 use crate::execute::{Executor, Loaded, Subject};
@@ -8,12 +9,12 @@ use crate::layout::Layout;
 use crate::limits::PROGRAMS;
 use crate::request;
 use crate::room;
-use crate::steps::{self, Keep, Owner};
+use crate::steps::{self, Found, Keep};
 use crate::store::intents::Row;
 use crate::store::records::{MemberForm, StoredProgram};
 use crate::store::{Change, Store};
 use crate::valid_plan::{MapRole, ValidPlan};
-use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::failure::Failure;
 use ipc::messages::kernel::KernelMap;
 use ipc::messages::program::{LoadOptions, Program, ProgramRecord, Uid};
 use std::path::Path;
@@ -35,10 +36,12 @@ impl Engine {
             valid.plan().programs.len(),
             PROGRAMS,
         )?;
-        let owner = self.owner(options, &known)?;
+        let found = self.find_maps(valid, options, &known)?;
 
         let mut executor = Executor::new(Subject::Plan(valid), &*self.helpers, &self.faults);
-        executor.run(steps::create(valid, owner.as_ref())).await?;
+        executor
+            .run(steps::create(&self.layout, valid, &found))
+            .await?;
         let loaded = executor.loaded()?;
 
         let ids: Vec<u32> = loaded.iter().map(|loaded| loaded.program.id).collect();
@@ -48,7 +51,7 @@ impl Engine {
             Keep {
                 valid,
                 ids: &ids,
-                owner: owner.as_ref(),
+                found: &found,
                 options,
                 own_gid: rustix::process::getegid().as_raw(),
                 plan_is_kept: known
@@ -59,7 +62,7 @@ impl Engine {
         let records = Records {
             valid,
             options,
-            owner: owner.as_ref(),
+            found: &found,
             layout: &self.layout,
             plan_path,
             loaded_by,
@@ -86,29 +89,6 @@ impl Engine {
         tracing::info!(uid = loaded_by, ?ids, "loaded");
         Ok(answer)
     }
-
-    /// The map set that the request wants to use: it must exist, which is as long as one program uses it.
-    fn owner(
-        &self,
-        options: &LoadOptions,
-        known: &[StoredProgram],
-    ) -> Result<Option<Owner>, Failure> {
-        let Some(id) = request::owner(options) else {
-            return Ok(None);
-        };
-        if known.iter().any(|program| program.map_set() == id) {
-            return Ok(Some(Owner {
-                id,
-                directory: self.layout.map_set(id),
-            }));
-        }
-        Err(Failure::new(
-            FailureCode::InvalidArgument,
-            Stage::Maps,
-            format!("map_owner_id {id} does not exist: map owner not found"),
-        )
-        .remedy("name a program that was itself loaded without --map-owner-id; see `bpfmanctl program list`"))
-    }
 }
 
 /// Records that stand where new ones go. Kernel ids do not repeat while the machine is up, so these are of programs that
@@ -131,7 +111,7 @@ fn superseded(store: &Store, ids: &[u32]) -> Result<Vec<Row>, Failure> {
 struct Records<'a> {
     valid: &'a ValidPlan,
     options: &'a LoadOptions,
-    owner: Option<&'a Owner>,
+    found: &'a Found,
     layout: &'a Layout,
     plan_path: String,
     loaded_by: Uid,
@@ -141,9 +121,8 @@ impl Records<'_> {
     fn of(&self, index: usize, loaded: &Loaded) -> StoredProgram {
         let id = loaded.program.id;
         let own_set = || self.layout.map_set(id);
-        let maps_dir = self
-            .owner
-            .map_or_else(own_set, |owner| owner.directory.clone());
+        let owner = self.found.owner.as_ref();
+        let maps_dir = owner.map_or_else(own_set, |owner| owner.directory.clone());
         let plan = self.valid.plan();
         let planned = &plan.programs[index];
         let record = ProgramRecord {
@@ -161,7 +140,7 @@ impl Records<'_> {
             plan_path: self.plan_path.clone(),
             pin_path: self.layout.program_pin(id).display().to_string(),
             maps_dir: maps_dir.display().to_string(),
-            map_owner: self.owner.map(|owner| owner.id),
+            map_owner: owner.map(|owner| owner.id),
             loaded_by: self.loaded_by,
             created_at: now(),
         };
@@ -174,6 +153,7 @@ impl Records<'_> {
         StoredProgram {
             record,
             maps: stored_maps(self.valid, loaded, &maps_dir),
+            forms: map_forms(self.valid, self.found),
             member,
         }
     }

@@ -16,6 +16,7 @@ pub mod claims;
 mod hooks;
 mod journal;
 mod load;
+mod maps;
 mod query;
 mod take_away;
 

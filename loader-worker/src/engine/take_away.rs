@@ -50,12 +50,14 @@ impl Engine {
         let shares_plan = others
             .iter()
             .any(|other| other.record.plan_path == program.record.plan_path);
+        let shared = self.shared_by_nobody_else(&program, &others);
         let removals = steps::unload(
             PathBuf::from(&program.record.pin_path),
             program
                 .member
                 .and_then(|form| form.sections)
                 .map(PathBuf::from),
+            shared,
             (!shares_maps).then(|| PathBuf::from(&program.record.maps_dir)),
             (!shares_plan).then(|| PathBuf::from(&program.record.plan_path)),
         );

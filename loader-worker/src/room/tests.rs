@@ -29,6 +29,7 @@ fn stored(id: u32, label: usize) -> StoredProgram {
             created_at: 0,
         },
         maps: vec![KernelMap::default()],
+        forms: vec![],
         member: None,
     }
 }

@@ -83,6 +83,17 @@ fn options(mode: Option<u32>, group: Option<u32>) -> LoadOptions {
     }
 }
 
+fn with_owner(id: u32) -> Found {
+    Found {
+        owner: Some(Owner {
+            id,
+            directory: format!("/r/fs/maps/{id}").into(),
+            forms: vec![],
+        }),
+        by_name: vec![],
+    }
+}
+
 fn shaped(programs: usize, publics: usize, internals: usize) -> LoadPlan {
     let mut plan = sample::plan();
     let map = plan.maps[0].clone();
@@ -110,7 +121,7 @@ fn shaped(programs: usize, publics: usize, internals: usize) -> LoadPlan {
 #[test]
 fn a_load_creates_maps_before_their_program_and_pins_them_before_it() {
     let valid = sample::valid(sample::plan()).unwrap();
-    let steps = create(&valid, None);
+    let steps = create(&layout(), &valid, &Found::default());
     let instance = |program, map| MapInstance { program, map };
     assert_eq!(
         steps[..8],
@@ -137,7 +148,7 @@ fn a_load_creates_maps_before_their_program_and_pins_them_before_it() {
         Keep {
             valid: &valid,
             ids: &[7, 9],
-            owner: None,
+            found: &Found::default(),
             options: &options,
             own_gid: 0,
             plan_is_kept: false,
@@ -192,7 +203,7 @@ fn a_group_without_a_mode_may_read() {
             Keep {
                 valid: &valid,
                 ids: &[7, 9],
-                owner: None,
+                found: &Found::default(),
                 options: &options,
                 own_gid: 0,
                 plan_is_kept: true,
@@ -209,15 +220,13 @@ fn a_group_without_a_mode_may_read() {
 #[test]
 fn an_owners_maps_are_taken_and_no_directory_is_made() {
     let valid = sample::valid(sample::plan()).unwrap();
-    let owner = Owner {
-        id: 3,
-        directory: "/r/fs/maps/3".into(),
-    };
-    let steps = create(&valid, Some(&owner));
+    let found = with_owner(3);
+    let steps = create(&layout(), &valid, &found);
     assert!(steps.contains(&Step::ShareMap {
         instance: MapInstance { program: 1, map: 0 },
         pin: "/r/fs/maps/3/counters".into(),
-        owner: 3
+        with: Sharing::Owner(3),
+        form: None,
     }));
     assert!(
         steps.contains(&Step::CreateMap(MapInstance { program: 0, map: 1 })),
@@ -227,7 +236,7 @@ fn an_owners_maps_are_taken_and_no_directory_is_made() {
     let keep_plan = Keep {
         valid: &valid,
         ids: &[7, 9],
-        owner: Some(&owner),
+        found: &found,
         options: &options,
         own_gid: 0,
         plan_is_kept: true,
@@ -247,20 +256,88 @@ fn an_owners_maps_are_taken_and_no_directory_is_made() {
     );
 }
 
+#[test]
+fn maps_shared_by_name_are_made_once_and_pinned_where_others_look() {
+    let mut plan = sample::plan();
+    plan.maps[0].pin_by_name = true;
+    let valid = sample::valid(plan).unwrap();
+    let instance = |program| MapInstance { program, map: 0 };
+    let options = options(Some(0o640), None);
+    let pins = |found: &Found, program| {
+        let keep_plan = Keep {
+            valid: &valid,
+            ids: &[7, 9],
+            found,
+            options: &options,
+            own_gid: 0,
+            plan_is_kept: true,
+        };
+        let pins = keep(&layout(), keep_plan)
+            .into_iter()
+            .filter_map(|step| match step {
+                Step::PinMap { instance: of, path } if of == instance(program) => Some(path),
+                _ => None,
+            });
+        pins.collect::<Vec<_>>()
+    };
+    let own = |id: u32| PathBuf::from(format!("/r/fs/maps/{id}/counters"));
+    let shared = PathBuf::from("/r/fs/shared/counters");
+
+    let nothing = Found::default();
+    let steps = create(&layout(), &valid, &nothing);
+    assert!(steps.contains(&Step::CreateMap(instance(0))));
+    assert!(steps.contains(&Step::SameMap {
+        instance: instance(1),
+        of: instance(0)
+    }));
+    assert_eq!(pins(&nothing, 0), [shared.clone(), own(7)]);
+    assert_eq!(pins(&nothing, 1), [own(9)]);
+
+    let form = MapForm {
+        name: "counters".into(),
+        by_name: true,
+        key: None,
+        value: None,
+    };
+    let there = Found {
+        owner: None,
+        by_name: vec![form.clone()],
+    };
+    let steps = create(&layout(), &valid, &there);
+    for program in 0..2 {
+        assert!(steps.contains(&Step::ShareMap {
+            instance: instance(program),
+            pin: shared.clone(),
+            with: Sharing::Name,
+            form: Some(form.clone()),
+        }));
+    }
+    assert_eq!(pins(&there, 0), [own(7)], "it is pinned already");
+
+    let steps = create(&layout(), &valid, &with_owner(3));
+    assert!(steps.contains(&Step::ShareMap {
+        instance: instance(0),
+        pin: "/r/fs/maps/3/counters".into(),
+        with: Sharing::Owner(3),
+        form: None,
+    }));
+}
+
 proptest! {
     /// After any number of steps, undoing those that were done leaves nothing, and so does replaying the intent,
     /// which lists the removals of all of them, even twice.
     #[test]
     fn whatever_was_done_can_be_undone(
         programs in 1usize..5, publics in 0usize..5, internals in 0usize..4,
-        shared: bool, kept: bool, mode: Option<bool>, group: Option<bool>,
+        shared: bool, by_name: bool, kept: bool, mode: Option<bool>, group: Option<bool>,
     ) {
-        let valid = sample::valid(shaped(programs, publics, internals)).unwrap();
-        let owner = Owner { id: 1, directory: "/r/fs/maps/1".into() };
-        let owner = shared.then_some(&owner);
+        let mut plan = shaped(programs, publics, internals);
+        plan.maps.iter_mut().for_each(|map| map.pin_by_name = by_name);
+        let valid = sample::valid(plan).unwrap();
+        let found = if shared { with_owner(1) } else { Found::default() };
         let ids: Vec<u32> = (100..).take(programs).collect();
         let options = options(mode.map(|_| 0o666), group.map(u32::from));
-        let steps = keep(&layout(), Keep { valid: &valid, ids: &ids, owner, options: &options, own_gid: 0, plan_is_kept: kept });
+        let steps = keep(&layout(), Keep { valid: &valid, ids: &ids, found: &found, options: &options, own_gid: 0, plan_is_kept: kept });
         let intent = undo::plan(&steps);
         for count in 0..=steps.len() {
             let mut world = World::default();
@@ -275,9 +352,11 @@ proptest! {
         let mut world = World::default();
         steps.iter().for_each(|step| world.apply(step));
         for (index, id) in ids.iter().enumerate() {
-            let set = owner.is_none().then(|| layout().map_set(*id));
-            let plan = (index + 1 == ids.len() && !kept).then(|| layout().plan(valid.digest()));
-            unload(layout().program_pin(*id), None, set, plan).iter().for_each(|removal| world.remove(removal));
+            let set = (!shared).then(|| layout().map_set(*id));
+            let is_last = index + 1 == ids.len();
+            let plan = (is_last && !kept).then(|| layout().plan(valid.digest()));
+            let names = (0..publics).filter(|_| is_last).map(|map| layout().shared(&format!("map_{map}")));
+            unload(layout().program_pin(*id), None, names.collect(), set, plan).iter().for_each(|removal| world.remove(removal));
         }
         prop_assert_eq!(&world, &World::default());
     }
@@ -286,8 +365,8 @@ proptest! {
     #[test]
     fn creating_makes_only_descriptors(programs in 1usize..5, publics in 0usize..5, internals in 0usize..4, shared: bool) {
         let valid = sample::valid(shaped(programs, publics, internals)).unwrap();
-        let owner = Owner { id: 1, directory: "/r/fs/maps/1".into() };
-        let steps = create(&valid, shared.then_some(&owner));
+        let found = if shared { with_owner(1) } else { Found::default() };
+        let steps = create(&layout(), &valid, &found);
         prop_assert!(undo::plan(&steps).is_empty());
         // Every program finds all its maps made before it.
         let mut made = BTreeSet::new();

@@ -31,6 +31,24 @@ pub enum Intent {
     },
 }
 
+impl Intent {
+    /// Everything that it removes.
+    pub fn removals(&self) -> Vec<&Removal> {
+        match self {
+            Intent::Back { removals } | Intent::Outdated { removals } => removals.iter().collect(),
+            Intent::Forward { parts } => parts.iter().flat_map(|part| &part.removals).collect(),
+        }
+    }
+
+    /// The records that go with them.
+    pub fn gone(&self) -> Vec<Row> {
+        match self {
+            Intent::Back { .. } | Intent::Outdated { .. } => Vec::new(),
+            Intent::Forward { parts } => parts.iter().map(|part| part.row).collect(),
+        }
+    }
+}
+
 /// One object that goes.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
 pub struct Part {

@@ -5,6 +5,8 @@ use bincode::{Decode, Encode};
 use ipc::messages::chain::{Dispatcher, HookKey};
 use ipc::messages::kernel::KernelMap;
 use ipc::messages::program::ProgramRecord;
+use ipc::plan::MapType;
+use std::path::Path;
 
 /// Version of the encoding of a value, its first byte. A value of another version is not guessed at.
 const VERSION: u8 = 1;
@@ -22,8 +24,23 @@ pub struct StoredProgram {
     /// without a path (a data section) cannot be looked up again, since that takes a capability that no bpfman process
     /// has.
     pub maps: Vec<KernelMap>,
+    /// The maps of its map set, whether it uses them or not: they outlive the record of who made them.
+    pub forms: Vec<MapForm>,
     /// What chains need to know of it, if it is of a kind that they take.
     pub member: Option<MemberForm>,
+}
+
+/// What the kernel does not tell about a map of a map set.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct MapForm {
+    /// Its name, which is that of its pin.
+    pub name: String,
+    /// Whether it is shared by name.
+    pub by_name: bool,
+    /// What its keys look like, if an object has said so.
+    pub key: Option<MapType>,
+    /// What its values look like.
+    pub value: Option<MapType>,
 }
 
 /// A program as a member of chains.
@@ -41,6 +58,18 @@ impl StoredProgram {
     /// The map set that it uses: its own or its owner's.
     pub fn map_set(&self) -> u32 {
         self.record.map_owner.unwrap_or(self.record.program_id)
+    }
+
+    /// Names of the maps of its set that are shared by name.
+    pub fn shared_by_name(&self) -> impl Iterator<Item = &str> {
+        let shared = self.forms.iter().filter(|form| form.by_name);
+        shared.map(|form| form.name.as_str())
+    }
+
+    /// Kernel id of the map of this name that it was loaded with.
+    pub fn map_id(&self, name: &str) -> Option<u32> {
+        let named = |map: &&KernelMap| Path::new(&map.pin_path).file_name() == Some(name.as_ref());
+        self.maps.iter().find(named).map(|map| map.id)
     }
 }
 

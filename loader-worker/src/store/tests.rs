@@ -27,6 +27,7 @@ fn program(id: u32) -> StoredProgram {
             created_at: 1_700_000_000,
         },
         maps: vec![],
+        forms: vec![],
         member: None,
     }
 }

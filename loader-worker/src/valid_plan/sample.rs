@@ -83,6 +83,8 @@ fn map(name: &str, internal: bool) -> MapPlan {
         initial: None,
         freeze: false,
         inner: None,
+        key_type: None,
+        value_type: None,
     }
 }
 

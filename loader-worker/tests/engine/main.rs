@@ -10,6 +10,7 @@
 #[allow(unreachable_pub, reason = "shared by several test binaries")]
 mod kernel_support;
 
+mod by_name;
 mod chains;
 mod crashes;
 mod differences;
@@ -17,6 +18,7 @@ mod failures;
 mod full;
 mod host;
 mod lives;
+mod maps_of_maps;
 mod objects;
 mod parallel;
 mod sequences;

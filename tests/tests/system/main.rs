@@ -33,6 +33,7 @@ mod kernel_perf_events;
 mod kernel_tracepoints;
 mod main_job;
 mod maps_access;
+mod maps_by_name;
 mod network_namespaces;
 mod order;
 mod packaging;
