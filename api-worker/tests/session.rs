@@ -1,53 +1,31 @@
 //! One client's connection, with a supervisor that the test plays.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use api_worker::peers::Peers;
-use api_worker::requests::Context;
+mod connected;
+
 use api_worker::session;
-use ipc::call::Caller;
-use ipc::limits::{CLIENT_WINDOW, WORKER_WINDOW};
+use connected::{Connected, connected};
+use ipc::limits::CLIENT_WINDOW;
 use ipc::link::establish;
 use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::supervision::{Control, Status};
 use ipc::role::Role;
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn one_request_past_the_window_waits_until_another_is_answered() {
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    let (supervisor, worker) = tokio::join!(
-        establish::<Status, Control>(ours.into(), Role::Supervisor, 1, Role::Api),
-        establish::<Control, Status>(theirs.into(), Role::Api, 1, Role::Supervisor),
-    );
-    let (answer, mut asked, _) = supervisor.unwrap();
-    let (sender, mut answers, _) = worker.unwrap();
-    let caller: Caller<Status, Control> = Caller::new(sender, WORKER_WINDOW);
-    let answered = caller.clone();
-    tokio::spawn(async move {
-        while let Ok(Some(envelope)) = answers.receive().await {
-            answered.complete(envelope);
-        }
-    });
-
-    let (client, socket) = UnixStream::pair().unwrap();
-    let (_peers, directory) = Peers::new(caller.clone());
-    let context = Context {
-        session: 1,
-        socket: Arc::new(socket.try_clone().unwrap().into()),
-        directory,
-        supervisor: caller,
-        introduced: Arc::new(Mutex::new(0)),
-        tickets: Arc::new(AtomicU64::new(1)),
-        pulls: Arc::new(tokio::sync::Semaphore::new(1)),
-        awaited: api_worker::awaited::Awaited::always(),
-    };
+    let Connected {
+        context,
+        socket,
+        client,
+        mut asked,
+        answer,
+        peers: _peers,
+    } = connected().await;
     let (_stop, stopping) = watch::channel(false);
     tokio::spawn(session::serve(socket.into(), 1, context, stopping));
     let client =

@@ -1,5 +1,6 @@
 //! What /proc says of a process.
 
+use rustix::process::{Pid, Signal};
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -81,11 +82,30 @@ pub fn is_alive(pid: u32) -> bool {
 
 /// Kills a process at once. Only pids that an instance reported as its own are ever passed.
 pub fn kill(pid: u32) {
-    let pid = i32::try_from(pid)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw)
-        .expect("a pid");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("kill");
+    signal(pid, Signal::KILL);
+}
+
+fn signal(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    rustix::process::kill_process(pid.expect("a pid"), signal).expect("a signal");
+}
+
+/// A process that does nothing; it goes on when this is dropped.
+#[derive(Debug)]
+pub struct Paused(u32);
+
+impl Paused {
+    /// Has a process pause. As for [`kill`], it must be one that an instance reported.
+    pub fn new(pid: u32) -> Self {
+        signal(pid, Signal::STOP);
+        Self(pid)
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        signal(self.0, Signal::CONT);
+    }
 }
 
 /// Proportional set size in KiB.

@@ -1,7 +1,8 @@
 //! What one client may take from the others: nothing but its own share.
 
 use api_worker::limits::{
-    GRPC_HEADER_BYTES, GRPC_PROCESS_CONNECTIONS, GRPC_REQUEST_BYTES, GRPC_STREAMS,
+    GRPC_ANSWER_DEADLINE, GRPC_HEADER_BYTES, GRPC_PROCESS_CONNECTIONS, GRPC_PROCESS_REQUESTS,
+    GRPC_REQUEST_BYTES, GRPC_STREAMS,
 };
 use api_worker::proto::{BpfmanProgramType, ListRequest, LoadRequest};
 use bpfman_tests::binaries::program;
@@ -9,10 +10,14 @@ use bpfman_tests::fixture::Objects;
 use bpfman_tests::grpc::{Grpc, load_request};
 use bpfman_tests::instance::Instance;
 use bpfman_tests::wait;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tonic::{Code, Request};
 
 /// What another process is told.
@@ -77,18 +82,79 @@ fn headers_and_requests_that_are_too_large_are_refused_and_the_connection_goes_o
 
     let objects = Objects::new();
     let object = objects.object("counter");
-    let with_global = |bytes: usize| {
-        grpc.load(LoadRequest {
-            global_data: [("step".to_owned(), vec![0; bytes])].into(),
+    let of_bytes = |bytes: usize| {
+        let of = |uuid: usize| LoadRequest {
+            // Nobody reads it.
+            uuid: Some("x".repeat(uuid)),
             ..load_request(&object, &[("xdp_count", BpfmanProgramType::Xdp)])
-        })
+        };
+        let overhead = of(bytes).encoded_len() - bytes;
+        let request = of(bytes - overhead);
+        assert_eq!(request.encoded_len(), bytes);
+        grpc.load(request)
     };
-    let past = with_global(GRPC_REQUEST_BYTES + 1).expect_err("too large");
+    let past = of_bytes(GRPC_REQUEST_BYTES + 1).expect_err("too large");
     assert_eq!(past.code(), Code::OutOfRange, "{past}");
-    // Within the bound it is the size of the variable that is wrong.
-    let within = with_global(GRPC_REQUEST_BYTES / 2).expect_err("too large for the variable");
-    assert_eq!(within.code(), Code::Internal, "{within}");
-    assert!(grpc.list(ListRequest::default()).is_ok());
+    assert!(of_bytes(GRPC_REQUEST_BYTES).is_ok(), "the largest");
+}
+
+/// A client that is told that there is room for no byte of an answer.
+async fn does_not_read(socket: PathBuf, requests: usize) -> hyper::Result<()> {
+    let stream = TokioIo::new(
+        tokio::net::UnixStream::connect(socket)
+            .await
+            .expect("a connection"),
+    );
+    let (mut client, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(0)
+        .handshake(stream)
+        .await?;
+    let mut answers = Vec::new();
+    for _ in 0..requests {
+        let request = hyper::Request::post("http://localhost/bpfman.v1.Bpfman/List")
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body("\0\0\0\0\0".to_owned())
+            .expect("a request");
+        answers.push(tokio::spawn(client.send_request(request)));
+    }
+    // An answer that is dropped would be given up.
+    let ended = connection.await;
+    drop(answers);
+    ended
+}
+
+#[test]
+fn a_process_that_does_not_read_is_dropped_and_delays_no_other() {
+    let instance = Instance::start();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let streams = GRPC_STREAMS as usize;
+    let connections = GRPC_PROCESS_REQUESTS / streams + 1;
+    let slow: Vec<_> = (0..connections)
+        .map(|_| runtime.spawn(does_not_read(instance.grpc_socket(), streams)))
+        .collect();
+    let begin = Instant::now();
+    // As soon as all that it may have are answered, its own requests wait for their turn.
+    let grpc = Grpc::to(&instance);
+    let waits = wait::until(GRPC_ANSWER_DEADLINE / 2, || {
+        let answer = grpc.run(async |mut client| {
+            let list = client.list(ListRequest::default());
+            tokio::time::timeout(Duration::from_secs(1), list).await
+        });
+        answer.err()
+    });
+    waits.expect("no place is left");
+    for _ in 0..10 {
+        assert_eq!(other_process(&instance), "ok 0");
+    }
+    runtime.block_on(async {
+        for slow in slow {
+            // However it is told.
+            let _ = slow.await.expect("a client");
+        }
+    });
+    assert!(begin.elapsed() < 3 * GRPC_ANSWER_DEADLINE * wait::slowness());
+    assert!(grpc.list(ListRequest::default()).is_ok(), "room again");
 }
 
 #[test]
