@@ -5,6 +5,7 @@
 use bpfman_tests::every_image;
 use oci::build::{self, Input, Recipe};
 use oci::manifest::Platform;
+use std::collections::BTreeSet;
 
 #[test]
 fn images_with_changed_bytes_panic_nobody() {
@@ -45,5 +46,32 @@ fn images_with_changed_bytes_panic_nobody() {
             every_image::read(&changed);
             every_image::read(&changed[..at]);
         }
+    }
+}
+
+const SEEDS: [&[u8]; 11] = [
+    include_bytes!("../fuzz/seeds/images/artifact"),
+    include_bytes!("../fuzz/seeds/images/challenge"),
+    include_bytes!("../fuzz/seeds/images/config"),
+    include_bytes!("../fuzz/seeds/images/index"),
+    include_bytes!("../fuzz/seeds/images/label"),
+    include_bytes!("../fuzz/seeds/images/layer_archive"),
+    include_bytes!("../fuzz/seeds/images/layer_gzip"),
+    include_bytes!("../fuzz/seeds/images/layer_object"),
+    include_bytes!("../fuzz/seeds/images/layer_zstd"),
+    include_bytes!("../fuzz/seeds/images/manifest"),
+    include_bytes!("../fuzz/seeds/images/reference"),
+];
+
+#[test]
+fn the_seeds_are_one_good_thing_of_each_kind() {
+    let kinds: BTreeSet<u8> = SEEDS.iter().map(|seed| seed[0]).collect();
+    assert_eq!(kinds, (0..7).collect());
+    for seed in SEEDS {
+        assert!(
+            every_image::read(seed),
+            "{:?}",
+            String::from_utf8_lossy(seed)
+        );
     }
 }

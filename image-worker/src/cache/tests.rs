@@ -233,3 +233,80 @@ fn the_number_of_images_is_bounded() {
         assert!(cache.records.len() <= CACHED_IMAGES);
     }
 }
+
+/// Tells the child where its cache is.
+const CRASHING: &str = "BPFMAN_TEST_CRASHING_CACHE";
+
+#[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a test starts itself to be killed"
+)]
+fn killed_at_any_moment_it_is_whole_at_the_next_start() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut interrupted = 0;
+    for round in 0..30 {
+        let mut child = std::process::Command::new(std::env::current_exe().expect("this test"))
+            .args([
+                "--exact",
+                "cache::tests::in_a_child_that_is_killed",
+                "--ignored",
+                "--nocapture",
+            ])
+            .env(CRASHING, directory.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("started");
+        // Each image that is stored is said; after some of them the child ends wherever it is.
+        let mut said = child.stdout.take().expect("its output");
+        let mut byte = [0];
+        let mut stored = 0;
+        while stored < 2 + round % 3 {
+            io::Read::read_exact(&mut said, &mut byte).expect("the child stores");
+            stored += usize::from(byte == *b"!");
+        }
+        std::thread::sleep(std::time::Duration::from_micros(round as u64 * 80));
+        child.kill().expect("killed");
+        child.wait().expect("waited");
+
+        let left = files(&directory).len();
+        let mut cache = open(&directory);
+        interrupted += usize::from(files(&directory).len() != left);
+        let known: Vec<String> = cache
+            .list()
+            .map(|record| record.reference.clone())
+            .collect();
+        assert!(!known.is_empty(), "round {round}: what was whole is gone");
+        for reference in known {
+            let name = reference.trim_start_matches("quay.io/a/");
+            let contents = cache.read(&reference, 1).expect("what is listed is whole");
+            let first = contents.layer.first().copied();
+            assert_eq!(first, name.bytes().next(), "round {round}: {reference}");
+        }
+        let new = fs::read_dir(directory.path().join("new")).expect("a folder");
+        assert_eq!(new.count(), 0, "round {round}");
+    }
+    assert!(interrupted > 0, "no kill came while something was written");
+}
+
+#[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "where the test that started it says"
+)]
+#[ignore = "run by killed_at_any_moment_it_is_whole_at_the_next_start"]
+fn in_a_child_that_is_killed() {
+    let directory = std::env::var_os(CRASHING).expect("where");
+    let mut cache = Cache::open(directory.as_ref(), QUOTA).expect("a cache");
+    // Replaced, shared, evicted: all that changes files.
+    for number in 0_usize.. {
+        let mut image = Image::new(
+            ["a", "b", "c", "d", "e"][number % 5],
+            1000 + number % 7 * 500,
+        );
+        image.manifest.push(number as u8);
+        image.store(&mut cache, number as i64).expect("stored");
+        print!("!");
+        io::Write::flush(&mut io::stdout()).expect("said");
+    }
+}

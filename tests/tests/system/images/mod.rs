@@ -3,6 +3,7 @@
 mod cache;
 mod canary;
 mod encrypted;
+mod progress;
 pub(crate) mod waiting;
 mod ways;
 

@@ -21,6 +21,8 @@ pub(crate) struct Counted {
     blobs: Arc<AtomicUsize>,
     /// Nothing goes through while it is shut.
     pub(crate) is_open: Arc<AtomicBool>,
+    /// Content comes in halves, with a second between them.
+    pub(crate) in_halves: Arc<AtomicBool>,
 }
 
 impl Counted {
@@ -31,23 +33,32 @@ impl Counted {
         let blobs = Arc::new(AtomicUsize::new(0));
         let is_open = Arc::new(AtomicBool::new(true));
         let (to, counter) = (registry.address().to_owned(), Arc::clone(&blobs));
-        let gate = Arc::clone(&is_open);
+        let in_halves = Arc::new(AtomicBool::new(false));
+        let (gate, halves) = (Arc::clone(&is_open), Arc::clone(&in_halves));
         // In the namespace of the thread that listens.
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (to, counter, gate) = (to.clone(), Arc::clone(&counter), Arc::clone(&gate));
-                thread::spawn(move || forward(client, &to, &counter, &gate));
+                let (to, counter) = (to.clone(), Arc::clone(&counter));
+                let (gate, halves) = (Arc::clone(&gate), Arc::clone(&halves));
+                thread::spawn(move || forward(client, &to, &counter, &gate, &halves));
             }
         });
         Self {
             address,
             blobs,
             is_open,
+            in_halves,
         }
     }
 }
 
-fn forward(mut client: TcpStream, to: &str, blobs: &AtomicUsize, is_open: &AtomicBool) {
+fn forward(
+    mut client: TcpStream,
+    to: &str,
+    blobs: &AtomicUsize,
+    is_open: &AtomicBool,
+    in_halves: &AtomicBool,
+) {
     let mut head = vec![0; 8192];
     let read = client.read(&mut head).unwrap_or(0);
     if head[..read].starts_with(&[0x16]) {
@@ -65,6 +76,15 @@ fn forward(mut client: TcpStream, to: &str, blobs: &AtomicUsize, is_open: &Atomi
     let text = text.replacen("\r\n", "\r\nConnection: close\r\n", 1);
     let mut server = TcpStream::connect(to).expect("the registry");
     server.write_all(text.as_bytes()).expect("forwarded");
+    if text.contains("/blobs/") && in_halves.load(Ordering::Relaxed) {
+        let mut answer = Vec::new();
+        server.read_to_end(&mut answer).expect("an answer");
+        let (first, second) = answer.split_at(answer.len() * 3 / 4);
+        // Whoever asked may have gone.
+        let _ = client.write_all(first);
+        thread::sleep(Duration::from_secs(1));
+        let _ = client.write_all(second);
+    }
     let _ = std::io::copy(&mut server, &mut client);
     let _ = client.shutdown(Shutdown::Both);
 }
