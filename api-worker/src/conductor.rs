@@ -6,6 +6,7 @@
 
 use crate::awaited::Awaited;
 use crate::grpc;
+use crate::grpc::places::Owner;
 use crate::limits::{DRAIN, GRPC_REFUSAL_PAUSE};
 use crate::peers::{Directory, Peer, Peers};
 use crate::requests::Context;
@@ -15,6 +16,7 @@ use ipc::limits::{CLIENT_REFUSALS, CLIENT_SESSIONS, PULLS, WORKER_WINDOW};
 use ipc::link::{self, Envelope, LinkError, Receiver, Sender};
 use ipc::messages::Message;
 use ipc::messages::supervision::{Control, Status};
+use ipc::peer;
 use ipc::role::Role;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::os::fd::{AsFd, OwnedFd};
@@ -343,10 +345,19 @@ impl Clients {
 
     /// Without a place, the connection is closed at once: clients' libraries try again.
     fn welcome_grpc(&self, socket: OwnedFd, server: grpc::Server) -> Option<Duration> {
-        let peer = rustix::net::sockopt::socket_peercred(&socket);
-        let pid = peer.map_or(0, |peer| peer.pid.as_raw_nonzero().get());
-        let Some(seat) = server.places.seat(pid) else {
-            debug!(pid, "no place for a gRPC client");
+        let peer = match peer::credentials(&socket) {
+            Ok(peer) => peer,
+            Err(error) => {
+                warn!(%error, "a gRPC client that nobody knows");
+                return Some(GRPC_REFUSAL_PAUSE);
+            }
+        };
+        let owner = Owner {
+            pid: peer.pid,
+            uid: peer.uid,
+        };
+        let Some(seat) = server.places.seat(owner) else {
+            debug!(?owner, "no place for a gRPC client");
             return Some(GRPC_REFUSAL_PAUSE);
         };
         let context = self.context(&socket)?;

@@ -3,6 +3,7 @@
 
 mod connected;
 
+use api_worker::grpc::places::Owner;
 use api_worker::grpc::{Server, connection};
 use api_worker::limits::{
     DRAIN, GRPC_FIRST_REQUEST, GRPC_IDLE, GRPC_PING_ANSWER, GRPC_PING_INTERVAL,
@@ -31,7 +32,7 @@ async fn serve() -> (StdStream, JoinHandle<()>) {
     } = connected().await;
     client.set_nonblocking(true).unwrap();
     let server = Server::new(context.directory.clone()).unwrap();
-    let seat = server.places.seat(1).unwrap();
+    let seat = server.places.seat(Owner { pid: 1, uid: 0 }).unwrap();
     let served = tokio::spawn(async move {
         let _supervisor = (asked, answer, peers);
         let (_stop, stopping) = watch::channel(false);

@@ -21,6 +21,7 @@ pub mod frame;
 pub mod limits;
 pub mod link;
 pub mod messages;
+pub mod peer;
 pub mod permissions;
 pub mod plan;
 pub mod role;

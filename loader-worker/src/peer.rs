@@ -1,12 +1,10 @@
 //! The identity of the process at the other end of a client's socket, as the kernel recorded it when it connected.
-#![allow(
-    unsafe_code,
-    reason = "SO_PEERGROUPS has no safe wrapper, that of SO_PEERCRED knows no process id of 0"
-)]
+#![allow(unsafe_code, reason = "SO_PEERGROUPS has no safe wrapper")]
 
 use crate::limits;
 use crate::policy::Identity;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::peer;
 use rustix::net::{SocketAddrUnix, getsockname, sockopt};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -19,7 +17,7 @@ pub fn identity(socket: &impl AsFd) -> Result<Identity, Failure> {
     if !is_accepted(socket).map_err(|error| refused(&error.to_string()))? {
         return Err(refused("it did not come from bpfman's listening socket"));
     }
-    let credentials = credentials(socket).map_err(|error| refused(&error.to_string()))?;
+    let credentials = peer::credentials(socket).map_err(|error| refused(&error.to_string()))?;
     let groups = groups(socket).map_err(|error| refused(&error.to_string()))?;
     Ok(Identity {
         uid: credentials.uid,
@@ -37,35 +35,6 @@ fn is_accepted(socket: &impl AsFd) -> io::Result<bool> {
         return Ok(false);
     };
     Ok(address.path().is_some() && !sockopt::socket_acceptconn(socket)?)
-}
-
-/// SO_PEERCRED of socket(7). The process id is 0 when the client is in a process namespace that this one cannot see into:
-/// in another container.
-fn credentials(socket: &impl AsFd) -> io::Result<libc::ucred> {
-    let mut credentials = libc::ucred {
-        pid: 0,
-        uid: u32::MAX,
-        gid: u32::MAX,
-    };
-    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
-    // SAFETY: the pointer and the length describe an initialised structure of integers, and the kernel writes at most
-    // `length` bytes.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_fd().as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_PEERCRED,
-            (&raw mut credentials).cast(),
-            &raw mut length,
-        )
-    };
-    if result != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    if length as usize != size_of::<libc::ucred>() {
-        return Err(io::Error::other("the kernel did not say all"));
-    }
-    Ok(credentials)
 }
 
 fn groups(socket: &impl AsFd) -> io::Result<Vec<u32>> {

@@ -28,7 +28,12 @@ fn give_up<T: Debug>(
 ) {
     let paused = Paused::new(instance.process(role).pid);
     let patience = Duration::from_millis(500) * wait::slowness();
-    let answer = grpc.run(async |client| tokio::time::timeout(patience, ask(client)).await);
+    let answer = grpc.run(async |client| {
+        let answer = tokio::time::timeout(patience, ask(client)).await;
+        // The service hears of it while this goes on, and before the worker does.
+        tokio::time::sleep(patience).await;
+        answer
+    });
     assert!(answer.is_err(), "{answer:?}");
     drop(paused);
 }
