@@ -248,7 +248,9 @@ impl Error {
             Self::Reference { .. } | Self::Digest(_) => {
                 "name it as in quay.io/example/image:v1 or quay.io/example/image@sha256:..."
             }
-            Self::Settings(_) => "correct [registries] in the configuration",
+            Self::Settings(_) => {
+                "correct [registries] in the configuration; where bpfmanctl itself asks a registry, HTTPS_PROXY and NO_PROXY"
+            }
             Self::NotFound { .. } => "check the name and the tag; list tags with skopeo list-tags",
             Self::NoPlatform { .. } | Self::ForeignPlatform { .. } => {
                 "build the image for this machine, too (bpfmanctl image build PLATFORM=FILE ...)"

@@ -18,7 +18,9 @@ pub(crate) fn with<T>(
     act: impl AsyncFnOnce(Repository) -> Result<T, oci::Error>,
 ) -> Result<T, Error> {
     let credentials = credentials::find(reference, auth)?;
-    let failed = |error: oci::Error| Error::Failed(format!("image {reference}: {error}"));
+    let failed = |error: oci::Error| {
+        Error::Failed(format!("image {reference}: {error}; {}", error.remedy()))
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -25,7 +25,7 @@ fn a_download_is_shown_by_a_bar_on_a_terminal_and_by_lines_elsewhere() {
 
     let run = place.instance.ctl(&pull);
     let lines: Vec<&str> = run.stderr.lines().collect();
-    assert!(!lines.is_empty(), "nothing was said of a second's download");
+    assert!(!lines.is_empty(), "nothing was said of a slow download");
     for line in lines {
         let (what, bytes) = line.split_once(' ').expect("two words");
         assert!(what.starts_with("sha256:") && what.len() == 19, "{line}");

@@ -21,7 +21,7 @@ pub(crate) struct Counted {
     blobs: Arc<AtomicUsize>,
     /// Nothing goes through while it is shut.
     pub(crate) is_open: Arc<AtomicBool>,
-    /// Content comes in halves, with a second between them.
+    /// Content comes in halves, with a moment between them.
     pub(crate) in_halves: Arc<AtomicBool>,
 }
 
@@ -82,7 +82,7 @@ fn forward(
         let (first, second) = answer.split_at(answer.len() * 3 / 4);
         // Whoever asked may have gone.
         let _ = client.write_all(first);
-        thread::sleep(Duration::from_secs(1));
+        thread::sleep(Duration::from_millis(700));
         let _ = client.write_all(second);
     }
     let _ = std::io::copy(&mut server, &mut client);
