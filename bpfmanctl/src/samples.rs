@@ -8,7 +8,7 @@ mod chain;
 pub(crate) mod image;
 
 #[allow(unused_imports, reason = "tests of the command line use other samples")]
-pub(crate) use chain::{chains, hooks};
+pub(crate) use chain::{chains, foreign_hook, hooks};
 
 use ipc::messages::attach::{
     Direction, Link, LinkDetails, LinkEntry, LinkRecord, Sampling, XdpMode,

@@ -230,6 +230,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         CreateTcxLink SMALL 2..=2 REPEAT,
         OpenSampled SMALL 0..=0 REPEAT,
         OpenPath ATTACH 0..=0 REPEAT,
+        DescribeXdp SMALL 0..=0 REPEAT,
     ),
     rows!(Helper => Loader:
         Opened SMALL 1..=1 ONCE,
@@ -237,6 +238,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         Failed REPORT 0..=0 ONCE,
         Interface SMALL 0..=0 ONCE,
         XdpLink SMALL 1..=1 ONCE,
+        XdpProgram SMALL 0..=0 ONCE,
     ),
 ];
 

@@ -8,8 +8,8 @@ mod golden_file;
 mod golden_samples;
 
 use golden_samples::{
-    chain, failure, globals, hello, hook, hook_view, images, labels, process, programs, set_log,
-    tcx, types, uprobe,
+    chain, failure, foreign_dispatcher, globals, hello, hook, hook_view, images, labels, process,
+    programs, set_log, tcx, types, uprobe,
 };
 use ipc::codec;
 use ipc::frame::Header;
@@ -473,6 +473,10 @@ fn every_message_has_its_golden_frame() {
             gid: 100,
             groups: vec![4, 990],
         },
+        HelperJob::DescribeXdp {
+            program_id: 77,
+            ifindex: 2,
+        },
     ];
     direction(&mut golden, Role::Loader, Role::Helper, &jobs);
     let results = [
@@ -483,6 +487,10 @@ fn every_message_has_its_golden_frame() {
         HelperResult::Interface { ifindex: 2 },
         HelperResult::XdpLink {
             mode: XdpMode::Native,
+        },
+        HelperResult::XdpProgram {
+            name: "xdp_dispatcher".to_owned(),
+            dispatcher: Some(foreign_dispatcher()),
         },
     ];
     direction(&mut golden, Role::Helper, Role::Loader, &results);

@@ -117,5 +117,6 @@ fn purpose(kind: HelperKind) -> &'static str {
         HelperKind::ChangeGroup => "changing the group of map pins",
         HelperKind::NetworkNamespace => "other network namespaces",
         HelperKind::OpenPath => "opening paths of clients",
+        HelperKind::DescribeXdp => "looking at XDP programs of others",
     }
 }

@@ -297,6 +297,7 @@ fn helper_name(kind: HelperKind) -> &'static str {
         HelperKind::ChangeGroup => "change-group",
         HelperKind::NetworkNamespace => "network-namespace",
         HelperKind::OpenPath => "open-path",
+        HelperKind::DescribeXdp => "describe-xdp",
     }
 }
 
@@ -306,13 +307,14 @@ fn helper(name: &str) -> Result<HelperKind, ArgumentError> {
         HelperKind::ChangeGroup,
         HelperKind::NetworkNamespace,
         HelperKind::OpenPath,
+        HelperKind::DescribeXdp,
     ]
     .into_iter()
     .find(|&kind| helper_name(kind) == name)
     .ok_or_else(|| {
         invalid(
             "helper",
-            "perf-event, change-group, network-namespace or open-path",
+            "perf-event, change-group, network-namespace, open-path or describe-xdp",
         )
     })
 }

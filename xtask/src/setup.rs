@@ -12,6 +12,9 @@ struct Need {
     reason: &'static str,
 }
 
+/// What xdp-loader puts on an interface.
+pub(crate) const XDP_DISPATCHER: &str = "/usr/lib/x86_64-linux-gnu/bpf/xdp-dispatcher.o";
+
 /// What building, testing and demonstrating needs beside Rust itself.
 const NEEDS: &[Need] = &[
     Need {
@@ -132,6 +135,11 @@ const NEEDS: &[Need] = &[
         package: "iproute2",
         present: || on_path("ip"),
         reason: "network namespaces of the tests",
+    },
+    Need {
+        package: "xdp-tools",
+        present: || on_path("xdp-loader") && exists(XDP_DISPATCHER),
+        reason: "xdp-loader, whose programs bpfman must not disturb",
     },
     Need {
         package: "iputils-ping",

@@ -192,7 +192,44 @@ pub(crate) struct Hooks {
 struct Hook {
     hook: &'static str,
     dispatcher: Option<Dispatcher>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    foreign_dispatcher: Option<ForeignDispatcher>,
     programs: Vec<Entry>,
+}
+
+/// A dispatcher of libxdp's protocol that is somebody else's.
+#[derive(Serialize)]
+struct ForeignDispatcher {
+    program_id: u32,
+    protocol_version: u8,
+    members: Vec<ForeignMember>,
+}
+
+#[derive(Serialize)]
+struct ForeignMember {
+    program_id: Option<u32>,
+    function_name: String,
+    priority: u32,
+    /// The mask.
+    proceed_on: u32,
+}
+
+impl From<chain::ForeignDispatcher> for ForeignDispatcher {
+    fn from(dispatcher: chain::ForeignDispatcher) -> Self {
+        let members = dispatcher.members.into_iter();
+        Self {
+            program_id: dispatcher.program_id,
+            protocol_version: dispatcher.version,
+            members: members
+                .map(|member| ForeignMember {
+                    program_id: member.program_id,
+                    function_name: member.name,
+                    priority: member.priority,
+                    proceed_on: member.proceed_on,
+                })
+                .collect(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -215,6 +252,7 @@ impl From<Vec<chain::HookView>> for Hooks {
             Hook {
                 hook: view.hook.name(),
                 dispatcher: view.dispatcher.map(Dispatcher::from),
+                foreign_dispatcher: view.foreign.map(ForeignDispatcher::from),
                 programs: view
                     .entries
                     .into_iter()
@@ -255,5 +293,7 @@ mod tests {
     #[test]
     fn hooks() {
         insta::assert_snapshot!(render(&Hooks::from(samples::hooks())).unwrap());
+        let foreign = Hooks::from(vec![samples::foreign_hook()]);
+        insta::assert_snapshot!(render(&foreign).unwrap());
     }
 }

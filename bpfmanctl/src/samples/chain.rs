@@ -2,8 +2,8 @@
 
 use ipc::messages::attach::XdpMode;
 use ipc::messages::chain::{
-    Chain, Dispatcher, DispatcherMember, Filter, HookEntry, HookKey, HookKind, HookView,
-    InterfaceHook, OTHER_VERDICT, SlotCounters, Strategy,
+    Chain, Dispatcher, DispatcherMember, Filter, ForeignDispatcher, ForeignMember, HookEntry,
+    HookKey, HookKind, HookView, InterfaceHook, OTHER_VERDICT, SlotCounters, Strategy,
 };
 use std::collections::BTreeMap;
 
@@ -104,21 +104,55 @@ pub(crate) fn hooks() -> Vec<HookView> {
             hook: InterfaceHook::Xdp,
             entries: entries(&xdp),
             dispatcher: Some(xdp.dispatcher),
+            foreign: None,
         },
         HookView {
             hook: InterfaceHook::TcxIngress,
             dispatcher: None,
             entries: vec![entry(member(0, "meter", 0), "first"), foreign("")],
+            foreign: None,
         },
         HookView {
             hook: InterfaceHook::TcIngress,
             dispatcher: Some(tc.dispatcher),
             entries: filters,
+            foreign: None,
         },
         HookView {
             hook: InterfaceHook::TcEgress,
             dispatcher: None,
             entries: Vec::new(),
+            foreign: None,
         },
     ]
+}
+
+/// An interface with a dispatcher of somebody else.
+pub(crate) fn foreign_hook() -> HookView {
+    let member = |program_id, name: &str, proceed_on| ForeignMember {
+        program_id,
+        name: name.to_owned(),
+        priority: 50,
+        proceed_on,
+    };
+    let members = vec![
+        member(Some(75), "xdp_pass", 0x8000_0004),
+        member(None, "", 0x8000_0000),
+    ];
+    let entries = members.iter().map(|member| HookEntry {
+        program_id: member.program_id.unwrap_or_default(),
+        name: member.name.clone(),
+        member: None,
+        reason: "not bpfman's".to_owned(),
+    });
+    HookView {
+        hook: InterfaceHook::Xdp,
+        dispatcher: None,
+        entries: entries.collect(),
+        foreign: Some(ForeignDispatcher {
+            program_id: 77,
+            version: 2,
+            members,
+        }),
+    }
 }

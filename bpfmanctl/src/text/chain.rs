@@ -119,8 +119,9 @@ pub(crate) fn dispatcher(chain: &Chain, width: Option<u16>) -> String {
 
 /// The drawing of `chain show`.
 pub(crate) fn chains(interface: &str, hooks: &[HookView]) -> String {
-    draw(interface, hooks, |hook, entry| match &entry.member {
+    draw(interface, hooks, |view, index, entry| match &entry.member {
         Some(member) => {
+            let hook = view.hook;
             let mut words = vec![format!("priority {}", member.priority)];
             if let Some(kind) = kind(hook) {
                 words.push(format!(
@@ -137,19 +138,37 @@ pub(crate) fn chains(interface: &str, hooks: &[HookView]) -> String {
             }
             words.join("; ")
         }
-        None => format!("program {}, not bpfman's", entry.program_id),
+        None => foreign(view, index, entry),
     })
 }
 
 /// The drawing of `chain explain`.
 pub(crate) fn explanation(interface: &str, hooks: &[HookView]) -> String {
-    draw(interface, hooks, |_, entry| entry.reason.clone())
+    draw(interface, hooks, |_, _, entry| entry.reason.clone())
+}
+
+fn foreign(view: &HookView, index: usize, entry: &HookEntry) -> String {
+    let member = view
+        .foreign
+        .as_ref()
+        .and_then(|dispatcher| dispatcher.members.get(index));
+    let Some(member) = member else {
+        return format!("program {}, not bpfman's", entry.program_id);
+    };
+    format!(
+        "priority {}; goes on after {}; {}, not bpfman's",
+        member.priority,
+        proceed_on(HookKind::Xdp, member.proceed_on),
+        member
+            .program_id
+            .map_or_else(|| "not pinned".to_owned(), |id| format!("program {id}")),
+    )
 }
 
 fn draw(
     interface: &str,
     hooks: &[HookView],
-    words: impl Fn(InterfaceHook, &HookEntry) -> String,
+    words: impl Fn(&HookView, usize, &HookEntry) -> String,
 ) -> String {
     let mut text = String::new();
     for view in hooks.iter().filter(|view| !view.entries.is_empty()) {
@@ -166,6 +185,12 @@ fn draw(
                 dispatcher.strategy, dispatcher.revision, dispatcher.reason
             ));
         }
+        if let Some(dispatcher) = &view.foreign {
+            text.push_str(&format!(
+                ": a dispatcher of libxdp's protocol, version {}, not bpfman's (program {})",
+                dispatcher.version, dispatcher.program_id
+            ));
+        }
         text.push('\n');
         let width = view
             .entries
@@ -180,7 +205,7 @@ fn draw(
                 "├─"
             };
             let name = printable(&name(entry), false);
-            let words = printable(&words(view.hook, entry), false);
+            let words = printable(&words(view, index, entry), false);
             text.push_str(&format!("  {branch} {name:width$}  {words}\n"));
         }
     }
@@ -273,6 +298,7 @@ mod tests {
         let hooks = samples::hooks();
         insta::assert_snapshot!(chains("eth0", &hooks));
         insta::assert_snapshot!(explanation("eth0", &hooks));
+        insta::assert_snapshot!(chains("eth0", &[samples::foreign_hook()]));
         assert_eq!(chains("eth0", &[]), "nothing is attached to eth0\n");
     }
 }

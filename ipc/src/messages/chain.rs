@@ -241,6 +241,35 @@ pub struct HookView {
     /// Programs in the order in which they run.
     #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
     pub entries: Vec<HookEntry>,
+    /// The dispatcher of somebody else that the entries are members of (XDP).
+    pub foreign: Option<ForeignDispatcher>,
+}
+
+/// A dispatcher of libxdp's protocol that bpfman did not put there.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
+pub struct ForeignDispatcher {
+    /// Kernel id of the program.
+    pub program_id: u32,
+    /// Version of the protocol, 0 where it does not say.
+    pub version: u8,
+    /// Members, in the order in which they run; none for versions other than 2 and 3.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
+    pub members: Vec<ForeignMember>,
+}
+
+/// A member of such a dispatcher.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
+pub struct ForeignMember {
+    /// Kernel id of the program; `None` where it is not pinned where libxdp pins it.
+    pub program_id: Option<u32>,
+    /// Its name; empty where the program is unknown.
+    pub name: String,
+    /// Lower runs first.
+    pub priority: u32,
+    /// One bit per verdict after which the chain goes on.
+    pub proceed_on: u32,
 }
 
 /// A program on a hook.

@@ -1,6 +1,7 @@
 //! Loader ⇄ one-shot helper: one job, one answer, exit.
 
 use super::attach::{Direction, Sampling, XdpMode};
+use super::chain::ForeignDispatcher;
 use super::edge;
 use super::failure::Failure;
 use super::hello::Hello;
@@ -21,6 +22,8 @@ pub enum HelperKind {
     /// Opens a path with the identity of a client that cannot pass a descriptor (CAP_SETUID and CAP_SETGID, which it gives
     /// up then). Since version 2.
     OpenPath,
+    /// Looks at the XDP program of somebody else by its id (CAP_SYS_ADMIN). Since version 2.
+    DescribeXdp,
 }
 
 /// A program that bpfman has on a tcx hook, or wants there.
@@ -123,9 +126,16 @@ pub enum HelperJob {
         #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
         groups: Vec<u32>,
     },
+    /// Say what an XDP program is. Since version 2.
+    DescribeXdp {
+        /// Kernel id of the program.
+        program_id: u32,
+        /// Index of the interface it is on: libxdp calls a directory by both.
+        ifindex: u32,
+    },
 }
 
-edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateTcxLink, OpenSampled, OpenPath);
+edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateTcxLink, OpenSampled, OpenPath, DescribeXdp);
 
 /// Helper to loader.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
@@ -149,6 +159,13 @@ pub enum HelperResult {
         /// How the kernel runs the program.
         mode: XdpMode,
     },
+    /// What the XDP program is. Since version 2.
+    XdpProgram {
+        /// Its name, as far as the kernel keeps it (15 bytes).
+        name: String,
+        /// If it is a dispatcher of libxdp's protocol.
+        dispatcher: Option<ForeignDispatcher>,
+    },
 }
 
-edge!(HelperResult: Hello, Opened, Changed, Failed, Interface, XdpLink);
+edge!(HelperResult: Hello, Opened, Changed, Failed, Interface, XdpLink, XdpProgram);

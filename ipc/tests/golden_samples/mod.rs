@@ -4,8 +4,8 @@ pub(crate) mod images;
 
 use ipc::messages::attach::{AttachSpec, Direction};
 use ipc::messages::chain::{
-    Chain, Dispatcher, DispatcherMember, Filter, HookEntry, HookKey, HookKind, HookView,
-    InterfaceHook, SlotCounters, Strategy,
+    Chain, Dispatcher, DispatcherMember, Filter, ForeignDispatcher, ForeignMember, HookEntry,
+    HookKey, HookKind, HookView, InterfaceHook, SlotCounters, Strategy,
 };
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::hello::Hello;
@@ -64,6 +64,19 @@ fn member() -> DispatcherMember {
     }
 }
 
+pub(crate) fn foreign_dispatcher() -> ForeignDispatcher {
+    ForeignDispatcher {
+        program_id: 77,
+        version: 2,
+        members: vec![ForeignMember {
+            program_id: Some(75),
+            name: "xdp_pass".to_owned(),
+            priority: 50,
+            proceed_on: 0x8000_0004,
+        }],
+    }
+}
+
 pub(crate) fn hook_view() -> HookView {
     HookView {
         hook: InterfaceHook::TcIngress,
@@ -74,6 +87,7 @@ pub(crate) fn hook_view() -> HookView {
             member: Some(member()),
             reason: "first".to_owned(),
         }],
+        foreign: Some(foreign_dispatcher()),
     }
 }
 

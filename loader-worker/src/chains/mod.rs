@@ -12,6 +12,7 @@
 pub mod dispatcher;
 pub mod explain;
 pub mod filter;
+pub mod foreign;
 pub mod fused;
 pub mod member;
 pub mod order;

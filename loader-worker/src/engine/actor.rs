@@ -194,7 +194,9 @@ impl Engine {
                 LoaderReply::Chain(Box::new(self.steady(|| self.chain(key))?))
             }
             Command::ShowHooks(interface) => {
-                LoaderReply::Hooks(self.steady(|| self.show_hooks(&interface))?)
+                let mut views = self.steady(|| self.show_hooks(&interface))?;
+                self.name_foreign(&interface, &mut views).await;
+                LoaderReply::Hooks(views)
             }
         };
         Ok((answer, None))

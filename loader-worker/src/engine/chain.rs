@@ -263,7 +263,12 @@ impl Engine {
         let filter = filter::place(key, (&interface, &netns), change.before)?;
         let work = Work::new(key, &interface, choice.strategy, &members, namespace);
         let mut executor = Executor::new(Subject::Chain(work), &*self.helpers, &self.faults);
-        executor.run(rebuild::create(&self.layout, change)).await?;
+        if let Err(failure) = executor.run(rebuild::create(&self.layout, change)).await {
+            drop(executor);
+            let is_own = namespace.is_none_or(|namespace| namespace.file().is_none());
+            let place = (key.ifindex, interface.as_str());
+            return Err(self.name_occupant(failure, place, is_own).await);
+        }
 
         let work = executor.chain()?;
         let head = work.head()?.id;

@@ -132,6 +132,7 @@ impl Engine {
             hook,
             dispatcher: None,
             entries: Vec::new(),
+            foreign: None,
         };
         for (program_id, name) in found {
             match &chain {
@@ -155,6 +156,7 @@ impl Engine {
             hook,
             dispatcher: None,
             entries: Vec::new(),
+            foreign: None,
         };
         if probe::tcx().is_err() {
             return Ok(view);

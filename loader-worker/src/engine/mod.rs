@@ -13,6 +13,7 @@ mod admission;
 mod attach;
 mod chain;
 pub mod claims;
+mod foreign;
 mod hooks;
 mod journal;
 mod load;

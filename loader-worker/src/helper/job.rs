@@ -1,6 +1,6 @@
 //! The jobs themselves.
 
-use super::{namespace, open};
+use super::{namespace, open, xdp_program};
 use crate::helpers::Done;
 use crate::hooks::{self, Site};
 use crate::kernel::{Error, perf};
@@ -23,6 +23,13 @@ pub fn perform(
     match kind {
         HelperKind::PerfEvent => open_event(job, descriptors).map(opened),
         HelperKind::ChangeGroup => change_group(job, descriptors),
+        HelperKind::DescribeXdp => match job {
+            HelperJob::DescribeXdp {
+                program_id,
+                ifindex,
+            } => xdp_program::describe(*program_id, *ifindex),
+            _ => Err(unfit(job)),
+        },
         HelperKind::NetworkNamespace => {
             let (namespace, others) = descriptors.split_first().ok_or_else(|| unfit(job))?;
             // What does not belong here is refused before anything is entered.

@@ -9,6 +9,7 @@ mod job;
 mod namespace;
 mod open;
 mod socket;
+mod xdp_program;
 
 use ipc::blocking::Link;
 use ipc::limits::HELPER_DEADLINE;
@@ -25,6 +26,7 @@ pub use job::perform;
 
 const PERF_EVENT_POLICY: &str = include_str!("../../sandbox/helper-perf.json");
 const CHANGE_GROUP_POLICY: &str = include_str!("../../sandbox/helper-group.json");
+const DESCRIBE_XDP_POLICY: &str = include_str!("../../sandbox/helper-xdp.json");
 const NETWORK_NAMESPACE_POLICY: &str = include_str!("../../sandbox/helper-netns.json");
 const OPEN_PATH_POLICY: &str = include_str!("../../sandbox/helper-open.json");
 
@@ -64,6 +66,7 @@ fn enter_and_serve(arguments: &WorkerArguments) -> Result<(), HelperError> {
         HelperKind::ChangeGroup => CHANGE_GROUP_POLICY,
         HelperKind::NetworkNamespace => NETWORK_NAMESPACE_POLICY,
         HelperKind::OpenPath => OPEN_PATH_POLICY,
+        HelperKind::DescribeXdp => DESCRIBE_XDP_POLICY,
     })?;
     enter(&profiles::profile(arguments, policy), arguments.mode)?;
     serve(socket::inherited(), arguments.generation, kind)

@@ -7,6 +7,9 @@ use ipc::messages::failure::{Failure, FailureCode, Stage};
 use rustix::io::Errno;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+/// What clients of other implementations know.
+const TAKEN: &str = "interface already has an XDP program attached";
+
 /// By the driver; if that refuses for a reason of its own, by the kernel's generic code.
 pub fn create(program: BorrowedFd<'_>, site: Site<'_>) -> Result<(OwnedFd, XdpMode), Failure> {
     match link::create_xdp(program, site.ifindex, XdpMode::Native) {
@@ -22,18 +25,18 @@ pub fn create(program: BorrowedFd<'_>, site: Site<'_>) -> Result<(OwnedFd, XdpMo
     }
 }
 
+/// Whether an attach was refused because of a program that is on the interface.
+pub fn is_refusal_of_a_taken_hook(failure: &Failure) -> bool {
+    failure.code == FailureCode::FailedPrecondition && failure.cause == TAKEN
+}
+
 fn is_taken(errno: Errno) -> bool {
     matches!(errno, Errno::BUSY | Errno::EXIST)
 }
 
 fn taken(site: Site<'_>) -> Failure {
     let interface = site.interface;
-    Failure::new(
-        FailureCode::FailedPrecondition,
-        Stage::Attach,
-        "interface already has an XDP program attached",
-    )
-    .remedy(format!(
+    Failure::new(FailureCode::FailedPrecondition, Stage::Attach, TAKEN).remedy(format!(
         "detach the one on {interface} first (ip link show dev {interface})"
     ))
 }

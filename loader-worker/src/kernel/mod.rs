@@ -6,6 +6,7 @@
 //! What is deliberately absent: knowledge of object files, of records and of policy. A plan comes in, descriptors go out.
 
 pub mod btf;
+pub mod by_id;
 pub mod clsact;
 pub mod cpus;
 pub mod error;

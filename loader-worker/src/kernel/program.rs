@@ -13,6 +13,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 pub const KPROBE_MULTI: u32 = 42;
 /// `BPF_TRACE_UPROBE_MULTI`.
 pub const UPROBE_MULTI: u32 = 48;
+/// `BPF_PROG_TYPE_XDP`.
+pub const XDP_TYPE: u32 = 6;
 /// `BPF_XDP`.
 pub const XDP: u32 = 37;
 

@@ -2,12 +2,13 @@
 
 use crate::crashes::kill;
 use crate::host::{Host, now, with_host};
-use crate::kernel_support::{compiled, load, send, skipped, veth};
+use crate::kernel_support::{compiled, load, load_plan, send, skipped, veth};
 use ipc::messages::attach::{AttachSpec, Direction, Link, XdpMode};
-use ipc::messages::chain::{Dispatcher, Strategy};
+use ipc::messages::chain::{Dispatcher, HookKind, Strategy};
 use ipc::messages::failure::{Failure, FailureCode};
 use ipc::messages::program::{GlobalValue, ProgramKind};
-use loader_worker::chains::support;
+use ipc::plan::LoadPlan;
+use loader_worker::chains::{dispatcher, support};
 use loader_worker::engine::Engine;
 use loader_worker::kernel::{interfaces, link, map, pin};
 use std::os::fd::AsFd;
@@ -411,7 +412,10 @@ fn somebody_elses_program_is_refused_and_stays() {
         let failure = scene.try_attach(&member, spec).unwrap_err();
         assert_eq!(
             failure.cause,
-            "interface already has an XDP program attached"
+            format!(
+                "interface already has an XDP program attached: program {} \"xdp_count\"",
+                foreign.record(0).program_id
+            )
         );
         send(5);
         foreign.wait_for("xdp_count", 5);
@@ -420,4 +424,65 @@ fn somebody_elses_program_is_refused_and_stays() {
         assert_eq!(scene.trail(), [1]);
         scene.clean();
     });
+}
+
+/// xdp-loader of Debian makes version 2 only (see the system tests).
+#[test]
+fn a_dispatcher_of_the_libxdp_protocol_is_named_by_its_version_and_its_members() {
+    with_host(|host| {
+        veth();
+        let mut scene = Scene::new(host, "xdp_member", ProgramKind::Xdp);
+        let member = scene.load(1, 2);
+        let ifindex = interfaces::index("far").unwrap().unwrap();
+        for (version, more, words) in [
+            (
+                2,
+                0,
+                "version 2, with 2 members (one that is not pinned, one that is not pinned)",
+            ),
+            (
+                3,
+                4,
+                "version 3, with 2 members (one that is not pinned, one that is not pinned)",
+            ),
+            (4, 4, "version 4, which bpfman does not read"),
+        ] {
+            let dispatcher = load_plan(dispatcher_of(version, more));
+            let id = dispatcher.record(0).program_id;
+            let theirs =
+                link::create_xdp(dispatcher.programs[0].as_fd(), ifindex, XdpMode::Native).unwrap();
+            let spec = scene.spec(1, &[], None);
+            let failure = scene.try_attach(&member, spec).unwrap_err();
+            assert_eq!(
+                failure.cause,
+                format!(
+                    "interface already has an XDP program attached: program {id}, a dispatcher of libxdp's protocol, \
+                     {words}"
+                )
+            );
+            drop(theirs);
+        }
+        scene.attach(&member, 1);
+        assert_eq!(scene.trail(), [1]);
+        scene.clean();
+    });
+}
+
+/// The dispatcher of another version, with two members, which nothing replaces. The code is the same for all: the verifier
+/// sees the number of members, and behind it what this test adds.
+fn dispatcher_of(version: u8, more: usize) -> LoadPlan {
+    let mut plan = compiled(
+        bpf::XDP_DISPATCHER,
+        &[("xdp_dispatcher", ProgramKind::Xdp)],
+        &[],
+    );
+    let mut data = dispatcher::configuration(HookKind::Xdp, &[4, 4], false);
+    data[1] = version;
+    data.resize(data.len() + more, 0);
+    let map = &mut plan.maps[0];
+    map.value_size += u32::try_from(more).unwrap();
+    // The type of the section has the size of version 2.
+    (map.btf_key_type_id, map.btf_value_type_id) = (0, 0);
+    map.initial = Some(data);
+    plan
 }

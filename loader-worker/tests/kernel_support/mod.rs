@@ -202,7 +202,11 @@ pub(crate) fn compiled(
 
 /// Loads programs of a fixture as the loader does.
 pub(crate) fn load(object: &[u8], programs: &[(&str, ProgramKind)]) -> Loaded {
-    let plan = plan(object, programs);
+    load_plan(plan(object, programs))
+}
+
+/// Loads a plan as the loader does.
+pub(crate) fn load_plan(plan: LoadPlan) -> Loaded {
     let btf = plan
         .btf
         .as_deref()

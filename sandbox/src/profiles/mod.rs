@@ -8,6 +8,7 @@ mod helper_group;
 mod helper_netns;
 mod helper_open;
 mod helper_perf;
+mod helper_xdp;
 mod image;
 mod loader;
 mod supervisor;
@@ -43,6 +44,7 @@ pub fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
             helper_netns::profile(arguments, policy)
         }
         (Role::Helper, Some(HelperKind::OpenPath)) => helper_open::profile(arguments, policy),
+        (Role::Helper, Some(HelperKind::DescribeXdp)) => helper_xdp::profile(arguments, policy),
         (Role::Api | Role::Client | Role::Helper, _) => api::profile(arguments, policy),
     };
     // Trust roots and resolver files of an installation; the administrator names them to bpfmand.

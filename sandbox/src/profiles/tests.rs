@@ -27,7 +27,7 @@ fn of(role: Role, helper: Option<HelperKind>) -> Profile {
     profile(&arguments(role, helper), Policy::default())
 }
 
-fn all() -> [Profile; 8] {
+fn all() -> [Profile; 9] {
     [
         of(Role::Supervisor, None),
         of(Role::Loader, None),
@@ -37,6 +37,7 @@ fn all() -> [Profile; 8] {
         of(Role::Helper, Some(HelperKind::ChangeGroup)),
         of(Role::Helper, Some(HelperKind::NetworkNamespace)),
         of(Role::Helper, Some(HelperKind::OpenPath)),
+        of(Role::Helper, Some(HelperKind::DescribeXdp)),
     ]
 }
 
@@ -58,6 +59,7 @@ fn capabilities_are_exactly_these() {
         ("helper-group", vec![CAP_CHOWN]),
         ("helper-netns", vec![CAP_SYS_ADMIN, CAP_NET_ADMIN]),
         ("helper-open", vec![CAP_SETUID, CAP_SETGID]),
+        ("helper-xdp", vec![CAP_SYS_ADMIN]),
     ];
     assert_eq!(found, expected);
 }
@@ -72,7 +74,17 @@ fn what_may_be_written_is_exactly_this() {
             .map(|rule| rule.path.display().to_string())
             .collect()
     };
-    let [supervisor, loader, image, api, perf, group, netns, open] = all();
+    let [
+        supervisor,
+        loader,
+        image,
+        api,
+        perf,
+        group,
+        netns,
+        open,
+        xdp,
+    ] = all();
     assert!(written(&supervisor).is_empty());
     assert_eq!(written(&loader), ["/run/bpfman/fs", "/var/lib/bpfman"]);
     assert_eq!(written(&image), ["/var/cache/bpfman"]);
@@ -81,6 +93,7 @@ fn what_may_be_written_is_exactly_this() {
     assert!(group.paths.is_empty());
     assert!(netns.paths.is_empty());
     assert!(written(&open).is_empty());
+    assert!(xdp.paths.is_empty());
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod form;
 mod namespaces;
 mod values;
 
-const POLICIES: [(&str, &str); 8] = [
+const POLICIES: [(&str, &str); 9] = [
     (
         "loader",
         include_str!("../../../loader-worker/sandbox/seccomp.json"),
@@ -29,6 +29,10 @@ const POLICIES: [(&str, &str); 8] = [
     (
         "helper-open",
         include_str!("../../../loader-worker/sandbox/helper-open.json"),
+    ),
+    (
+        "helper-xdp",
+        include_str!("../../../loader-worker/sandbox/helper-xdp.json"),
     ),
     (
         "image",
@@ -257,6 +261,8 @@ fn only_these_commands_of_bpf_are_used() {
                     "loader" if commands.contains(&command) => Verdict::Allowed,
                     // PROG_QUERY, LINK_CREATE.
                     "helper-netns" if [16, 28].contains(&command) => Verdict::Allowed,
+                    // MAP_LOOKUP_ELEM, OBJ_GET, PROG_GET_FD_BY_ID, MAP_GET_FD_BY_ID, OBJ_GET_INFO_BY_FD.
+                    "helper-xdp" if [1, 7, 13, 14, 15].contains(&command) => Verdict::Allowed,
                     _ => Verdict::Killed,
                 };
                 assert_eq!(

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 pub type Case = fn(&Place);
 
-pub const ALL: [(&str, Case); 23] = [
+pub const ALL: [(&str, Case); 24] = [
     (
         "outside_view_is_what_the_profile_says",
         outside_view_is_what_the_profile_says,
@@ -52,6 +52,10 @@ pub const ALL: [(&str, Case); 23] = [
     (
         "open_helper_reads_and_writes_nothing",
         helper_cases::open_helper_reads_and_writes_nothing,
+    ),
+    (
+        "xdp_helper_changes_nothing",
+        helper_cases::xdp_helper_changes_nothing,
     ),
     (
         "a_panic_still_prints_its_message",

@@ -127,6 +127,7 @@ impl Place {
             self.arguments(Role::Helper, Some(HelperKind::ChangeGroup)),
             self.arguments(Role::Helper, Some(HelperKind::NetworkNamespace)),
             self.arguments(Role::Helper, Some(HelperKind::OpenPath)),
+            self.arguments(Role::Helper, Some(HelperKind::DescribeXdp)),
         ]
     }
 

@@ -93,3 +93,17 @@ pub fn open_helper_reads_and_writes_nothing(place: &Place) {
         dies_of(place.enter(&arguments), "open helper", act);
     }
 }
+
+pub fn xdp_helper_changes_nothing(place: &Place) {
+    let arguments = place.arguments(Role::Helper, Some(HelperKind::DescribeXdp));
+    assert_eq!(place.enter(&arguments).act("blocking"), "ok");
+    for act in [
+        "thread",
+        // MAP_UPDATE_ELEM, MAP_DELETE_ELEM, PROG_LOAD, OBJ_PIN, PROG_ATTACH, PROG_DETACH, LINK_CREATE, LINK_UPDATE,
+        // LINK_GET_FD_BY_ID, LINK_DETACH.
+        "bpf 2", "bpf 3", "bpf 5", "bpf 6", "bpf 8", "bpf 9", "bpf 28", "bpf 29", "bpf 30",
+        "bpf 34",
+    ] {
+        dies_of(place.enter(&arguments), "xdp helper", act);
+    }
+}

@@ -139,6 +139,9 @@ fn profile(arguments: &WorkerArguments, setup: &Setup) -> Profile {
         (_, Some(HelperKind::OpenPath)) => {
             include_str!("../../../loader-worker/sandbox/helper-open.json")
         }
+        (_, Some(HelperKind::DescribeXdp)) => {
+            include_str!("../../../loader-worker/sandbox/helper-xdp.json")
+        }
         _ => include_str!("../../../api-worker/sandbox/seccomp.json"),
     };
     let mut profile = profiles::profile(

@@ -33,6 +33,8 @@ impl Settings {
                 Entry::Api => (Role::Api, None, &users.api),
                 // Root without root's capabilities: tracefs lets only its owner in.
                 Entry::HelperPerf => (Role::Helper, Some(HelperKind::PerfEvent), &ROOT),
+                // Root without root's capabilities: libxdp's pins let only their owner in.
+                Entry::HelperXdp => (Role::Helper, Some(HelperKind::DescribeXdp), &ROOT),
                 Entry::HelperGroup => (Role::Helper, Some(HelperKind::ChangeGroup), &users.loader),
                 Entry::HelperNetns => (
                     Role::Helper,
@@ -216,10 +218,11 @@ mod tests {
     }
 
     #[test]
-    fn only_the_helper_that_needs_tracefs_is_root() {
+    fn only_helpers_that_open_what_root_keeps_to_itself_are_root() {
         for entry in Entry::ALL {
             let uid = settings().of(entry, 1).identity.uid;
-            assert_eq!(uid == 0, entry == Entry::HelperPerf, "{entry:?}");
+            let is_root = [Entry::HelperPerf, Entry::HelperXdp].contains(&entry);
+            assert_eq!(uid == 0, is_root, "{entry:?}");
         }
     }
 

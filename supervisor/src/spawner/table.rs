@@ -20,11 +20,13 @@ pub enum Entry {
     HelperNetns,
     /// `bpfman-loader` as the one-shot helper that opens a path with the identity of a client.
     HelperOpen,
+    /// `bpfman-loader` as the one-shot helper that looks at an XDP program of somebody else.
+    HelperXdp,
 }
 
 impl Entry {
     /// Every row.
-    pub const ALL: [Entry; 7] = [
+    pub const ALL: [Entry; 8] = [
         Entry::Loader,
         Entry::Image,
         Entry::Api,
@@ -32,6 +34,7 @@ impl Entry {
         Entry::HelperGroup,
         Entry::HelperNetns,
         Entry::HelperOpen,
+        Entry::HelperXdp,
     ];
 
     /// The row with this number.
@@ -61,6 +64,7 @@ impl Entry {
             HelperKind::ChangeGroup => Entry::HelperGroup,
             HelperKind::NetworkNamespace => Entry::HelperNetns,
             HelperKind::OpenPath => Entry::HelperOpen,
+            HelperKind::DescribeXdp => Entry::HelperXdp,
         }
     }
 
@@ -70,7 +74,11 @@ impl Entry {
             Entry::Loader => Some(Role::Loader),
             Entry::Image => Some(Role::Image),
             Entry::Api => Some(Role::Api),
-            Entry::HelperPerf | Entry::HelperGroup | Entry::HelperNetns | Entry::HelperOpen => None,
+            Entry::HelperPerf
+            | Entry::HelperGroup
+            | Entry::HelperNetns
+            | Entry::HelperOpen
+            | Entry::HelperXdp => None,
         }
     }
 
@@ -84,6 +92,7 @@ impl Entry {
             Entry::HelperGroup => "helper-group",
             Entry::HelperNetns => "helper-netns",
             Entry::HelperOpen => "helper-open",
+            Entry::HelperXdp => "helper-xdp",
         }
     }
 
@@ -94,7 +103,8 @@ impl Entry {
             | Entry::HelperPerf
             | Entry::HelperGroup
             | Entry::HelperNetns
-            | Entry::HelperOpen => "bpfman-loader",
+            | Entry::HelperOpen
+            | Entry::HelperXdp => "bpfman-loader",
             Entry::Image => "bpfman-image",
             Entry::Api => "bpfman-api",
         }

@@ -53,7 +53,7 @@ enum Serving {
 /// All kinds.
 #[derive(Debug)]
 pub struct Helpers {
-    desks: [Desk; 4],
+    desks: [Desk; 5],
 }
 
 impl Default for Helpers {
@@ -69,6 +69,7 @@ impl Default for Helpers {
                 desk(HelperKind::ChangeGroup),
                 desk(HelperKind::NetworkNamespace),
                 desk(HelperKind::OpenPath),
+                desk(HelperKind::DescribeXdp),
             ],
         }
     }

@@ -45,3 +45,4 @@ mod status;
 mod uprobe_containers;
 mod uprobe_go;
 mod uprobe_places;
+mod xdp_loader;

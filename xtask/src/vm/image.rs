@@ -4,6 +4,7 @@ use super::cpio::Archive;
 use super::kernel::Kernel;
 use crate::libraries::shared_libraries;
 use crate::run::capture;
+use crate::setup::XDP_DISPATCHER;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -95,7 +96,13 @@ pub(super) fn write(path: &Path, kernel: &Kernel, content: &Content<'_>) -> Resu
     let mut libraries = BTreeSet::new();
     let ip = find(&["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip", "/bin/ip"])?;
     let tc = find(&["/usr/sbin/tc", "/sbin/tc"])?;
-    for (name, tool) in [("/bin/ip", ip), ("/bin/tc", tc)] {
+    let xdp_loader = find(&["/usr/sbin/xdp-loader", "/sbin/xdp-loader"])?;
+    archive.file(XDP_DISPATCHER, 0o644, &std::fs::read(XDP_DISPATCHER)?)?;
+    for (name, tool) in [
+        ("/bin/ip", ip),
+        ("/bin/tc", tc),
+        ("/bin/xdp-loader", xdp_loader),
+    ] {
         archive.file(name, 0o755, &std::fs::read(tool)?)?;
         libraries.extend(shared_libraries(tool)?);
     }

@@ -5,7 +5,7 @@ use rustix::io::Errno;
 use std::ffi::{c_int, c_long};
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-/// `enum bpf_cmd`: the commands that the loader uses, and no others.
+/// `enum bpf_cmd`: the commands that the loader and its helpers use, and no others.
 #[derive(Clone, Copy, Debug)]
 #[repr(i32)]
 pub(super) enum Command {
@@ -15,6 +15,8 @@ pub(super) enum Command {
     ProgLoad = 5,
     ObjPin = 6,
     ObjGet = 7,
+    ProgGetFdById = 13,
+    MapGetFdById = 14,
     ObjGetInfoByFd = 15,
     ProgQuery = 16,
     RawTracepointOpen = 17,

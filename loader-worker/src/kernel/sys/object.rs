@@ -36,6 +36,33 @@ pub(in crate::kernel) fn get(path: &CStr, file_flags: u32) -> Result<OwnedFd, Er
     unsafe { bpf::open(Command::ObjGet, &mut attributes) }
 }
 
+#[repr(C)]
+struct ById {
+    id: u32,
+    next_id: u32,
+    open_flags: u32,
+}
+
+pub(in crate::kernel) fn program_by_id(id: u32) -> Result<OwnedFd, Errno> {
+    let mut attributes = ById {
+        id,
+        next_id: 0,
+        open_flags: 0,
+    };
+    // SAFETY: the structure holds no address; the command returns a descriptor.
+    unsafe { bpf::open(Command::ProgGetFdById, &mut attributes) }
+}
+
+pub(in crate::kernel) fn map_by_id(id: u32, open_flags: u32) -> Result<OwnedFd, Errno> {
+    let mut attributes = ById {
+        id,
+        next_id: 0,
+        open_flags,
+    };
+    // SAFETY: the structure holds no address; the command returns a descriptor.
+    unsafe { bpf::open(Command::MapGetFdById, &mut attributes) }
+}
+
 /// `struct bpf_prog_info`. The kernel reads the lengths and addresses, so they start as zero.
 #[derive(Default)]
 #[repr(C)]
