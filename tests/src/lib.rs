@@ -26,6 +26,7 @@ pub mod every_signature;
 pub mod fixture;
 pub mod go_target;
 pub mod grpc;
+pub mod hostile;
 pub mod instance;
 pub mod kernel;
 pub mod leftovers;

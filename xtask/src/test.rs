@@ -2,7 +2,7 @@
 
 use crate::artifacts::{Artifacts, Profile, build_all};
 use crate::run::{cargo, run, workspace};
-use crate::vm::{self, Series};
+use crate::vm::{self, Clock, Series};
 use crate::{deny, fuzz, package, setup};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
@@ -223,7 +223,7 @@ fn virtual_machines(artifacts: &Artifacts, counts: &mut Counts) -> Result<()> {
         both.map(|series| {
             (
                 series,
-                scope.spawn(move || vm::boot(series, artifacts, None)),
+                scope.spawn(move || vm::boot(series, artifacts, None, Clock::Time)),
             )
         })
         .map(|(series, machine)| (series, machine.join()))

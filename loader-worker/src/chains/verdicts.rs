@@ -16,6 +16,14 @@ const XDP_DEFAULT: [i32; 2] = [2, 31];
 /// pipe and dispatcher_return.
 const TC_DEFAULT: [i32; 2] = [3, 30];
 
+/// What a member says that leaves the packet to the next one: pass, pipe.
+pub fn go_on(hook: HookKind) -> i32 {
+    match hook {
+        HookKind::Xdp => XDP_DEFAULT[0],
+        HookKind::TcIngress | HookKind::TcEgress => TC_DEFAULT[0],
+    }
+}
+
 /// What is added to a verdict to have its bit.
 pub fn bit_of_zero(hook: HookKind) -> i32 {
     match hook {

@@ -20,6 +20,16 @@ const DEADLINE: Duration = Duration::from_secs(25 * 60);
 /// What the machine prints last.
 const END: &str = "vm: exit status ";
 
+/// What a machine's clock counts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Clock {
+    /// Time, as far as an emulator keeps up with it.
+    Time,
+    /// Instructions, one nanosecond for each: the same in every run, whatever else this machine does, and free of what the
+    /// emulator itself finds hard.
+    Instructions,
+}
+
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Kernel series
@@ -53,7 +63,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         },
         None => build_all(Profile::Dev)?,
     };
-    let outcome = boot(options.kernel, &artifacts, options.run.as_deref())?;
+    let outcome = boot(
+        options.kernel,
+        &artifacts,
+        options.run.as_deref(),
+        Clock::Time,
+    )?;
     if outcome.status != 0 {
         bail!(
             "the system tests ended with status {} on {}",
@@ -71,7 +86,12 @@ pub(crate) fn prepare(series: Series) -> Result<()> {
 }
 
 /// Boots a kernel of the series with the programs and system tests, runs them, and powers off.
-pub(crate) fn boot(series: Series, artifacts: &Artifacts, filter: Option<&str>) -> Result<Outcome> {
+pub(crate) fn boot(
+    series: Series,
+    artifacts: &Artifacts,
+    filter: Option<&str>,
+    clock: Clock,
+) -> Result<Outcome> {
     if artifacts.system_tests.is_empty() {
         bail!("no system test was built");
     }
@@ -112,7 +132,7 @@ pub(crate) fn boot(series: Series, artifacts: &Artifacts, filter: Option<&str>) 
     )?;
     let size = initramfs.as_file().metadata()?.len() / (1024 * 1024);
     println!("booting {} with an initramfs of {size} MiB", kernel.release);
-    let machine = Machine::start(series, &kernel.image, initramfs.path())?;
+    let machine = Machine::start(series, clock, &kernel.image, initramfs.path())?;
     machine.watch()
 }
 
@@ -124,10 +144,21 @@ struct Machine {
 }
 
 impl Machine {
-    fn start(series: Series, image: &Path, initramfs: &Path) -> Result<Self> {
+    fn start(series: Series, clock: Clock, image: &Path, initramfs: &Path) -> Result<Self> {
+        let processors: &[&str] = match clock {
+            Clock::Time => &["-accel", "tcg,thread=multi", "-smp", "2"],
+            // Instructions are counted on one processor only.
+            Clock::Instructions => &[
+                "-accel",
+                "tcg,thread=single",
+                "-icount",
+                "shift=0,sleep=off",
+            ],
+        };
         let started = Instant::now();
         let emulator = Command::new("qemu-system-x86_64")
-            .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2G"])
+            .args(processors)
+            .args(["-cpu", "max", "-m", "2G"])
             .args(["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"])
             .arg("-kernel")
             .arg(image)

@@ -8,6 +8,8 @@ pub(super) enum Register {
     R1 = 1,
     R2 = 2,
     R3 = 3,
+    R4 = 4,
+    R5 = 5,
     R6 = 6,
     R7 = 7,
     R10 = 10,
@@ -16,6 +18,10 @@ pub(super) enum Register {
 /// A jump whose target is not known yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Jump(usize);
+
+/// A call whose function does not stand anywhere yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call(usize);
 
 /// Instructions, 8 bytes each.
 #[derive(Debug, Default)]
@@ -105,13 +111,13 @@ impl Assembler {
     }
 
     /// Calls a function that [`Assembler::set_call`] names.
-    pub(super) fn call_later(&mut self) -> usize {
+    pub(super) fn call_later(&mut self) -> Call {
         const PSEUDO_CALL: u8 = 1;
         self.put(0x85, 0, PSEUDO_CALL, 0, 0);
-        self.len() - 1
+        Call(self.len() - 1)
     }
 
-    pub(super) fn set_call(&mut self, call: usize, target: usize) {
+    pub(super) fn set_call(&mut self, Call(call): Call, target: usize) {
         // The callee stands behind the caller, at most the kernel's million instructions away.
         let distance = i32::try_from(target - call - 1).unwrap_or(i32::MAX);
         self.0[call][4..].copy_from_slice(&distance.to_ne_bytes());
@@ -121,8 +127,11 @@ impl Assembler {
         self.branch(0x05, 0, 0)
     }
 
-    pub(super) fn jump_if_zero(&mut self, register: Register) -> Jump {
-        self.branch(0x15, register as u8, 0)
+    /// To an instruction that is there already.
+    pub(super) fn jump_back_if_not_zero(&mut self, register: Register, target: usize) {
+        // As far as forward ones.
+        let distance = i16::try_from(self.len() + 1 - target).unwrap_or(i16::MAX);
+        self.put(0x55, register as u8, 0, -distance, 0);
     }
 
     pub(super) fn jump_if_not_zero(&mut self, register: Register) -> Jump {

@@ -53,7 +53,11 @@ fn slots_and_functions_move_with_their_member() {
         .iter()
         .map(|record| u32::from_ne_bytes([record[0], record[1], record[2], record[3]]))
         .collect();
-    assert_eq!(found, [0, starts[0] as u32, starts[1] as u32]);
+    // Between the first and the members is what deals with unusual verdicts.
+    assert_eq!(found.len(), 4);
+    assert_eq!(found[0], 0);
+    assert!((1..starts[0] as u32).contains(&found[1]));
+    assert_eq!(found[2..], [starts[0] as u32, starts[1] as u32]);
 }
 
 #[test]
@@ -94,4 +98,17 @@ fn fragments_are_allowed_when_every_member_allows_them() {
     assert_eq!(flags(HookKind::TcIngress, &both), 0);
     let mixed = [member(&frags, &[1, 2]), member(&plain, &[1, 2])];
     assert_eq!(flags(HookKind::Xdp, &mixed), 0);
+}
+
+#[test]
+fn usual_verdict_is_the_one_that_goes_on() {
+    let mask = |hook, verdicts: &[i32]| verdicts::mask(hook, verdicts);
+    let xdp = |verdicts: &[i32]| usual(HookKind::Xdp, mask(HookKind::Xdp, verdicts));
+    assert_eq!(xdp(&[0, 2, 31]), Some(2));
+    assert_eq!(xdp(&[1, 3]), Some(1));
+    assert_eq!(xdp(&[31]), None);
+    let tc = |verdicts: &[i32]| usual(HookKind::TcEgress, mask(HookKind::TcEgress, verdicts));
+    assert_eq!(tc(&[-1, 3, 30]), Some(4));
+    assert_eq!(tc(&[-1]), Some(0));
+    assert_eq!(tc(&[30]), None);
 }

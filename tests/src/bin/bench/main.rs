@@ -3,14 +3,16 @@
 mod chains;
 mod floor;
 mod images;
+mod interface;
 mod operations;
 mod samples;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bpfman_tests::instance::Instance;
 use bpfman_tests::{kernel, per_packet, process, wait};
 use operations::{Operations, by_connection, by_floor, by_process};
 use samples::{Samples, milliseconds};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Rounds by system calls and over a connection.
@@ -33,6 +35,11 @@ const STARTS: usize = 15;
 const LOG: [&str; 2] = ["--log", "info"];
 
 fn main() -> Result<()> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|word| word == "hostile") {
+        let socket = arguments.next().context("hostile SOCKET")?;
+        interface::be_hostile(Path::new(&socket));
+    }
     let instance = Instance::start_with(&LOG);
     if let Err(reason) = kernel::tcx() {
         anyhow::bail!("the benchmark attaches by tcx: {reason}");
@@ -46,6 +53,7 @@ fn main() -> Result<()> {
         &chains::sixth(&instance, CHAIN_ROUNDS)?,
         &chains::many(&instance, HOOK_ROUNDS)?,
     );
+    print_interface(&interface::measure(&instance, ROUNDS)?);
     print_packets(&per_packet::measure(&instance, PACKET_ROUNDS, PACKET_RUNS));
     drop(instance);
     print_images(&images::measure(IMAGE_ROUNDS)?);
@@ -157,6 +165,48 @@ fn print_chains(sixth: &chains::Sixth, many: &chains::Many) {
     print("64 hooks one after the other", &many.one_by_one);
     print("64 hooks at once", &many.at_once);
     println!();
+}
+
+fn print_interface(measured: &interface::Interface) {
+    println!("## gRPC\n");
+    println!(
+        "Over one connection of each interface, {} programs being loaded; milliseconds, median / p99; {} rounds.\n",
+        interface::LISTED,
+        measured.get.ipc.count()
+    );
+    println!("| request | IPC | gRPC | gRPC over IPC |");
+    println!("|---|---|---|---|");
+    let cell = |samples: &Samples| {
+        format!(
+            "{} / {}",
+            milliseconds(samples.median()),
+            milliseconds(samples.p99())
+        )
+    };
+    for (name, both) in [
+        ("get one program", &measured.get),
+        ("list all programs", &measured.list),
+    ] {
+        let over = both.grpc.median().saturating_sub(both.ipc.median());
+        println!(
+            "| {name} | {} | {} | {} |",
+            cell(&both.ipc),
+            cell(&both.grpc),
+            milliseconds(over)
+        );
+    }
+    println!(
+        "\n{} clients at once, each with a connection of its own, a thousand requests for a program in a second; then one of \
+         them is hostile: it reads no answer, leaves requests half, sends headers without end, and makes ten thousand \
+         connections.\n",
+        interface::CLIENTS
+    );
+    println!("| the others' answers | median / p99 |");
+    println!("|---|---|");
+    println!("| nobody is hostile | {} |", cell(&measured.alone));
+    println!("| one is hostile | {} |", cell(&measured.beside));
+    let ratio = measured.beside.p99().as_secs_f64() / measured.alone.p99().as_secs_f64();
+    println!("| p99, times | {ratio:.2} |\n");
 }
 
 fn print_packets(costs: &[per_packet::Cost]) {

@@ -108,7 +108,8 @@ pub(crate) fn by_connection(instance: &Instance, rounds: usize) -> Result<Operat
     let object = File::open(objects.object("counter"))?;
     let mut client = instance.client();
     let mut operations = Operations::default();
-    let others = fill(&mut client, &object)?;
+    // With the measured one there are as many as should be.
+    let others = fill(&mut client, &object, LISTED - 1)?;
     for _ in 0..rounds {
         let id = operations.load.time(|| load(&mut client, &object))?;
         let spec = AttachSpec::Tcx {
@@ -133,22 +134,17 @@ pub(crate) fn by_connection(instance: &Instance, rounds: usize) -> Result<Operat
                 .detach
                 .time(|| ask(&mut client, &ClientRequest::Detach { link_id }, &[]))?,
         )?;
-        let unload = ClientRequest::Unload { program_id: id };
-        done(operations.unload.time(|| ask(&mut client, &unload, &[]))?)?;
+        operations.unload.time(|| unload(&mut client, id))?;
     }
     for program_id in others {
-        done(ask(
-            &mut client,
-            &ClientRequest::Unload { program_id },
-            &[],
-        )?)?;
+        unload(&mut client, program_id)?;
     }
     Ok(operations)
 }
 
-/// Nine programs, so that with the measured one there are ten.
-fn fill(client: &mut Client, object: &File) -> Result<Vec<u32>> {
-    (1..LISTED).map(|_| load(client, object)).collect()
+/// So many programs.
+pub(crate) fn fill(client: &mut Client, object: &File, count: usize) -> Result<Vec<u32>> {
+    (0..count).map(|_| load(client, object)).collect()
 }
 
 /// Loads from a file; the program's id.
@@ -185,6 +181,10 @@ pub(crate) fn loaded(reply: ClientReply) -> Result<u32> {
             .program_id),
         other => bail!("load answered {other:?}"),
     }
+}
+
+pub(crate) fn unload(client: &mut Client, program_id: u32) -> Result<()> {
+    done(ask(client, &ClientRequest::Unload { program_id }, &[])?)
 }
 
 /// One request and its answer; a failure is an error.
