@@ -28,7 +28,6 @@ impl Engine {
             _ => (None, None),
         };
         let links = self.links_with_positions()?;
-        let fellows = self.store.programs()?;
         Ok(Program {
             kernel,
             stats,
@@ -38,11 +37,7 @@ impl Engine {
                 .map(|record| link(record, &stored.record.name))
                 .collect(),
             maps: stored.maps.iter().map(map).collect(),
-            map_used_by: fellows
-                .iter()
-                .filter(|other| other.map_set() == stored.map_set())
-                .map(|other| other.record.program_id)
-                .collect(),
+            map_used_by: self.store.map_set_users(stored.map_set()),
             record: stored.record,
         })
     }

@@ -1,7 +1,7 @@
 //! The store: what is wanted, as records in RocksDB.
 //!
 //! One value per record (a version byte, then [`ipc::codec`]), one write batch per command, committed with an fsync.
-//! Nothing is cached: the database's own block cache is enough for a few thousand records.
+//! Records are not cached: the database's own block cache is enough for a few thousand of them.
 //!
 //! | key | value |
 //! |---|---|
@@ -16,6 +16,7 @@
 
 mod error;
 pub mod intents;
+mod map_sets;
 pub mod records;
 
 pub use error::StoreError;
@@ -25,6 +26,7 @@ use crate::poison;
 use intents::{Intent, IntentNumber, Row};
 use ipc::messages::attach::LinkRecord;
 use ipc::messages::chain::HookKey;
+use map_sets::MapSets;
 use records::{StoredHook, StoredProgram};
 use rocksdb::{BlockBasedOptions, Cache, DB, IteratorMode, Options, WriteBatch, WriteOptions};
 use std::path::Path;
@@ -43,6 +45,7 @@ pub struct Store {
     next: Mutex<Next>,
     /// Held for writing while a batch of records is written.
     records: RwLock<()>,
+    map_sets: Mutex<MapSets>,
 }
 
 /// Numbers that are given out.
@@ -80,6 +83,7 @@ impl Store {
             database,
             next: Mutex::new(Next { link: 1, intent: 1 }),
             records: RwLock::new(()),
+            map_sets: Mutex::default(),
         };
         match store.get::<u32>(SCHEMA_KEY)? {
             Some(SCHEMA) => {}
@@ -112,6 +116,9 @@ impl Store {
             link: store.get(NEXT_LINK_KEY)?.unwrap_or(1),
             intent: store.intents()?.last().map_or(1, |(number, _)| number + 1),
         };
+        for program in store.programs()? {
+            poison::lock(&store.map_sets).add(&program);
+        }
         Ok(store)
     }
 
@@ -127,6 +134,11 @@ impl Store {
     /// One program.
     pub fn program(&self, id: u32) -> Result<Option<StoredProgram>, StoreError> {
         self.get(&records::program_key(id))
+    }
+
+    /// The programs that use a map set, ascending by id.
+    pub fn map_set_users(&self, set: u32) -> Vec<u32> {
+        poison::lock(&self.map_sets).users(set)
     }
 
     /// All links, ascending by id.
@@ -230,6 +242,15 @@ impl Store {
         };
         let _alone = self.records.write().unwrap_or_else(PoisonError::into_inner);
         self.write(batch, true)?;
+        let mut map_sets = poison::lock(&self.map_sets);
+        for row in &change.gone {
+            if let Row::Program(id) = row {
+                map_sets.remove(*id);
+            }
+        }
+        for program in &change.programs {
+            map_sets.add(program);
+        }
         Ok(follower)
     }
 

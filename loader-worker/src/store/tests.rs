@@ -212,3 +212,30 @@ fn a_record_one_byte_too_large_is_refused() {
         "nothing of the batch was written"
     );
 }
+
+#[test]
+fn users_of_a_map_set_are_known_after_every_change_and_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let mut second = program(8);
+    second.record.map_owner = Some(7);
+    let programs = vec![program(7), second, program(9)];
+    let change = Change {
+        programs,
+        ..Change::default()
+    };
+    store.commit(&change).unwrap();
+    let users = |store: &Store| [7, 8, 9].map(|set| store.map_set_users(set));
+    assert_eq!(users(&store), [vec![7, 8], vec![], vec![9]]);
+    drop(store);
+    let store = Store::open(directory.path()).unwrap();
+    assert_eq!(users(&store), [vec![7, 8], vec![], vec![9]]);
+    // A set outlives its first user; the id of a program that is gone may come back with maps of its own.
+    let change = Change {
+        gone: vec![Row::Program(7), Row::Program(9), Row::Program(8)],
+        programs: vec![program(8)],
+        ..Change::default()
+    };
+    store.commit(&change).unwrap();
+    assert_eq!(users(&store), [vec![], vec![8], vec![]]);
+}
