@@ -2,9 +2,12 @@
 //! a method, or without taking the answer. Frames are written by hand (RFC 9113), headers without compression (RFC 7541),
 //! because libraries do not let their users do such things.
 
-use std::io::{Result, Write};
+use crate::binaries::program;
+use std::io::{BufRead, BufReader, Result, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -22,6 +25,9 @@ const REQUESTS: u32 = 16;
 /// Bytes of headers without an end, in frames as large as they may be.
 const HEADER_BYTES: usize = 1024 * 1024;
 const FRAME_BYTES: usize = 16 * 1024;
+
+/// Between two rounds of harm.
+const PAUSE: Duration = Duration::from_millis(50);
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
@@ -98,28 +104,63 @@ pub fn endless_headers(socket: &Path) -> Result<()> {
     Ok(())
 }
 
-/// All of it, and thousands of connections that say nothing; how many connections there were. What is refused is what is
-/// wanted.
-pub fn do_harm(socket: &Path, connections: usize) -> usize {
-    let mut held = Vec::new();
-    for harm in [never_reads, half_requests] {
-        held.extend((0..16).filter_map(|_| harm(socket).ok()));
-    }
-    let mut made = held.len();
-    for round in 0..connections {
-        if round % 500 == 0 {
-            // Refused within a few frames.
-            let _ = endless_headers(socket);
+/// All of it again and again, and connections that say nothing; `enough` is told once when there were so many connections.
+/// What is refused is what is wanted. Ends with its process.
+pub fn do_harm(socket: &Path, connections: usize, enough: impl FnOnce(usize)) -> ! {
+    let mut enough = Some(enough);
+    let mut made = 0;
+    loop {
+        let mut held = Vec::new();
+        for harm in [never_reads, half_requests] {
+            held.extend((0..16).filter_map(|_| harm(socket).ok()));
+        }
+        // Refused within a few frames.
+        let _ = endless_headers(socket);
+        made += held.len() + 1;
+        for _ in 0..500 {
+            held.extend(UnixStream::connect(socket));
             made += 1;
         }
-        if let Ok(stream) = UnixStream::connect(socket) {
-            made += 1;
-            held.push(stream);
-            // As many descriptors as a process may have.
-            if held.len() >= 900 {
-                held.drain(32..600);
-            }
+        if made >= connections
+            && let Some(enough) = enough.take()
+        {
+            enough(made);
         }
+        // Held for a moment; and not more than a client that is allowed to would keep a processor busy.
+        std::thread::sleep(PAUSE);
     }
-    made
+}
+
+/// A process that does so.
+#[derive(Debug)]
+pub struct Hostile(Child);
+
+impl Hostile {
+    /// Starts it.
+    pub fn start(socket: &Path, connections: usize) -> Self {
+        let child = Command::new(program("grpc-ask"))
+            .arg(socket)
+            .args(["harm", &connections.to_string()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("cannot start grpc-ask");
+        Self(child)
+    }
+
+    /// Waits until it has made its connections; how many they are.
+    pub fn wait_for_harm(&mut self) -> usize {
+        let output = self.0.stdout.take().expect("its output");
+        let mut line = String::new();
+        let read = BufReader::new(output).read_line(&mut line);
+        read.expect("what it prints");
+        line.trim().parse().expect("a number")
+    }
+}
+
+impl Drop for Hostile {
+    fn drop(&mut self) {
+        // Gone already is what is wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

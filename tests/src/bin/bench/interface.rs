@@ -7,13 +7,11 @@ use api_worker::proto::bpfman_client::BpfmanClient;
 use api_worker::proto::{GetRequest, ListRequest};
 use bpfman_tests::fixture::Objects;
 use bpfman_tests::grpc::Grpc;
-use bpfman_tests::hostile;
+use bpfman_tests::hostile::Hostile;
 use bpfman_tests::instance::Instance;
 use ipc::messages::client::ClientRequest;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tonic::transport::Endpoint;
 
@@ -75,9 +73,10 @@ pub(crate) fn measure(instance: &Instance, rounds: usize) -> Result<Interface> {
     }
     let socket = instance.grpc_socket();
     measured.alone = many(&socket, program_id)?;
-    let mut hostile = Hostile::start(&socket)?;
+    let mut hostile = Hostile::start(&socket, HOSTILE_CONNECTIONS);
     measured.beside = many(&socket, program_id)?;
-    hostile.has_done_it()?;
+    hostile.wait_for_harm();
+    drop(hostile);
     for program_id in programs {
         unload(&mut client, program_id)?;
     }
@@ -115,58 +114,4 @@ fn many(socket: &Path, program_id: u32) -> Result<Samples> {
         }
         Ok(samples)
     })
-}
-
-/// The client that means harm: a process of its own, as it would be.
-struct Hostile(Child);
-
-impl Hostile {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "a client that is to be a process of its own"
-    )]
-    fn start(socket: &Path) -> Result<Self> {
-        let child = Command::new(std::env::current_exe()?)
-            .arg("hostile")
-            .arg(socket)
-            .stdout(Stdio::piped())
-            .spawn()?;
-        Ok(Self(child))
-    }
-
-    /// It was at work all the time, and made as many connections as it should.
-    fn has_done_it(&mut self) -> Result<()> {
-        let output = self.0.stdout.take().context("its output")?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
-        let made: usize = line
-            .trim()
-            .parse()
-            .context("what the hostile client says")?;
-        if made < HOSTILE_CONNECTIONS {
-            bail!("only {made} hostile connections");
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Hostile {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// What the process does that means harm, until it is killed.
-pub(crate) fn be_hostile(socket: &Path) {
-    let mut made = 0;
-    let mut said = false;
-    loop {
-        made += hostile::do_harm(socket, HOSTILE_CONNECTIONS / 20);
-        if made >= HOSTILE_CONNECTIONS && !said {
-            println!("{made}");
-            said = true;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }

@@ -7,12 +7,11 @@ mod interface;
 mod operations;
 mod samples;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bpfman_tests::instance::Instance;
 use bpfman_tests::{kernel, per_packet, process, wait};
 use operations::{Operations, by_connection, by_floor, by_process};
 use samples::{Samples, milliseconds};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Rounds by system calls and over a connection.
@@ -35,11 +34,6 @@ const STARTS: usize = 15;
 const LOG: [&str; 2] = ["--log", "info"];
 
 fn main() -> Result<()> {
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|word| word == "hostile") {
-        let socket = arguments.next().context("hostile SOCKET")?;
-        interface::be_hostile(Path::new(&socket));
-    }
     let instance = Instance::start_with(&LOG);
     if let Err(reason) = kernel::tcx() {
         anyhow::bail!("the benchmark attaches by tcx: {reason}");

@@ -3,6 +3,7 @@
 mod bounds;
 mod clients;
 mod codes;
+mod crowd;
 mod given_up;
 mod health;
 mod images;
