@@ -152,6 +152,13 @@ impl<'a> Executor<'a> {
         }
     }
 
+    /// Closes what the steps that are left do not need.
+    pub fn forget_members(&mut self) {
+        if let Subject::Chain(work) = &mut self.subject {
+            work.forget_members();
+        }
+    }
+
     /// The link that was made.
     pub fn attached(&self) -> Result<&Attached, Failure> {
         self.attached.as_ref().ok_or_else(|| out_of_order("a link"))

@@ -49,6 +49,10 @@ pub const KERNEL_PROGRAM_BYTES: usize = 512;
 /// Encoded bytes of what the kernel tells about a link.
 pub const KERNEL_LINK_BYTES: usize = 64;
 
+/// Hooks with members of others that an unload leaves in one step. It holds the new head of each open until all are on
+/// their hooks, with the links of up to 10 members: 1408 of the 4096 descriptors that the loader may have.
+pub const HOOKS_AT_ONCE: usize = 128;
+
 /// Managed links: a dispatcher-sized handful for each program.
 pub const LINKS: usize = 16384;
 

@@ -44,9 +44,9 @@ pub struct Member {
 #[derive(Debug)]
 pub struct Work<'a> {
     key: HookKey,
-    interface: &'a str,
+    interface: String,
     strategy: Strategy,
-    members: &'a [Member],
+    members: Vec<Member>,
     namespace: Option<&'a NetworkNamespace>,
     head: Option<(OwnedFd, KernelProgram)>,
     links: Vec<(OwnedFd, KernelLink)>,
@@ -59,9 +59,9 @@ impl<'a> Work<'a> {
     /// With nothing made yet; members in the order of the chain.
     pub fn new(
         key: HookKey,
-        interface: &'a str,
+        interface: String,
         strategy: Strategy,
-        members: &'a [Member],
+        members: Vec<Member>,
         namespace: Option<&'a NetworkNamespace>,
     ) -> Self {
         Self {
@@ -104,6 +104,19 @@ impl<'a> Work<'a> {
     /// The link that was put on an XDP hook.
     pub fn hook(&self) -> Option<BorrowedFd<'_>> {
         self.hook.as_ref().map(|(link, _)| link.as_fd())
+    }
+
+    /// The members, in the order of the chain.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Closes what only the first part of a change needs: a change of many hooks holds their heads and links alone.
+    pub fn forget_members(&mut self) {
+        self.members.clear();
+        if !self.pins_counters {
+            self.counters = None;
+        }
     }
 
     /// Lets go of what holds a member in its place, so that taking back ends it.
@@ -202,7 +215,7 @@ impl<'a> Work<'a> {
         let counters = self.counters.as_ref();
         let mut maps = vec![counters.ok_or_else(|| out_of_order("counters"))?.as_fd()];
         let mut indices = Vec::with_capacity(self.members.len());
-        for member in self.members {
+        for member in &self.members {
             let parts = member.parts.as_ref().ok_or_else(|| out_of_order("parts"))?;
             // An index that no slot uses may stand for a template.
             let own = parts.maps().iter().map(|map| match map {
@@ -253,7 +266,7 @@ impl<'a> Work<'a> {
     }
 
     fn only_member(&self) -> Result<OwnedFd, Failure> {
-        let [member] = self.members else {
+        let [member] = self.members.as_slice() else {
             return Err(out_of_order("exactly one member"));
         };
         if member.form.own.is_some() {
@@ -298,7 +311,7 @@ impl<'a> Work<'a> {
         let beside = namespace.beside(&[self.head_fd()?])?;
         let job = HelperJob::CreateXdpLink {
             ifindex: self.key.ifindex,
-            interface: self.interface.to_owned(),
+            interface: self.interface.clone(),
             program_id: self.head()?.id,
         };
         Ok(beside.map(|beside| (job, beside)))
@@ -316,7 +329,7 @@ impl<'a> Work<'a> {
     fn attach_head(&mut self) -> Result<(), Failure> {
         let site = Site {
             ifindex: self.key.ifindex,
-            interface: self.interface,
+            interface: &self.interface,
             program_id: self.head()?.id,
         };
         self.hook = Some(hooks::xdp::create(self.head_fd()?, site)?);
@@ -325,7 +338,7 @@ impl<'a> Work<'a> {
 
     fn put_filter(&self, place: FilterPlace, put: Put) -> Result<(), Failure> {
         filter::put(place, self.head_fd()?, put).map_err(|error| {
-            vanished(place.ifindex, self.interface).unwrap_or_else(|| self.refused(error))
+            vanished(place.ifindex, &self.interface).unwrap_or_else(|| self.refused(error))
         })
     }
 

@@ -1,4 +1,4 @@
-//! Changes of chains: attaching to one, detaching from one, calling it in another way. Each makes a new revision of the
+//! Changes of chains: attaching to one, calling it in another way, and (`leave`) detaching. Each makes a new revision of the
 //! hook beside the old one and puts it in its place.
 
 use super::attach::open_program;
@@ -14,6 +14,7 @@ use crate::execute::{Executor, Subject};
 use crate::kernel::{info, map, pin};
 use crate::layout::Layout;
 use crate::network_namespace::{NetworkNamespace, NetworkPlace};
+use crate::steps::Step;
 use crate::store::Change;
 use crate::store::intents::{Intent, Part, Row};
 use crate::store::records::{CounterSlot, MemberForm, StoredHook, StoredProgram};
@@ -32,15 +33,23 @@ pub(super) struct Present {
 }
 
 /// What a hook is to be.
-struct Wanted<'a> {
-    key: HookKey,
-    interface: String,
-    netns: String,
-    requested: Option<Strategy>,
-    members: Vec<(LinkRecord, StoredProgram)>,
-    gone: Vec<Row>,
+pub(super) struct Wanted<'a> {
+    pub(super) key: HookKey,
+    pub(super) interface: String,
+    pub(super) netns: String,
+    pub(super) requested: Option<Strategy>,
+    pub(super) members: Vec<(LinkRecord, StoredProgram)>,
+    pub(super) gone: Vec<Row>,
     /// The network namespace of a hook that has nothing yet.
-    namespace: Option<&'a NetworkNamespace>,
+    pub(super) namespace: Option<&'a NetworkNamespace>,
+}
+
+/// A new revision of a hook, made but not on it.
+pub(super) struct Made<'a> {
+    pub(super) executor: Executor<'a>,
+    pub(super) steps: Vec<Step>,
+    pub(super) change: Change,
+    dispatcher: Dispatcher,
 }
 
 impl Engine {
@@ -89,48 +98,6 @@ impl Engine {
         Ok(link)
     }
 
-    /// Takes a link off its chain; the others stay as they are.
-    pub(super) async fn detach_from_chain(
-        &self,
-        link: &LinkRecord,
-        key: HookKey,
-    ) -> Result<(), Failure> {
-        let present = self.present(key)?;
-        let is_member = present.members.iter().any(|member| member.id == link.id);
-        let row = Row::Link(link.id);
-        let Some(hook) = present.hook.filter(|_| is_member) else {
-            // The hook is gone, and with it whatever ran there.
-            let removals = self.leftovers(link, key)?;
-            return self.take_away(removals);
-        };
-        let survivors: Vec<LinkRecord> = present
-            .members
-            .into_iter()
-            .filter(|member| member.id != link.id)
-            .collect();
-        if survivors.is_empty() {
-            let hook_part = Part {
-                row: Row::Hook(key),
-                removals: rebuild::remove(&self.layout, &hook.dispatcher),
-            };
-            let link_part = Part {
-                row,
-                removals: Vec::new(),
-            };
-            return self.take_away(vec![hook_part, link_part]);
-        }
-        let wanted = Wanted {
-            key,
-            interface: hook.dispatcher.interface.clone(),
-            netns: hook.dispatcher.netns.clone(),
-            requested: hook.dispatcher.requested,
-            members: self.with_programs(survivors)?,
-            gone: vec![row],
-            namespace: None,
-        };
-        self.rebuild(Some(hook), wanted).await.map(drop)
-    }
-
     /// Has a chain called in another way, or lets bpfman choose again.
     pub async fn convert(
         &self,
@@ -172,30 +139,7 @@ impl Engine {
         Ok(Present { hook, members })
     }
 
-    /// A link that is on no live hook: its own pins, if any, and the hook's record with the last of its links.
-    fn leftovers(&self, link: &LinkRecord, key: HookKey) -> Result<Vec<Part>, Failure> {
-        let mut parts = Vec::new();
-        let others = self
-            .store
-            .links()?
-            .into_iter()
-            .any(|other| other.id != link.id && other.details.hook() == Some(key));
-        if let Some(hook) = self.store.hook(key)?
-            && !others
-        {
-            parts.push(Part {
-                row: Row::Hook(key),
-                removals: rebuild::remove(&self.layout, &hook.dispatcher),
-            });
-        }
-        parts.push(Part {
-            row: Row::Link(link.id),
-            removals: Vec::new(),
-        });
-        Ok(parts)
-    }
-
-    fn with_programs(
+    pub(super) fn with_programs(
         &self,
         links: Vec<LinkRecord>,
     ) -> Result<Vec<(LinkRecord, StoredProgram)>, Failure> {
@@ -219,11 +163,27 @@ impl Engine {
             .collect()
     }
 
-    async fn rebuild(
+    pub(super) async fn rebuild(
         &self,
         before: Option<StoredHook>,
         wanted: Wanted<'_>,
     ) -> Result<Dispatcher, Failure> {
+        let Made {
+            mut executor,
+            steps,
+            change,
+            dispatcher,
+        } = self.make(before, wanted).await?;
+        self.keep(&mut executor, steps, change).await?;
+        Ok(dispatcher)
+    }
+
+    /// Makes a new revision of a hook, as descriptors, and says what is left to do.
+    pub(super) async fn make<'a>(
+        &'a self,
+        before: Option<StoredHook>,
+        wanted: Wanted<'a>,
+    ) -> Result<Made<'a>, Failure> {
         let Wanted {
             key,
             interface,
@@ -261,7 +221,8 @@ impl Engine {
             revision,
         };
         let filter = filter::place(key, (&interface, &netns), change.before)?;
-        let work = Work::new(key, &interface, choice.strategy, &members, namespace);
+        let strategy = choice.strategy;
+        let work = Work::new(key, interface.clone(), strategy, members, namespace);
         let mut executor = Executor::new(Subject::Chain(work), &*self.helpers, &self.faults);
         if let Err(failure) = executor.run(rebuild::create(&self.layout, change)).await {
             drop(executor);
@@ -283,9 +244,9 @@ impl Engine {
         let mode = work.mode().or(change.before.and_then(|before| before.mode));
         let dispatcher = Dispatcher {
             key,
-            interface: interface.clone(),
+            interface,
             netns,
-            strategy: choice.strategy,
+            strategy,
             requested,
             reason: choice.reason,
             mode: direction(key.kind).is_none().then_some(mode).flatten(),
@@ -293,31 +254,36 @@ impl Engine {
             program_id: head,
             kernel_link_id: hook_link,
             filter,
-            member_count: u32::try_from(members.len()).unwrap_or(u32::MAX),
+            member_count: u32::try_from(work.members().len()).unwrap_or(u32::MAX),
         };
         let own_links: Vec<u32> = work.links().map(|link| link.id).collect();
+        let members = work.members().iter().enumerate();
         let links = members
-            .iter()
-            .enumerate()
             .map(|(position, member)| {
                 let own = own_links.get(position).copied();
                 placed(&self.layout, &member.link, &dispatcher, position, own)
             })
             .collect();
         let steps = rebuild::keep(&self.layout, change, head, filter, work.pins_counters());
-        let outdated = rebuild::outdated(&self.layout, change);
-        let stored = Change {
+        executor.forget_members();
+        let removals = rebuild::outdated(&self.layout, change);
+        let outdated = (!removals.is_empty()).then_some(Intent::Outdated { removals });
+        let change = Change {
             links,
             hooks: vec![StoredHook {
                 dispatcher: dispatcher.clone(),
                 slots,
             }],
             gone,
-            followed_by: (!outdated.is_empty()).then_some(Intent::Outdated { removals: outdated }),
+            followed_by: outdated.into_iter().collect(),
             ..Change::default()
         };
-        self.keep(&mut executor, steps, stored).await?;
-        Ok(dispatcher)
+        Ok(Made {
+            executor,
+            steps,
+            change,
+            dispatcher,
+        })
     }
 
     /// Pins of a hook that is gone stand in the way of a new one.

@@ -4,7 +4,7 @@ use super::Engine;
 use crate::execute::Executor;
 use crate::faults::Point;
 use crate::remove::remove;
-use crate::steps::Step;
+use crate::steps::{Removal, Step};
 use crate::store::Change;
 use crate::store::intents::{Intent, IntentNumber, Part};
 use crate::undo;
@@ -18,20 +18,38 @@ impl Engine {
         &self,
         executor: &mut Executor<'_>,
         steps: Vec<Step>,
+        change: Change,
+    ) -> Result<(), Failure> {
+        self.keep_all(vec![(executor, steps)], change).await
+    }
+
+    /// The same for a request that acts in several places: what was done in all of them is taken back when it cannot be
+    /// done in one.
+    pub(super) async fn keep_all(
+        &self,
+        mut works: Vec<(&mut Executor<'_>, Vec<Step>)>,
         mut change: Change,
     ) -> Result<(), Failure> {
         self.faults.pass(&Point::Begin)?;
-        let intent = Intent::Back {
-            removals: undo::plan(&steps),
-        };
-        let number = self.store.begin(&intent)?;
+        let last_first = works.iter().rev();
+        let removals = last_first
+            .flat_map(|(_, steps)| undo::plan(steps))
+            .collect();
+        let number = self.store.begin(&Intent::Back { removals })?;
         change.finished = Some(number);
-        match self.finish(executor, steps, &change).await {
-            Ok(None) => {}
-            Ok(Some(next)) => self.clear(next, &change),
+        let next = match self.finish(&mut works, &change).await {
+            Ok(next) => next,
             Err(failure) => {
-                self.take_back(executor, number);
+                self.take_back(works, number);
                 return Err(failure);
+            }
+        };
+        for (number, intent) in next.into_iter().zip(change.followed_by) {
+            match intent {
+                Intent::Outdated { removals } => self.clear(number, &removals),
+                Intent::Forward { parts } => self.go_forward(number, &parts)?,
+                // Nothing that was committed is taken back.
+                Intent::Back { .. } => {}
             }
         }
         self.faults.pass(&Point::Answer)
@@ -39,20 +57,18 @@ impl Engine {
 
     async fn finish(
         &self,
-        executor: &mut Executor<'_>,
-        steps: Vec<Step>,
+        works: &mut [(&mut Executor<'_>, Vec<Step>)],
         change: &Change,
-    ) -> Result<Option<IntentNumber>, Failure> {
-        executor.run(steps).await?;
+    ) -> Result<Vec<IntentNumber>, Failure> {
+        for (executor, steps) in works {
+            executor.run(std::mem::take(steps)).await?;
+        }
         self.faults.pass(&Point::Commit)?;
         Ok(self.store.commit(change)?)
     }
 
     /// What was replaced is taken away. The request has succeeded whatever comes of this; what stays is tried again.
-    fn clear(&self, number: IntentNumber, change: &Change) {
-        let Some(Intent::Outdated { removals }) = &change.followed_by else {
-            return;
-        };
+    fn clear(&self, number: IntentNumber, removals: &[Removal]) {
         let finished = Change {
             finished: Some(number),
             ..Change::default()
@@ -70,15 +86,17 @@ impl Engine {
         }
     }
 
-    fn take_back(&self, executor: &mut Executor<'_>, number: IntentNumber) {
+    fn take_back(&self, works: Vec<(&mut Executor<'_>, Vec<Step>)>, number: IntentNumber) {
         let finished = Change {
             finished: Some(number),
             ..Change::default()
         };
-        let taken_back = executor
-            .undo()
-            .and_then(|()| Ok(self.store.commit(&finished)?));
-        if taken_back.is_err() {
+        let mut taken_back = Ok(());
+        for (executor, _) in works.into_iter().rev() {
+            taken_back = taken_back.and(executor.undo());
+        }
+        let committed = taken_back.and_then(|()| Ok(self.store.commit(&finished)?));
+        if committed.is_err() {
             self.has_leftovers.store(true, Ordering::Release);
         }
     }
@@ -89,15 +107,19 @@ impl Engine {
         self.faults.pass(&Point::Begin)?;
         let intent = Intent::Forward { parts };
         let number = self.store.begin(&intent)?;
-        let Intent::Forward { parts } = intent else {
-            return Ok(());
-        };
+        if let Intent::Forward { parts } = intent {
+            self.go_forward(number, &parts)?;
+        }
+        self.faults.pass(&Point::Answer)
+    }
+
+    fn go_forward(&self, number: IntentNumber, parts: &[Part]) -> Result<(), Failure> {
         let mut change = Change {
             finished: Some(number),
             ..Change::default()
         };
         let mut outcome = Ok(());
-        for part in &parts {
+        for part in parts {
             outcome = self.remove_all(part);
             if outcome.is_err() {
                 break;
@@ -111,8 +133,7 @@ impl Engine {
         if committed.is_err() {
             self.has_leftovers.store(true, Ordering::Release);
         }
-        outcome.and(committed.map(drop))?;
-        self.faults.pass(&Point::Answer)
+        outcome.and(committed.map(drop))
     }
 
     fn remove_all(&self, part: &Part) -> Result<(), Failure> {

@@ -16,6 +16,7 @@ pub mod claims;
 mod foreign;
 mod hooks;
 mod journal;
+mod leave;
 mod load;
 mod maps;
 mod query;

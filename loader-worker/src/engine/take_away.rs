@@ -25,7 +25,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Detaches all links of a program and forgets it, with its maps when no other program uses them.
+    /// Detaches all links of a program and forgets it, with its maps when no other program uses them: all of it, or, when
+    /// a chain cannot be changed, nothing.
     pub async fn unload(&self, program_id: u32) -> Result<(), Failure> {
         let program = || {
             let found = self.store.program(program_id)?;
@@ -61,35 +62,16 @@ impl Engine {
             (!shares_maps).then(|| PathBuf::from(&program.record.maps_dir)),
             (!shares_plan).then(|| PathBuf::from(&program.record.plan_path)),
         );
-        self.leave_chains(program_id).await?;
-        let links = self.store.links()?;
-        let mut parts: Vec<Part> = links
-            .iter()
-            .filter(|link| link.program_id == program_id)
-            .map(link_part)
-            .collect();
+        let mut links = self.store.links()?;
+        links.retain(|link| link.program_id == program_id);
+        let alone = links.iter().filter(|link| link.details.hook().is_none());
+        let mut parts: Vec<Part> = alone.map(link_part).collect();
         parts.push(Part {
             row: Row::Program(program_id),
             removals,
         });
-        self.take_away(parts)?;
+        self.leave_chains(program_id, &links, parts).await?;
         tracing::info!(program = program_id, "unloaded");
-        Ok(())
-    }
-}
-
-impl Engine {
-    /// Hook by hook: each is as atomic as a detach. After a crash in between the program is still there, on fewer hooks.
-    async fn leave_chains(&self, program_id: u32) -> Result<(), Failure> {
-        for link in self.store.links()? {
-            if let Some(hook) = link
-                .details
-                .hook()
-                .filter(|_| link.program_id == program_id)
-            {
-                self.detach_from_chain(&link, hook).await?;
-            }
-        }
         Ok(())
     }
 }

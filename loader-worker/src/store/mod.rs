@@ -68,7 +68,7 @@ pub struct Change {
     /// The intent that this finishes.
     pub finished: Option<IntentNumber>,
     /// What is to be done next, whatever happens.
-    pub followed_by: Option<Intent>,
+    pub followed_by: Vec<Intent>,
 }
 
 impl Store {
@@ -209,8 +209,8 @@ impl Store {
         Ok(number)
     }
 
-    /// Writes what was done, and that it is finished. Returns the number of the intent that follows, if there is one.
-    pub fn commit(&self, change: &Change) -> Result<Option<IntentNumber>, StoreError> {
+    /// Writes what was done, and that it is finished. Returns the numbers of the intents that follow.
+    pub fn commit(&self, change: &Change) -> Result<Vec<IntentNumber>, StoreError> {
         let mut batch = WriteBatch::default();
         // Deletions first: a record that supersedes another has the same key.
         for row in &change.gone {
@@ -232,14 +232,12 @@ impl Store {
         if let Some(number) = change.finished {
             batch.delete(intents::key(number));
         }
-        let follower = match &change.followed_by {
-            None => None,
-            Some(intent) => {
-                let number = self.take_intent();
-                put(&mut batch, &intents::key(number), intent)?;
-                Some(number)
-            }
-        };
+        let mut followers = Vec::with_capacity(change.followed_by.len());
+        for intent in &change.followed_by {
+            let number = self.take_intent();
+            put(&mut batch, &intents::key(number), intent)?;
+            followers.push(number);
+        }
         let _alone = self.records.write().unwrap_or_else(PoisonError::into_inner);
         self.write(batch, true)?;
         let mut map_sets = poison::lock(&self.map_sets);
@@ -251,7 +249,7 @@ impl Store {
         for program in &change.programs {
             map_sets.add(program);
         }
-        Ok(follower)
+        Ok(followers)
     }
 
     fn take_intent(&self) -> IntentNumber {

@@ -24,3 +24,4 @@ mod parallel;
 mod sequences;
 mod sharing;
 mod switch;
+mod unloads;

@@ -147,8 +147,8 @@ impl Model {
         }
     }
 
-    /// The states through which a request that is not refused leads, the present one first. A request that is
-    /// interrupted ends in one of them. `given` is the id that a load or an attachment was given.
+    /// The states between which a request that is not refused leads, the present one first. A request that is interrupted
+    /// ends in one of them. `given` is the id that a load or an attachment was given.
     pub(super) fn states(&self, request: &Request, given: Option<u64>) -> Vec<Self> {
         let mut states = vec![self.clone()];
         let mut next = self.clone();
@@ -172,11 +172,7 @@ impl Model {
             Request::Detach(id) => next.remove(*id),
             Request::Unload(id) => {
                 let links = self.links.iter().filter(|(_, link)| link.program == *id);
-                // Hook by hook where chains are concerned.
-                for (link, _) in links {
-                    next.remove(*link);
-                    states.push(next.clone());
-                }
+                links.for_each(|(link, _)| next.remove(*link));
                 next.programs.remove(id);
             }
             Request::Convert(hook, requested) => {

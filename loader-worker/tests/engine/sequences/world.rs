@@ -125,8 +125,6 @@ impl<'a> World<'a> {
                 ended.unwrap();
                 assert!(found.is_new, "{request:?} was answered");
             }
-            // An unload is hook by hook: each has a beginning and an end.
-            (_, Some(_)) if matches!(request, Request::Unload(_)) => {}
             (_, Some("Answer")) => assert!(found.is_new, "{request:?} was committed"),
             (_, Some("Begin")) => assert!(found.is_old, "{request:?} had not begun"),
             (_, Some(_)) => {}
