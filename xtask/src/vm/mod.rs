@@ -115,8 +115,10 @@ pub(crate) fn boot(
         .collect();
     // What the loader does where the kernel lets a program replace a function of another.
     if let (Some(engine), None) = (artifacts.unit_test("engine"), filter) {
-        let arguments = ["--test-threads=1", "chains::", "sequences::"].map(str::to_owned);
-        tests.push((engine.to_owned(), arguments.to_vec()));
+        let filters = ["chains::", "sequences::", "unloads::an_unload_that_fails"];
+        let arguments = ["--test-threads=1"].into_iter().chain(filters);
+        let arguments: Vec<String> = arguments.map(str::to_owned).collect();
+        tests.push((engine.to_owned(), arguments));
     }
     let initramfs = tempfile::Builder::new()
         .prefix("bpfman-vm-")
