@@ -9,6 +9,7 @@
 //! ```
 
 pub mod awaited;
+mod binaries;
 pub mod conductor;
 pub mod grpc;
 mod images;

@@ -293,29 +293,6 @@ impl Context {
         self.ask_loader(&attach, &target).await
     }
 
-    async fn resolve(
-        &mut self,
-        request: &ImageRequest,
-        target: &[BorrowedFd<'_>],
-    ) -> Result<Vec<ProbePlace>, Failure> {
-        let mut attempt = 1;
-        loop {
-            let image = self.directory.image().await?;
-            match image.caller.call(request, target, REQUEST_DEADLINE).await {
-                Ok(answer) => match answer.message {
-                    ImageReply::Symbol { file_offset } => {
-                        return Ok(vec![ProbePlace::at(file_offset)]);
-                    }
-                    ImageReply::Places(places) => return Ok(places),
-                    ImageReply::Failed(failure) => return Err(failure),
-                    other => return Err(protocol(format!("{other:?} from the image worker"))),
-                },
-                Err(CallError::PeerGone) if attempt < ATTEMPTS => attempt += 1,
-                Err(error) => return Err(uncertain(error, Role::Image)),
-            }
-        }
-    }
-
     /// The one request that the loader does not decide about: what it is asked for most is why the loader is down. It says
     /// about processes what /proc says to every user of the machine, and how often and why they ended; nothing of programs.
     async fn status(&self) -> Result<ClientReply, Failure> {

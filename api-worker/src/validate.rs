@@ -364,6 +364,15 @@ fn probed(functions: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The name of a library that is to be found.
+///
+/// # Errors
+///
+/// `InvalidArgument` naming what is wrong.
+pub fn library(text: &str) -> Result<(), Failure> {
+    name("the target", text)
+}
+
 fn positive(what: &str, value: Option<i32>) -> Result<(), Failure> {
     match value {
         Some(value) if value <= 0 => Err(invalid(format!("{what} {value} is not positive"))),

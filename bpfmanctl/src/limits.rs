@@ -32,9 +32,6 @@ pub const AUTH_FILE_BYTES: u64 = 4 * 1024 * 1024;
 /// Longest answer of a credential helper.
 pub const HELPER_ANSWER_BYTES: u64 = 64 * 1024;
 
-/// Largest `/etc/ld.so.cache` that is read. Distributions with every library installed stay under 1 MiB.
-pub const LD_CACHE_BYTES: u64 = 16 * 1024 * 1024;
-
 /// Largest `/proc/<pid>/maps` that is read: 65530 mappings (`vm.max_map_count`) of ordinary length are 8 MiB.
 pub const PROC_MAPS_BYTES: u64 = 64 * 1024 * 1024;
 

@@ -9,6 +9,7 @@
 //! this actor ends.
 
 use crate::compile::{self, KernelBtf, RunningKernel};
+use crate::ld_cache;
 use crate::pull::Pulled;
 use crate::symbols::{self, Query};
 use crate::usdt;
@@ -250,6 +251,10 @@ impl State {
                 };
                 places(usdt::resolve(file.as_fd(), &query))
             }
+            ImageRequest::FindLibrary { name } => match ld_cache::look_up(file.as_fd(), &name) {
+                Ok(path) => ImageReply::Library { path },
+                Err(failure) => ImageReply::Failed(failure),
+            },
             other => ImageReply::Failed(Failure::new(
                 FailureCode::Internal,
                 Stage::Request,

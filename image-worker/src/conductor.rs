@@ -299,7 +299,8 @@ fn is_about_images(request: &ImageRequest) -> bool {
         | ImageRequest::ResolveSymbol { .. }
         | ImageRequest::CompileIterators { .. }
         | ImageRequest::ResolveFunctions { .. }
-        | ImageRequest::ResolveUsdt { .. } => false,
+        | ImageRequest::ResolveUsdt { .. }
+        | ImageRequest::FindLibrary { .. } => false,
     }
 }
 

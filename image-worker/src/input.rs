@@ -17,24 +17,30 @@ pub fn read_object(file: impl AsFd) -> Result<Vec<u8>, Failure> {
     if size > OBJECT_BYTES {
         return Err(CompileError::TooLarge.into());
     }
-    let mut bytes = Vec::new();
     // One more byte than may be there tells a file that has grown from one that ends here.
-    while bytes.len() as u64 <= OBJECT_BYTES {
-        let start = bytes.len();
-        let room = (OBJECT_BYTES as usize + 1 - start).min(CHUNK);
-        bytes.resize(start + room, 0);
-        let read = pread(&file, &mut bytes[start..], start as u64)
-            .map_err(|error| unreadable(Stage::Object, error))?;
-        bytes.truncate(start + read);
-        if read == 0 {
-            break;
-        }
-    }
+    let bytes = read_at_most(&file, OBJECT_BYTES + 1, Stage::Object)?;
     if bytes.is_empty() {
         return Err(CompileError::Empty.into());
     }
     if bytes.len() as u64 > OBJECT_BYTES {
         return Err(CompileError::TooLarge.into());
+    }
+    Ok(bytes)
+}
+
+/// At most so many bytes of a file, from its beginning wherever the descriptor stands.
+pub(crate) fn read_at_most(file: impl AsFd, limit: u64, stage: Stage) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    while (bytes.len() as u64) < limit {
+        let start = bytes.len();
+        let room = (limit as usize - start).min(CHUNK);
+        bytes.resize(start + room, 0);
+        let read = pread(&file, &mut bytes[start..], start as u64)
+            .map_err(|error| unreadable(stage, error))?;
+        bytes.truncate(start + read);
+        if read == 0 {
+            break;
+        }
     }
     Ok(bytes)
 }

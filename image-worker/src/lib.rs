@@ -19,6 +19,7 @@ pub mod conductor;
 pub mod evidence;
 mod go_functions;
 pub mod input;
+pub mod ld_cache;
 pub mod limits;
 pub mod pull;
 pub mod puller;

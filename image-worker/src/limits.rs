@@ -57,3 +57,6 @@ pub const DRAIN: Duration = Duration::from_secs(5);
 
 /// Bytes of all signatures of one image, encoded, as the cache keeps them.
 pub const EVIDENCE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Largest `/etc/ld.so.cache` that is read. Distributions with every library installed stay under 1 MiB.
+pub const LD_CACHE_BYTES: u64 = 16 * 1024 * 1024;

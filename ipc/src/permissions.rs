@@ -203,6 +203,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         PullProgress SMALL 0..=0 REPEAT,
         ListImages SMALL 0..=0 REPEAT,
         PruneImages ATTACH 0..=0 REPEAT,
+        FindLibrary SMALL 1..=1 REPEAT,
     ),
     rows!(Image => Api:
         Failed REPORT 0..=0 ONCE,
@@ -213,6 +214,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         Progress SMALL 0..=0 ONCE,
         Images LIST 0..=0 ONCE,
         Pruned SMALL 0..=0 ONCE,
+        Library ATTACH 0..=0 ONCE,
     ),
     rows!(Image => Loader:
         Plan SMALL 1..=1 ONCE,

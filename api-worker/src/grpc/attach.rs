@@ -31,6 +31,21 @@ impl Attach {
         }
     }
 
+    /// The library that is the target, where its path has to be found first.
+    pub(super) fn library(&self) -> Option<&str> {
+        match &self.spec {
+            AttachSpec::Uprobe { target, path, .. } if !path.starts_with('/') => Some(target),
+            _ => None,
+        }
+    }
+
+    /// The path of the library.
+    pub(super) fn found(&mut self, library: String) {
+        if let AttachSpec::Uprobe { path, .. } = &mut self.spec {
+            *path = library;
+        }
+    }
+
     /// Whether a program of this kind fits, where a path has to be opened.
     pub(super) fn takes(&self, kind: ProgramKind) -> bool {
         match self.spec {
@@ -173,12 +188,6 @@ fn uprobe(info: UprobeAttachInfo) -> Result<Attach, Status> {
             "no process of the service may look into another one (container_pid): attach with `bpfmanctl link attach uprobe \
              --container-pid`, which opens the target itself",
         ));
-    }
-    if !info.target.starts_with('/') {
-        return Err(Status::internal(format!(
-            "target \"{}\" is not found: give its absolute path",
-            info.target
-        )));
     }
     let spec = AttachSpec::Uprobe {
         path: info.target.clone(),

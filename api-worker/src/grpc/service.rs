@@ -51,17 +51,30 @@ impl Asker {
 
     /// A path, opened with the client's identity.
     async fn open(&self, path: &str) -> Result<OwnedFd, Failure> {
-        let (mut context, place, path) = (
-            self.context.clone(),
-            Arc::clone(&self.place),
-            path.to_owned(),
-        );
-        let opened = tokio::spawn(async move {
-            let _place = place;
-            context.open_path(path).await
-        });
-        opened
+        let (mut context, path) = (self.context.clone(), path.to_owned());
+        self.whole(async move { context.open_path(path).await })
             .await
+    }
+
+    /// The path of a library, from the cache of the dynamic linker, which is read with the client's identity, too.
+    async fn find_library(&self, name: &str) -> Result<String, Failure> {
+        let cache = self.open("/etc/ld.so.cache").await?;
+        let (mut context, name) = (self.context.clone(), name.to_owned());
+        self.whole(async move { context.find_library(name, cache).await })
+            .await
+    }
+
+    /// Goes to the end of a step, as [`Asker::ask`] does.
+    async fn whole<T: Send + 'static>(
+        &self,
+        step: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let place = Arc::clone(&self.place);
+        let done = tokio::spawn(async move {
+            let _place = place;
+            step.await
+        });
+        done.await
             .unwrap_or_else(|error| Err(protocol(error.to_string())))
     }
 
@@ -85,17 +98,26 @@ impl Asker {
         })
     }
 
+    /// The file that an attachment names, if it names one.
+    async fn open_named(&self, attach: &mut attach::Attach) -> Result<Option<OwnedFd>, Failure> {
+        if let Some(name) = attach.library() {
+            let path = self.find_library(name).await?;
+            attach.found(path);
+        }
+        match attach.path() {
+            Some(path) => self.open(path).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// What an attachment needs opened. That the program fits is a matter before that.
     async fn open_for(
         &self,
         program_id: u32,
-        attach: &attach::Attach,
+        attach: &mut attach::Attach,
     ) -> Result<Vec<OwnedFd>, Status> {
-        let Some(path) = attach.path() else {
-            return Ok(Vec::new());
-        };
-        let mut failure = match self.open(path).await {
-            Ok(file) => return Ok(vec![file]),
+        let mut failure = match self.open_named(attach).await {
+            Ok(opened) => return Ok(opened.into_iter().collect()),
             Err(failure) => failure,
         };
         match self
@@ -195,11 +217,11 @@ impl Bpfman for Service {
             id: program_id,
             attach,
         } = request.into_inner();
-        let attach = attach::translate(attach)?;
+        let mut attach = attach::translate(attach)?;
         if program_id == 0 {
             return Err(Status::invalid_argument("the program id is 0"));
         }
-        let opened = asker.open_for(program_id, &attach).await?;
+        let opened = asker.open_for(program_id, &mut attach).await?;
         let (spec, metadata) = (attach.spec, attach.metadata);
         let request = match attach.netns {
             Some(netns) => ClientRequest::AttachInNamespace {

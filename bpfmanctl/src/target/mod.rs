@@ -3,20 +3,18 @@
 //! The file is found and opened here, with the user's rights; the service gets a descriptor. In a container, paths begin at the
 //! root of a process there, and no link leads out of it.
 
-mod ld_cache;
 mod proc_maps;
 mod root;
 
-use crate::limits::{LD_CACHE_BYTES, PROC_MAPS_BYTES};
+use crate::limits::PROC_MAPS_BYTES;
 use crate::object::{OpenError, open_regular, read_bounded_from};
+use image_worker::ld_cache::{self, is_library};
+use image_worker::limits::LD_CACHE_BYTES;
 use root::Root;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-
-/// Which file the dynamic linker takes for which library.
-const LD_CACHE: &str = "/etc/ld.so.cache";
 
 /// Why there is nothing to put a probe into.
 #[derive(Debug, thiserror::Error)]
@@ -114,12 +112,12 @@ fn look_up(target: &str, pid: Option<i32>, root: &Root) -> Result<PathBuf, Targe
     }
     // A cache that is missing or unreadable knows no library.
     let cache = root
-        .open(Path::new(LD_CACHE))
+        .open(Path::new(ld_cache::PATH))
         .ok()
         .and_then(|cache| read_bounded_from(cache.into(), LD_CACHE_BYTES).ok())
         .unwrap_or_default();
-    ld_cache::find(&cache, |name| is_library(name, target.as_bytes())).ok_or_else(|| {
-        let linker = format!("the linker knows ({LD_CACHE}{root})");
+    ld_cache::find(&cache, target).ok_or_else(|| {
+        let linker = format!("the linker knows ({}{root})", ld_cache::PATH);
         TargetError::NotFound {
             target: target.to_owned(),
             places: match pid {
@@ -155,7 +153,7 @@ fn mapped(target: &str, pid: i32) -> io::Result<Option<(String, PathBuf)>> {
     for line in BufReader::new(maps.take(PROC_MAPS_BYTES)).split(b'\n') {
         let line = line?;
         if let Some(mapping) = proc_maps::mapping(&line)
-            && is_library(proc_maps::base_name(mapping.path), target.as_bytes())
+            && is_library(proc_maps::base_name(mapping.path), target)
         {
             return Ok(Some((
                 mapping.file_name(),
@@ -166,32 +164,9 @@ fn mapped(target: &str, pid: i32) -> io::Result<Option<(String, PathBuf)>> {
     Ok(None)
 }
 
-/// Whether a file is meant by a target: by its whole name if that has a version, else `libc` is `libc.so.6` or
-/// `libc-2.36.so`.
-fn is_library(file: &[u8], target: &[u8]) -> bool {
-    if target.windows(3).any(|part| part == b".so") {
-        return file == target;
-    }
-    file.strip_prefix(target)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b".so") || rest.starts_with(b"-"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn libraries_by_short_and_by_whole_name() {
-        for file in ["libc.so.6", "libc-2.36.so", "libc.so"] {
-            assert!(is_library(file.as_bytes(), b"libc"), "{file}");
-        }
-        for file in ["libcap.so.2", "libc.a", "liblibc.so", "LIBC.so"] {
-            assert!(!is_library(file.as_bytes(), b"libc"), "{file}");
-        }
-        assert!(is_library(b"libc.so.6", b"libc.so.6"));
-        assert!(!is_library(b"libc.so.6", b"libc.so"));
-        assert!(is_library(b"bash", b"bash"));
-    }
 
     #[test]
     fn paths_are_taken_as_they_are() {

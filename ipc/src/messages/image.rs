@@ -99,9 +99,14 @@ pub enum ImageRequest {
         #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
         keep: Vec<[u8; 32]>,
     },
+    /// Find a library in the cache of the dynamic linker, whose open file is beside the message. Since version 2.
+    FindLibrary {
+        /// The name that the user gave, with or without version.
+        name: String,
+    },
 }
 
-edge!(ImageRequest: Hello, Compile, ResolveSymbol, CompileIterators, ResolveFunctions, ResolveUsdt, Pull, CompileImage, PullProgress, ListImages, PruneImages);
+edge!(ImageRequest: Hello, Compile, ResolveSymbol, CompileIterators, ResolveFunctions, ResolveUsdt, Pull, CompileImage, PullProgress, ListImages, PruneImages, FindLibrary);
 
 /// Image worker to API worker. Every request has exactly one answer.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
@@ -133,9 +138,14 @@ pub enum ImageReply {
         /// Bytes given back.
         bytes: u64,
     },
+    /// To `FindLibrary`. Since version 2.
+    Library {
+        /// Its absolute path.
+        path: String,
+    },
 }
 
-edge!(ImageReply: Hello, Failed, Delivered, Symbol, Places, Pulled, Progress, Images, Pruned);
+edge!(ImageReply: Hello, Failed, Delivered, Symbol, Places, Pulled, Progress, Images, Pruned, Library);
 
 /// Image worker to loader.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]

@@ -99,6 +99,9 @@ pub(crate) fn image_requests(types: Vec<TypedGlobal>) -> Vec<ImageRequest> {
         ImageRequest::PruneImages {
             keep: vec![[2; 32]],
         },
+        ImageRequest::FindLibrary {
+            name: "libc".to_owned(),
+        },
     ]
 }
 
@@ -110,6 +113,9 @@ pub(crate) fn image_replies() -> Vec<ImageReply> {
         ImageReply::Pruned {
             images: 1,
             bytes: 4096,
+        },
+        ImageReply::Library {
+            path: "/lib/libc.so.6".to_owned(),
         },
     ]
 }

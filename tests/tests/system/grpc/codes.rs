@@ -416,6 +416,18 @@ fn attach() {
             }),
         ),
         (
+            "uprobe: no library",
+            Code::Internal,
+            uprobe_id,
+            to_uprobe(uprobe("libnothing-of-this-name", "main")),
+        ),
+        (
+            "uprobe: library with a long name",
+            Code::InvalidArgument,
+            uprobe_id,
+            to_uprobe(uprobe(&"l".repeat(ipc::limits::NAME_BYTES + 1), "main")),
+        ),
+        (
             "uprobe: no target",
             Code::Internal,
             uprobe_id,

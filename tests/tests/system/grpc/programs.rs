@@ -11,6 +11,7 @@ use bpfman_tests::grpc::{Grpc, load_request};
 use bpfman_tests::instance::Instance;
 use bpfman_tests::leftovers::Traces;
 use bpfman_tests::netns::{INTERFACE, Netns};
+use bpfman_tests::process::call_getpid;
 use bpfman_tests::uprobe_target::Target;
 use std::collections::BTreeMap;
 use std::fs;
@@ -245,6 +246,31 @@ fn targets_of_uprobes_are_opened_for_the_client() {
     grpc.detach(link).expect("it detaches");
     target.call(5);
     assert_eq!(counter.value(), 5);
+}
+
+#[test]
+fn libraries_are_found_for_the_client() {
+    let instance = Instance::start();
+    let grpc = Grpc::to(&instance);
+    let kind = BpfmanProgramType::Uprobe;
+    let (id, counter) = load_counter(&instance, &grpc, "uprobe_count", kind, slot::UPROBE);
+    let info = Info::UprobeAttachInfo(UprobeAttachInfo {
+        fn_name: Some("getpid".to_owned()),
+        target: "libc".to_owned(),
+        pid: i32::try_from(std::process::id()).ok(),
+        ..UprobeAttachInfo::default()
+    });
+    let link = grpc.attach(id, info).expect("it attaches");
+    let shown = instance.ctl(&["link", "get", &link.to_string(), "-o", "json"]);
+    assert_eq!(shown.json()["record"]["details"]["target"], "libc");
+    let start = counter.value();
+    call_getpid(6);
+    let at_end = counter.value();
+    assert!(at_end >= start + 6, "{start} to {at_end}");
+    grpc.detach(link).expect("it detaches");
+    let at_detach = counter.value();
+    call_getpid(6);
+    assert_eq!(counter.value(), at_detach);
 }
 
 #[test]

@@ -4,9 +4,17 @@
 //! that entries name by their offset from the header. In older caches the header stands behind a table of the format
 //! before that. Numbers are in the machine's own byte order. The file is data from outside: every offset is checked.
 
+use crate::input::read_at_most;
+use crate::limits::LD_CACHE_BYTES;
+use ipc::limits::PATH_BYTES;
+use ipc::messages::failure::{Failure, FailureCode, Stage};
 use std::ffi::OsStr;
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+
+/// Where it is.
+pub const PATH: &str = "/etc/ld.so.cache";
 
 const MAGIC: &[u8; 20] = b"glibc-ld.so.cache1.1";
 /// magic[20], u32 entries, u32 string bytes, then flags and reserved words.
@@ -29,14 +37,26 @@ const ARCHITECTURE: u32 = 0x0a00;
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const ARCHITECTURE: u32 = 0;
 
-/// The path of the first library whose name is wanted; one of this machine's architecture if there is any. A cache that
-/// is damaged has the entries up to the damage.
-pub(super) fn find(cache: &[u8], wanted: impl Fn(&[u8]) -> bool) -> Option<PathBuf> {
+/// The path of a library in an open cache.
+pub fn look_up(cache: BorrowedFd<'_>, target: &str) -> Result<String, Failure> {
+    let cache = read_at_most(cache, LD_CACHE_BYTES, Stage::Resolve)?;
+    let path = find(&cache, target).and_then(|path| path.into_os_string().into_string().ok());
+    path.filter(|path| path.len() <= PATH_BYTES).ok_or_else(|| {
+        let cause = format!(
+            "target \"{target}\" is neither an absolute path nor a library that the linker knows ({PATH})"
+        );
+        Failure::new(FailureCode::NotFound, Stage::Resolve, cause).remedy("give its absolute path")
+    })
+}
+
+/// The path of the first library that is meant; one of this machine's architecture if there is any. A cache that is damaged
+/// has the entries up to the damage.
+pub fn find(cache: &[u8], target: &str) -> Option<PathBuf> {
     let mut other = None;
     for entry in entries(cache) {
         let Some(entry) = entry else { break };
         // The linker takes a relative path for nothing either.
-        if !wanted(entry.name) || !entry.path.starts_with(b"/") {
+        if !is_library(entry.name, target) || !entry.path.starts_with(b"/") {
             continue;
         }
         if entry.flags & ARCHITECTURE_MASK == ARCHITECTURE {
@@ -45,6 +65,15 @@ pub(super) fn find(cache: &[u8], wanted: impl Fn(&[u8]) -> bool) -> Option<PathB
         other = other.or(Some(entry.path));
     }
     other.map(to_path)
+}
+
+/// Whether a file is meant by a target: by its whole name if that has a version, else `libc` is `libc.so.6` or
+/// `libc-2.36.so`.
+pub fn is_library(file: &[u8], target: &str) -> bool {
+    let whole = target.contains(".so");
+    file.strip_prefix(target.as_bytes()).is_some_and(|rest| {
+        rest.is_empty() || !whole && (rest.starts_with(b".so") || rest.starts_with(b"-"))
+    })
 }
 
 struct Entry<'a> {
@@ -106,6 +135,8 @@ fn to_path(path: &[u8]) -> PathBuf {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::io::Write;
+    use std::os::fd::AsFd;
     use std::path::Path;
 
     fn cache(libraries: &[(u32, &str, &str)]) -> Vec<u8> {
@@ -127,10 +158,6 @@ mod tests {
         bytes
     }
 
-    fn named(cache: &[u8], name: &str) -> Option<PathBuf> {
-        find(cache, |candidate| candidate == name.as_bytes())
-    }
-
     fn sample() -> Vec<u8> {
         cache(&[
             (3, "libz.so.1", "/lib/other/libz.so.1"),
@@ -144,15 +171,54 @@ mod tests {
     fn libraries_of_this_architecture_are_preferred() {
         let cache = sample();
         assert_eq!(
-            named(&cache, "libz.so.1").as_deref(),
+            find(&cache, "libz.so.1").as_deref(),
             Some(Path::new("/lib/native/libz.so.1"))
         );
         assert_eq!(
-            named(&cache, "libonly.so.1").as_deref(),
+            find(&cache, "libonly.so.1").as_deref(),
             Some(Path::new("/lib/other/libonly.so.1"))
         );
-        assert_eq!(named(&cache, "librel.so.1"), None);
-        assert_eq!(named(&cache, "libx.so.1"), None);
+        assert_eq!(find(&cache, "librel.so.1"), None);
+        assert_eq!(find(&cache, "libx.so.1"), None);
+    }
+
+    #[test]
+    fn libraries_by_short_and_by_whole_name() {
+        for file in ["libc.so.6", "libc-2.36.so", "libc.so"] {
+            assert!(is_library(file.as_bytes(), "libc"), "{file}");
+        }
+        for file in ["libcap.so.2", "libc.a", "liblibc.so", "LIBC.so"] {
+            assert!(!is_library(file.as_bytes(), "libc"), "{file}");
+        }
+        assert!(is_library(b"libc.so.6", "libc.so.6"));
+        assert!(!is_library(b"libc.so.6", "libc.so"));
+        assert!(is_library(b"bash", "bash"));
+    }
+
+    #[test]
+    fn libraries_of_an_open_cache() {
+        let mut file = tempfile::tempfile().unwrap();
+        let long = format!("/{}", "l".repeat(PATH_BYTES));
+        let libraries = [
+            (ARCHITECTURE, "libz.so.1", "/lib/libz.so.1"),
+            (ARCHITECTURE, "liblong.so.1", long.as_str()),
+        ];
+        file.write_all(&cache(&libraries)).unwrap();
+        assert_eq!(
+            look_up(file.as_fd(), "libz"),
+            Ok("/lib/libz.so.1".to_owned())
+        );
+        for missing in ["libx", "liblong"] {
+            let failure = look_up(file.as_fd(), missing).unwrap_err();
+            assert_eq!(failure.code, FailureCode::NotFound);
+            assert_eq!(
+                failure.to_string(),
+                format!(
+                    "resolve: target \"{missing}\" is neither an absolute path nor a library that the linker knows \
+                     (/etc/ld.so.cache); give its absolute path"
+                )
+            );
+        }
     }
 
     #[test]
@@ -164,7 +230,7 @@ mod tests {
         bytes.resize(bytes.len().next_multiple_of(8), 0);
         bytes.extend(sample());
         assert_eq!(
-            named(&bytes, "libz.so.1").as_deref(),
+            find(&bytes, "libz.so.1").as_deref(),
             Some(Path::new("/lib/native/libz.so.1"))
         );
     }
@@ -172,7 +238,7 @@ mod tests {
     #[test]
     fn the_cache_of_this_host() {
         let bytes = std::fs::read("/etc/ld.so.cache").unwrap();
-        let path = named(&bytes, "libc.so.6").unwrap();
+        let path = find(&bytes, "libc.so.6").unwrap();
         assert!(path.ends_with("libc.so.6") && path.exists(), "{path:?}");
         let count = entries(&bytes).count();
         assert!(
@@ -190,7 +256,7 @@ mod tests {
             OLD_MAGIC,
             b"ld.so-1.7.0\0\xff\xff\xff\xff",
         ] {
-            assert_eq!(find(bytes, |_| true), None);
+            assert_eq!(find(bytes, "libz"), None);
         }
     }
 
@@ -198,7 +264,7 @@ mod tests {
         #[test]
         fn a_truncated_cache_is_no_harm(length in 0..sample().len()) {
             let whole = sample();
-            if let Some(found) = named(&whole[..length], "libz.so.1") {
+            if let Some(found) = find(&whole[..length], "libz.so.1") {
                 let paths = ["/lib/native/libz.so.1", "/lib/other/libz.so.1"];
                 prop_assert!(paths.iter().any(|path| found == Path::new(path)), "{found:?}");
             }
@@ -208,20 +274,20 @@ mod tests {
         fn a_cache_of_this_host_cut_anywhere_is_no_harm(cut in any::<prop::sample::Index>()) {
             let bytes = std::fs::read("/etc/ld.so.cache").unwrap();
             let cut = cut.index(bytes.len());
-            find(&bytes[..cut], |name| name == b"no such name");
+            find(&bytes[..cut], "no such name");
         }
 
         #[test]
         fn damage_is_no_harm(at in 0..sample().len(), byte: u8) {
             let mut bytes = sample();
             bytes[at] = byte;
-            find(&bytes, |name| name == b"libz.so.1");
+            find(&bytes, "libz.so.1");
         }
 
         #[test]
         fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             let bytes = [MAGIC.as_slice(), &bytes].concat();
-            find(&bytes, |_| true);
+            find(&bytes, "");
         }
     }
 }
