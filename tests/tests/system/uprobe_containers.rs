@@ -182,7 +182,7 @@ fn uprobes_in_a_container_follow_no_link_out_of_it() {
         ("/../../../secret", "does not exist"),
         ("/magic", "symbolic links"),
         ("/pipe", "is not a regular file"),
-        ("/usr", "is a directory"),
+        ("/proc", "is a directory"),
     ] {
         let error = refused(&instance, &counter, &[path, "--container-pid", &pid]);
         let expected = format!("target \"{path}\" among the files of process {pid}");
