@@ -405,6 +405,14 @@ pub(crate) fn protocol() -> Vec<Attack> {
             tag(Answer::redirect("file:///etc/passwd")),
         ),
         attack(
+            "redirect to another host",
+            UNFIT,
+            "it leads to another host",
+            tag(Answer::redirect(
+                "https://registry.invalid/v2/a/b/manifests/v1",
+            )),
+        ),
+        attack(
             "redirect to plain HTTP elsewhere",
             UNFIT,
             "it would be plain HTTP",

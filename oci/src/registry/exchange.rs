@@ -43,6 +43,12 @@ impl Request {
     fn writes(&self) -> bool {
         !matches!(self.method, Method::GET | Method::HEAD)
     }
+
+    /// Whether the answer is whatever has a certain digest, which anybody may give. What a tag stands for and who signed it is
+    /// for the registry to say.
+    fn is_of_content(&self) -> bool {
+        matches!(&self.target, Target::Path(path) if path.starts_with("blobs/"))
+    }
 }
 
 impl Repository {
@@ -136,8 +142,11 @@ impl Repository {
             if inside && !endpoint.is_loopback() {
                 return Err(refused(&target, "it leads to this machine"));
             }
-            // What is shown to the registry is not for whoever it sends us to.
             let same = target.origin() == first.origin();
+            if !same && !request.is_of_content() {
+                return Err(refused(&target, "it leads to another host"));
+            }
+            // What is shown to the registry is not for whoever it sends us to.
             let shown = authorization.as_ref().filter(|_| same);
             response = self
                 .send(request, target.clone(), shown)
