@@ -272,6 +272,10 @@ pub fn attach(spec: &AttachSpec, descriptors: usize) -> Result<(), Failure> {
         | AttachSpec::TpBtf
         | AttachSpec::Iter
         | AttachSpec::SkLookup => Ok(()),
+        AttachSpec::Netfilter(place) => match place.out_of_range() {
+            Some(cause) => Err(invalid(cause).remedy("lower priorities run first")),
+            None => Ok(()),
+        },
         AttachSpec::KprobeMulti { functions } => probed(functions),
         AttachSpec::UprobeMulti {
             target,

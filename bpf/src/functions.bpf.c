@@ -20,6 +20,7 @@ enum slot {
 	SLOT_UPROBE_MULTI,
 	SLOT_URETPROBE_MULTI,
 	SLOT_USDT,
+	SLOT_NETFILTER,
 	SLOTS,
 };
 
@@ -147,6 +148,14 @@ int usdt_count(void *registers)
 {
 	count_always(SLOT_USDT);
 	return 0;
+}
+
+/* Runs for packets, on behalf of nobody. Accepts what it sees: NF_ACCEPT. */
+SEC("netfilter")
+int netfilter_count(void *context)
+{
+	count_always(SLOT_NETFILTER);
+	return 1;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

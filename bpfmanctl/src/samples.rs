@@ -15,6 +15,7 @@ use ipc::messages::attach::{
 };
 use ipc::messages::chain::Strategy;
 use ipc::messages::kernel::{KernelLink, KernelMap, KernelProgram, ProgramStats};
+use ipc::messages::netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace};
 use ipc::messages::program::{
     GlobalValue, Program, ProgramEntry, ProgramKind, ProgramRecord, Source,
 };
@@ -373,6 +374,20 @@ fn usdt_link() -> Link {
     link(18, ProgramKind::Usdt, 12, details)
 }
 
+fn netfilter_link() -> Link {
+    let details = LinkDetails::Netfilter {
+        place: NetfilterPlace {
+            family: NetfilterFamily::Ipv4,
+            hook: NetfilterHook::Input,
+            priority: -50,
+            defragment: true,
+        },
+        netns: "/run/netns/blue".to_owned(),
+        nsid: 4_026_532_001,
+    };
+    link(19, ProgramKind::Netfilter, 10, details)
+}
+
 /// One of each kind.
 pub(crate) fn links() -> Vec<Link> {
     vec![
@@ -396,6 +411,7 @@ pub(crate) fn links() -> Vec<Link> {
         kprobe_multi_link(),
         uprobe_multi_link(),
         usdt_link(),
+        netfilter_link(),
     ]
 }
 

@@ -233,6 +233,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         OpenSampled SMALL 0..=0 REPEAT,
         OpenPath ATTACH 0..=0 REPEAT,
         DescribeXdp SMALL 0..=0 REPEAT,
+        CreateNetfilterLink SMALL 2..=2 REPEAT,
     ),
     rows!(Helper => Loader:
         Opened SMALL 1..=1 ONCE,

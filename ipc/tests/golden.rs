@@ -8,8 +8,8 @@ mod golden_file;
 mod golden_samples;
 
 use golden_samples::{
-    chain, failure, foreign_dispatcher, globals, hello, hook, hook_view, images, labels, process,
-    programs, set_log, tcx, types, uprobe,
+    chain, failure, foreign_dispatcher, globals, hello, hook, hook_view, images, labels,
+    netfilter_place, options, process, programs, set_log, tcx, types, uprobe,
 };
 use ipc::codec;
 use ipc::frame::Header;
@@ -26,25 +26,11 @@ use ipc::messages::kernel::{
     ForeignLink, Inventory, KernelLink, KernelMap, KernelProgram, ProgramStats,
 };
 use ipc::messages::loader::{DoctorReport, LoaderReply, LoaderRequest};
-use ipc::messages::program::{
-    LoadOptions, Program, ProgramEntry, ProgramKind, ProgramRecord, Source,
-};
+use ipc::messages::program::{Program, ProgramEntry, ProgramKind, ProgramRecord, Source};
 use ipc::messages::supervision::{Control, SandboxReport, Status};
 use ipc::role::Role;
 use std::collections::BTreeSet;
 use std::fmt::Write;
-
-fn options() -> LoadOptions {
-    LoadOptions {
-        programs: programs(),
-        metadata: labels(),
-        globals: globals(),
-        map_owner: Some(7),
-        maps_mode: Some(0o640),
-        maps_group: Some(8),
-        source: Source::File("a.o".to_owned()),
-    }
-}
 
 fn record() -> ProgramRecord {
     ProgramRecord {
@@ -476,6 +462,10 @@ fn every_message_has_its_golden_frame() {
         HelperJob::DescribeXdp {
             program_id: 77,
             ifindex: 2,
+        },
+        HelperJob::CreateNetfilterLink {
+            place: netfilter_place(),
+            program_id: 42,
         },
     ];
     direction(&mut golden, Role::Loader, Role::Helper, &jobs);

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 
 mod golden_file;
+#[allow(dead_code, reason = "frames use the other samples")]
+mod golden_samples;
 
 use bincode::Encode;
 use ipc::codec;
@@ -63,7 +65,7 @@ fn every_variant_has_its_golden_bytes() {
         lines,
         ProgramKind: Xdp, Tc, Tcx, Tracepoint, Kprobe, Kretprobe, Uprobe, Uretprobe, Fentry, Fexit, Lsm, RawTracepoint,
         TpBtf, Iter, SkLookup, CgroupSkb, CgroupSock, CgroupSockAddr, CgroupSockopt, CgroupSysctl, CgroupDevice,
-        PerfEvent, KprobeMulti, KretprobeMulti, UprobeMulti, UretprobeMulti, Usdt,
+        PerfEvent, KprobeMulti, KretprobeMulti, UprobeMulti, UretprobeMulti, Usdt, Netfilter,
     );
     variants!(lines, Inventory: Programs, Maps, Links);
     variants!(lines, GlobalType: U8, U16, U32, U64, I8, I16, I32, I64, Bool, Char, String);
@@ -110,6 +112,7 @@ fn every_variant_has_its_golden_bytes() {
         Usdt {
             target: text("libc"), path: text("/lib/libc.so.6"), provider: text("libc"), name: text("setjmp"), pid: None,
         },
+        Netfilter(golden_samples::netfilter_place()),
     );
     variants!(
         lines,
@@ -152,6 +155,7 @@ fn every_variant_has_its_golden_bytes() {
             target: text("libc"), path: text("/lib/libc.so.6"), provider: text("libc"), name: text("setjmp"), pid: 0,
             places: 2,
         },
+        Netfilter { place: golden_samples::netfilter_place(), netns: text("/run/netns/a"), nsid: 4_026_531_840 },
     );
 
     golden_file::assert_lines("variants.txt", &golden);

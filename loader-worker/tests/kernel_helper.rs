@@ -15,9 +15,10 @@ use ipc::limits::HELPER_DEADLINE;
 use ipc::messages::attach::{Direction, XdpMode};
 use ipc::messages::failure::{Failure, FailureCode};
 use ipc::messages::helper::{HelperJob, HelperKind, HelperResult, TcxMember};
+use ipc::messages::netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace};
 use ipc::messages::program::ProgramKind;
 use ipc::role::Role;
-use kernel_support::{elsewhere, inside, ip, isolated, load};
+use kernel_support::{elsewhere, inside, ip, isolated, load, plan};
 use loader_worker::kernel::{info, map, pin, probe, query};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -142,7 +143,7 @@ fn it_opens_uprobes_of_the_file_it_is_given() {
 #[test]
 fn it_gives_pins_to_a_group() {
     isolated(|bpffs| {
-        let plan = kernel_support::plan(bpf::COUNTER, &[("xdp_count", ProgramKind::Xdp)]);
+        let plan = plan(bpf::COUNTER, &[("xdp_count", ProgramKind::Xdp)]);
         let pins: Vec<_> = (0..3)
             .map(|number| {
                 let path = bpffs.join(format!("maps/1/{number}"));
@@ -288,6 +289,41 @@ fn it_keeps_the_order_of_tcx_in_the_namespace_that_it_is_given() {
         });
         let wanted: Vec<u32> = siblings.iter().map(|member| member.program_id).collect();
         assert_eq!(*on_hook.lock().unwrap(), wanted);
+    });
+}
+
+#[test]
+fn it_puts_programs_on_hooks_of_netfilter_in_the_namespace_that_it_is_given() {
+    isolated(|_| {
+        let place = NetfilterPlace {
+            family: NetfilterFamily::Ipv4,
+            hook: NetfilterHook::Input,
+            priority: 7,
+            defragment: false,
+        };
+        let wanted = [("netfilter_count", ProgramKind::Netfilter)];
+        if let Err(missing) = probe::takes(&plan(bpf::FUNCTIONS, &wanted).programs[0]) {
+            return kernel_support::skipped(&missing);
+        }
+        let loaded = load(bpf::FUNCTIONS, &wanted);
+        let program_id = loaded.record(0).program_id;
+        let namespace = elsewhere(|| {});
+        let job = HelperJob::CreateNetfilterLink { place, program_id };
+        let kind = HelperKind::NetworkNamespace;
+        let beside = || [copy(&namespace), copy(&loaded.programs[0])];
+        let (answer, links) = ask(kind, &job, &beside());
+        assert_eq!((answer, links.len()), (HelperResult::Opened, 1));
+        // It is in use there, and not here.
+        let taken = failure(ask(kind, &job, &beside()).0);
+        assert_eq!(taken.code, FailureCode::FailedPrecondition, "{taken}");
+        assert!(taken.cause.contains("priority 7"), "{taken}");
+        let here =
+            loader_worker::hooks::netfilter::create(loaded.programs[0].as_fd(), &place, program_id);
+        assert!(here.is_ok(), "{here:?}");
+        drop(links);
+        assert_eq!(ask(kind, &job, &beside()).1.len(), 1, "the first is gone");
+        let other = failure(ask(HelperKind::PerfEvent, &job, &beside()).0);
+        assert_eq!(other.code, FailureCode::Internal, "{other}");
     });
 }
 

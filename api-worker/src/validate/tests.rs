@@ -2,6 +2,7 @@
 
 use super::*;
 use ipc::messages::attach::Direction;
+use ipc::messages::netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace};
 use ipc::messages::program::{GlobalType, ProgramRequest};
 
 fn request(kind: ProgramKind) -> ProgramRequest {
@@ -208,6 +209,19 @@ fn hopeless_attachments_are_refused_here() {
     assert_eq!(attach(&cgroup(skb, "/sys/fs/cgroup/a"), 1), Ok(()));
     assert!(cause(attach(&cgroup(skb, "/a"), 0)).contains("descriptors"));
     assert!(cause(attach(&cgroup(ProgramKind::Xdp, "/a"), 1)).contains("no control group"));
+    let netfilter = |priority, defragment| {
+        AttachSpec::Netfilter(NetfilterPlace {
+            family: NetfilterFamily::Ipv4,
+            hook: NetfilterHook::Output,
+            priority,
+            defragment,
+        })
+    };
+    assert_eq!(attach(&netfilter(i32::MIN + 1, false), 0), Ok(()));
+    assert!(cause(attach(&netfilter(i32::MIN, false), 0)).contains("the kernel's own"));
+    assert!(cause(attach(&netfilter(i32::MAX, false), 0)).contains("the kernel's own"));
+    assert!(cause(attach(&netfilter(-400, true), 0)).contains("not after -400"));
+    assert!(cause(attach(&netfilter(0, false), 1)).contains("descriptors"));
     let multi = |functions: &[&str]| AttachSpec::KprobeMulti {
         functions: functions.iter().map(ToString::to_string).collect(),
     };

@@ -1,6 +1,7 @@
 //! The grammar of `link attach`.
 
 mod cgroup;
+mod netfilter;
 mod perf_event;
 mod probes;
 
@@ -10,6 +11,7 @@ pub(crate) use cgroup::CgroupCommand;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use ipc::messages::attach::Direction;
+pub(crate) use netfilter::NetfilterArgs;
 pub(crate) use perf_event::PerfEventArgs;
 pub(crate) use probes::{KprobeMultiArgs, UprobeMultiArgs, UsdtArgs};
 
@@ -170,6 +172,16 @@ pub(crate) enum AttachCommand {
             bpfmanctl link attach usdt 512 /usr/bin/python3 python:gc__start --pid 4711"
     )]
     Usdt(UsdtArgs),
+
+    /// To a hook of netfilter in a network namespace
+    #[command(
+        long_about = "To a hook of netfilter in a network namespace (Linux 6.4).\n\n\
+            Rules of nft and iptables on the hook stay; the order is that of priorities. The program answers 1 to accept a \
+            packet and 0 to drop it.",
+        after_help = "Examples:\n  bpfmanctl link attach netfilter 512 --family ipv4 --hook input --priority -50\n  \
+            bpfmanctl link attach netfilter 512 --family ipv6 --hook forward --priority 10 --defrag --netns /run/netns/blue"
+    )]
+    Netfilter(NetfilterArgs),
 }
 
 #[derive(Args, Debug)]

@@ -134,6 +134,9 @@ fn attach(
         AttachCommand::SkLookup(arguments) => {
             return attach::sk_lookup(arguments, service, console);
         }
+        AttachCommand::Netfilter(arguments) => {
+            return attach::netfilter(arguments, service, console);
+        }
         AttachCommand::Cgroup(command) => return attach::cgroup(command, service, console),
         AttachCommand::Tc(arguments) => return attach::tc(arguments, service, console),
     };

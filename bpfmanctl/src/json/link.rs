@@ -161,6 +161,14 @@ enum Details {
         /// At how many places the probe is.
         places: u32,
     },
+    Netfilter {
+        family: &'static str,
+        hook: &'static str,
+        priority: i32,
+        defrag: bool,
+        netns: String,
+        nsid: u64,
+    },
     /// Either the period or the frequency is given; pid 0 is every process, no CPU every one.
     PerfEvent {
         event: String,
@@ -281,6 +289,14 @@ impl From<LinkDetails> for Details {
                     cpu,
                 }
             }
+            LinkDetails::Netfilter { place, netns, nsid } => Details::Netfilter {
+                family: place.family.name(),
+                hook: place.hook.name(),
+                priority: place.priority,
+                defrag: place.defragment,
+                netns,
+                nsid,
+            },
             LinkDetails::Cgroup { path, hook } => Details::Cgroup {
                 path,
                 attach_type: hook,

@@ -4,6 +4,7 @@ use super::suggestion;
 use crate::cli::WantedStrategy;
 use ipc::messages::attach::Direction;
 use ipc::messages::chain::{HookKind, Strategy, UnknownHook};
+use ipc::messages::netfilter::{NetfilterFamily, NetfilterHook};
 
 /// Names of XDP verdicts and their numbers, which are also their bits in a mask.
 pub(crate) const XDP_ACTIONS: [(&str, i32); 6] = [
@@ -87,6 +88,24 @@ pub(crate) fn direction(text: &str) -> Result<Direction, String> {
         .into_iter()
         .find(|direction| direction.name().eq_ignore_ascii_case(text.trim()))
         .ok_or_else(|| format!("invalid direction \"{text}\": must be ingress or egress"))
+}
+
+pub(crate) fn netfilter_family(text: &str) -> Result<NetfilterFamily, String> {
+    NetfilterFamily::ALL
+        .into_iter()
+        .find(|family| family.name() == text)
+        .ok_or_else(|| format!("invalid family \"{text}\": must be ipv4 or ipv6"))
+}
+
+pub(crate) fn netfilter_hook(text: &str) -> Result<NetfilterHook, String> {
+    let hooks = NetfilterHook::ALL;
+    hooks
+        .into_iter()
+        .find(|hook| hook.name() == text)
+        .ok_or_else(|| {
+            let names = hooks.map(NetfilterHook::name).join(", ");
+            format!("invalid hook \"{text}\": must be one of {names}")
+        })
 }
 
 /// `group/name`.
@@ -174,6 +193,17 @@ mod tests {
         assert_eq!(
             direction("in").unwrap_err(),
             "invalid direction \"in\": must be ingress or egress"
+        );
+    }
+
+    #[test]
+    fn hooks_of_netfilter_have_names() {
+        assert_eq!(netfilter_family("ipv6"), Ok(NetfilterFamily::Ipv6));
+        assert!(netfilter_family("inet").is_err());
+        assert_eq!(netfilter_hook("forward"), Ok(NetfilterHook::Forward));
+        assert_eq!(
+            netfilter_hook("ingress").unwrap_err(),
+            "invalid hook \"ingress\": must be one of prerouting, input, forward, output, postrouting"
         );
     }
 

@@ -119,6 +119,13 @@ pub(super) fn attachment(details: &LinkDetails) -> String {
         LinkDetails::RawTracepoint { name } | LinkDetails::TpBtf { name } => name.clone(),
         LinkDetails::Iter { target } => target.clone(),
         LinkDetails::SkLookup { netns, .. } => format!("sockets{}", at(netns)),
+        LinkDetails::Netfilter { place, netns, .. } => format!(
+            "{} {} prio-{}{}",
+            place.family.name(),
+            place.hook.name(),
+            place.priority,
+            at(netns)
+        ),
         LinkDetails::Cgroup { path, hook } => format!("{path} {hook}"),
         LinkDetails::KprobeMulti { functions, .. } => several(functions),
         LinkDetails::UprobeMulti {
@@ -314,6 +321,13 @@ fn details(spec: &mut Section, details: &LinkDetails) {
             if let Some(pid) = pid {
                 spec.row("PID", pid);
             }
+        }
+        LinkDetails::Netfilter { place, netns, .. } => {
+            spec.row("Defragmented", place.defragment);
+            spec.row("Family", place.family.name());
+            spec.row("Hook", place.hook.name());
+            spec.row("Network Namespace", netns);
+            spec.row("Priority", place.priority);
         }
         LinkDetails::Cgroup { path, hook } => {
             spec.row("Attach Type", hook);

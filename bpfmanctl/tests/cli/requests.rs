@@ -5,6 +5,7 @@ use crate::service::Service;
 use ipc::messages::attach::{AttachSpec, Direction, Sampling};
 use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::loader::DoctorReport;
+use ipc::messages::netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace};
 use ipc::messages::program::{GlobalValue, LoadOptions, ProgramKind, ProgramRequest, Source};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -325,6 +326,8 @@ fn attach_requests_for_functions_of_the_kernel() {
         "perf_event 5 page-faults --period 1 --pid 7",
         "kprobe_multi 5 vfs_read vfs_write",
         "kprobe.multi 5 vfs_read",
+        "netfilter 5 --family ipv4 --hook input --priority -2147483647",
+        "netfilter 5 --family ipv6 --hook forward -p 2147483646 --defrag",
     ] {
         let outcome = service.run(&format!("link attach {line}"));
         assert_eq!(outcome.code, 0, "{line}: {outcome:?}");
@@ -384,8 +387,30 @@ fn attach_requests_for_functions_of_the_kernel() {
             },
             kprobe_multi(&["vfs_read", "vfs_write"]),
             kprobe_multi(&["vfs_read"]),
+            AttachSpec::Netfilter(NetfilterPlace {
+                family: NetfilterFamily::Ipv4,
+                hook: NetfilterHook::Input,
+                priority: i32::MIN + 1,
+                defragment: false,
+            }),
+            AttachSpec::Netfilter(NetfilterPlace {
+                family: NetfilterFamily::Ipv6,
+                hook: NetfilterHook::Forward,
+                priority: i32::MAX - 1,
+                defragment: true,
+            }),
         ]
     );
+    for line in [
+        "--hook input --priority 0",
+        "--family ipv4 --hook input",
+        "--family ipv4 --hook ingress --priority 0",
+        "--family ipv4 --hook input --priority -2147483648",
+        "--family ipv4 --hook input --priority 2147483647",
+    ] {
+        let line = format!("link attach netfilter 5 {line}");
+        assert_eq!(service.run(&line).code, 80, "{line}");
+    }
     assert_eq!(service.run("link attach kprobe 5").code, 80);
     for line in [
         "--period 1",

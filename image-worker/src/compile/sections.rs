@@ -11,7 +11,7 @@ const SLEEPABLE: u32 = 1 << 4;
 const HAS_FRAGS: u32 = 1 << 5;
 
 /// Prefixes in the order in which they are tried: the longer of two that match comes first.
-const KINDS: [(&str, ProgramKind); 28] = [
+const KINDS: [(&str, ProgramKind); 29] = [
     ("kretprobe.multi", ProgramKind::KretprobeMulti),
     ("kprobe.multi", ProgramKind::KprobeMulti),
     ("uretprobe.multi", ProgramKind::UretprobeMulti),
@@ -41,6 +41,7 @@ const KINDS: [(&str, ProgramKind); 28] = [
     ("classifier", ProgramKind::Tc),
     ("action", ProgramKind::Tc),
     ("netkit", ProgramKind::Tcx),
+    ("netfilter", ProgramKind::Netfilter),
 ];
 
 /// Sections that begin like one of [`KINDS`] and mean something else.
@@ -146,6 +147,7 @@ fn expected_attach_type(kind: &str, target: Option<&str>, declared: ProgramKind)
         (ProgramKind::TpBtf, _, _) => bpf_attach_type::BPF_TRACE_RAW_TP as u32,
         (ProgramKind::SkLookup, _, _) => bpf_attach_type::BPF_SK_LOOKUP as u32,
         (ProgramKind::Iter, _, _) => bpf_attach_type::BPF_TRACE_ITER as u32,
+        (ProgramKind::Netfilter, _, _) => bpf_attach_type::BPF_NETFILTER as u32,
         _ => 0,
     }
 }
@@ -195,6 +197,7 @@ mod tests {
             ("iter.s/task", Some(Iter)),
             ("sk_lookup", Some(SkLookup)),
             ("perf_event", Some(PerfEvent)),
+            ("netfilter", Some(Netfilter)),
             ("sockops", None),
             ("cgroup_skb/ingress", Some(CgroupSkb)),
             ("cgroup/skb", Some(CgroupSkb)),
@@ -298,6 +301,7 @@ mod tests {
             ("iter.s/task", Iter, (26, 28, 1 << 4), Some("task")),
             ("sk_lookup", SkLookup, (30, 36, 0), None),
             ("perf_event", PerfEvent, (7, 0, 0), None),
+            ("netfilter", Netfilter, (32, 45, 0), None),
         ] {
             let found = facts(section, declared).expect(section);
             assert_eq!(

@@ -3,6 +3,7 @@
 use super::chain::Strategy;
 use super::kernel::KernelLink;
 pub use super::link_details::LinkDetails;
+use super::netfilter::NetfilterPlace;
 use super::program::ProgramKind;
 use bincode::{Decode, Encode};
 use std::collections::BTreeMap;
@@ -193,6 +194,8 @@ pub enum AttachSpec {
         /// Only this process.
         pid: Option<i32>,
     },
+    /// A hook of netfilter in a network namespace. Since version 2.
+    Netfilter(NetfilterPlace),
 }
 
 impl AttachSpec {
@@ -217,6 +220,7 @@ impl AttachSpec {
             AttachSpec::KprobeMulti { .. } => "kprobe_multi",
             AttachSpec::UprobeMulti { .. } => "uprobe_multi",
             AttachSpec::Usdt { .. } => "usdt",
+            AttachSpec::Netfilter(_) => "netfilter",
         }
     }
 
@@ -224,7 +228,10 @@ impl AttachSpec {
     pub fn is_in_network_namespace(&self) -> bool {
         matches!(
             self,
-            AttachSpec::Tcx { .. } | AttachSpec::Xdp { .. } | AttachSpec::SkLookup
+            AttachSpec::Tcx { .. }
+                | AttachSpec::Xdp { .. }
+                | AttachSpec::SkLookup
+                | AttachSpec::Netfilter(_)
         )
     }
 }

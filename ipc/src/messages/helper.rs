@@ -5,6 +5,7 @@ use super::chain::ForeignDispatcher;
 use super::edge;
 use super::failure::Failure;
 use super::hello::Hello;
+use super::netfilter::NetfilterPlace;
 use bincode::{Decode, Encode};
 
 /// What a helper is started for. Each kind has its own capability and its own sandbox profile.
@@ -133,9 +134,16 @@ pub enum HelperJob {
         /// Index of the interface it is on: libxdp calls a directory by both.
         ifindex: u32,
     },
+    /// Put a program on a hook of netfilter; the network namespace and the program are beside the message. Since version 2.
+    CreateNetfilterLink {
+        /// Where.
+        place: NetfilterPlace,
+        /// Kernel id of the program, for messages.
+        program_id: u32,
+    },
 }
 
-edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateTcxLink, OpenSampled, OpenPath, DescribeXdp);
+edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateTcxLink, OpenSampled, OpenPath, DescribeXdp, CreateNetfilterLink);
 
 /// Helper to loader.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]

@@ -2,6 +2,7 @@
 
 use super::attach::{Direction, Sampling, XdpMode};
 use super::chain::{HookKey, HookKind, Strategy};
+use super::netfilter::NetfilterPlace;
 use bincode::{Decode, Encode};
 
 /// What is recorded of an attachment.
@@ -204,6 +205,15 @@ pub enum LinkDetails {
         /// At how many places the probe is.
         places: u32,
     },
+    /// netfilter. Since version 2.
+    Netfilter {
+        /// Where.
+        place: NetfilterPlace,
+        /// Path of the network namespace, empty for bpfman's own.
+        netns: String,
+        /// Inode of the network namespace.
+        nsid: u64,
+    },
 }
 
 impl LinkDetails {
@@ -227,7 +237,8 @@ impl LinkDetails {
             | LinkDetails::Tc { .. }
             | LinkDetails::KprobeMulti { .. }
             | LinkDetails::UprobeMulti { .. }
-            | LinkDetails::Usdt { .. } => 2,
+            | LinkDetails::Usdt { .. }
+            | LinkDetails::Netfilter { .. } => 2,
         }
     }
 

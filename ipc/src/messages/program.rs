@@ -40,11 +40,12 @@ pub enum ProgramKind {
     UprobeMulti,
     UretprobeMulti,
     Usdt,
+    Netfilter,
 }
 
 impl ProgramKind {
     /// Every kind.
-    pub const ALL: [ProgramKind; 27] = [
+    pub const ALL: [ProgramKind; 28] = [
         ProgramKind::Xdp,
         ProgramKind::Tc,
         ProgramKind::Tcx,
@@ -72,6 +73,7 @@ impl ProgramKind {
         ProgramKind::UprobeMulti,
         ProgramKind::UretprobeMulti,
         ProgramKind::Usdt,
+        ProgramKind::Netfilter,
     ];
 
     /// The name in the command line, in JSON and in image labels.
@@ -104,6 +106,7 @@ impl ProgramKind {
             ProgramKind::UprobeMulti => "uprobe_multi",
             ProgramKind::UretprobeMulti => "uretprobe_multi",
             ProgramKind::Usdt => "usdt",
+            ProgramKind::Netfilter => "netfilter",
         }
     }
 
@@ -159,6 +162,7 @@ impl ProgramKind {
             ProgramKind::Fentry | ProgramKind::Fexit | ProgramKind::TpBtf | ProgramKind::Iter => 26,
             ProgramKind::Lsm => 29,
             ProgramKind::SkLookup => 30,
+            ProgramKind::Netfilter => 32,
         }
     }
 

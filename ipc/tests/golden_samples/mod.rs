@@ -9,7 +9,10 @@ use ipc::messages::chain::{
 };
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::hello::Hello;
-use ipc::messages::program::{GlobalType, GlobalValue, ProgramKind, ProgramRequest, TypedGlobal};
+use ipc::messages::netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace};
+use ipc::messages::program::{
+    GlobalType, GlobalValue, LoadOptions, ProgramKind, ProgramRequest, Source, TypedGlobal,
+};
 use ipc::messages::supervision::{Control, ProcessState, ProcessStatus};
 use ipc::role::Role;
 use std::collections::BTreeMap;
@@ -19,6 +22,15 @@ pub(crate) fn hook() -> HookKey {
         kind: HookKind::TcIngress,
         nsid: 4_026_531_840,
         ifindex: 2,
+    }
+}
+
+pub(crate) fn netfilter_place() -> NetfilterPlace {
+    NetfilterPlace {
+        family: NetfilterFamily::Ipv6,
+        hook: NetfilterHook::Forward,
+        priority: -50,
+        defragment: true,
     }
 }
 
@@ -171,4 +183,16 @@ pub(crate) fn types() -> Vec<TypedGlobal> {
         name: "g".to_owned(),
         given_as: GlobalType::U16,
     }]
+}
+
+pub(crate) fn options() -> LoadOptions {
+    LoadOptions {
+        programs: programs(),
+        metadata: labels(),
+        globals: globals(),
+        map_owner: Some(7),
+        maps_mode: Some(0o640),
+        maps_group: Some(8),
+        source: Source::File("a.o".to_owned()),
+    }
 }

@@ -135,6 +135,7 @@ fn is_for_namespaces(job: &HelperJob) -> bool {
         HelperJob::FindInterface { .. }
             | HelperJob::CreateXdpLink { .. }
             | HelperJob::CreateTcxLink { .. }
+            | HelperJob::CreateNetfilterLink { .. }
     )
 }
 
@@ -177,6 +178,9 @@ fn act_inside(job: &HelperJob, descriptors: &[OwnedFd]) -> Result<Done, Failure>
             };
             let program = program(job, descriptors)?;
             hooks::tcx::create(program, site, *direction, member.priority, siblings).map(opened)
+        }
+        HelperJob::CreateNetfilterLink { place, program_id } => {
+            hooks::netfilter::create(program(job, descriptors)?, place, *program_id).map(opened)
         }
         _ => Err(unfit(job)),
     }

@@ -1,9 +1,10 @@
-//! Acts at the hooks of network interfaces, in the network namespace that the calling thread is in.
+//! Acts at the hooks of network interfaces and of netfilter, in the network namespace that the calling thread is in.
 //!
 //! The loader calls them for its own namespace; for any other the one-shot helper does, after it has entered. What is to be
 //! done is decided before and comes as arguments; what depends on the moment ([`tcx_order`]) is decided by pure functions.
 
 pub mod interface;
+pub mod netfilter;
 pub mod tcx;
 pub mod tcx_order;
 pub mod xdp;

@@ -3,6 +3,7 @@
 use super::program::{KPROBE_MULTI, UPROBE_MULTI, XDP};
 use super::{Error, sys};
 use ipc::messages::attach::{Direction, ProbePlace, XdpMode};
+use ipc::messages::netfilter::NetfilterPlace;
 use rustix::io::Errno;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -96,6 +97,16 @@ pub fn create_sk_lookup(
 ) -> Result<OwnedFd, Error> {
     const SK_LOOKUP: u32 = 36;
     sys::link::create_on_descriptor(program, namespace, SK_LOOKUP).map_err(created)
+}
+
+/// Puts a program on a hook of netfilter, in the network namespace that this thread is in. `EBUSY`: something else runs
+/// there at this priority.
+pub fn create_netfilter(program: BorrowedFd<'_>, place: &NetfilterPlace) -> Result<OwnedFd, Error> {
+    const NETFILTER: u32 = 45;
+    const DEFRAGMENT: u32 = 1;
+    let hook = (place.family.number(), place.hook.number());
+    let flags = if place.defragment { DEFRAGMENT } else { 0 };
+    sys::link::create_netfilter(program, NETFILTER, hook, place.priority, flags).map_err(created)
 }
 
 /// Puts a program on a hook of a control group, after those that are there. `EBADF`: the directory is none of cgroup v2.

@@ -14,6 +14,7 @@ pub mod iter;
 pub mod kprobe;
 pub mod kprobe_multi;
 pub mod lsm;
+pub mod netfilter;
 pub mod perf_event;
 pub mod raw_tracepoint;
 pub mod sk_lookup;
@@ -189,6 +190,7 @@ pub fn of(spec: &AttachSpec) -> &'static dyn Kind {
         AttachSpec::KprobeMulti { .. } => &kprobe_multi::KprobeMulti,
         AttachSpec::UprobeMulti { .. } => &uprobe_multi::UprobeMulti,
         AttachSpec::Usdt { .. } => &uprobe_multi::Usdt,
+        AttachSpec::Netfilter(_) => &netfilter::Netfilter,
     }
 }
 

@@ -30,6 +30,7 @@ mod inventory;
 mod kernel_cgroups;
 mod kernel_functions;
 mod kernel_multi;
+mod kernel_netfilter;
 mod kernel_perf_events;
 mod kernel_tracepoints;
 mod loading_rules;

@@ -1,7 +1,9 @@
-//! `link attach tcx`, `xdp`, `tc` and `sk_lookup`: hooks that are in a network namespace.
+//! `link attach tcx`, `xdp`, `tc`, `sk_lookup` and `netfilter`: hooks that are in a network namespace.
 
 use super::{Service, show};
-use crate::cli::{LinkArgs, NamespaceArgs, SkLookupArgs, StrategyArgs, TcArgs, TcxArgs, XdpArgs};
+use crate::cli::{
+    LinkArgs, NamespaceArgs, NetfilterArgs, SkLookupArgs, StrategyArgs, TcArgs, TcxArgs, XdpArgs,
+};
 use crate::console::Console;
 use crate::exit::Error;
 use crate::object::{OpenError, open_regular};
@@ -99,6 +101,21 @@ pub(in crate::commands) fn sk_lookup(
         link,
     } = arguments;
     let spec = AttachSpec::SkLookup;
+    attach(program_id, spec, namespace, link, service, console)
+}
+
+pub(in crate::commands) fn netfilter(
+    arguments: NetfilterArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let spec = AttachSpec::Netfilter(arguments.place());
+    let NetfilterArgs {
+        program_id,
+        namespace,
+        link,
+        ..
+    } = arguments;
     attach(program_id, spec, namespace, link, service, console)
 }
 

@@ -67,6 +67,15 @@ struct KprobeMulti {
 }
 
 #[repr(C)]
+struct Netfilter {
+    head: Head,
+    pf: u32,
+    hooknum: u32,
+    priority: i32,
+    flags: u32,
+}
+
+#[repr(C)]
 struct Update {
     link_fd: u32,
     new_prog_fd: u32,
@@ -260,6 +269,30 @@ pub(in crate::kernel) fn create_kprobe_multi(
     };
     // SAFETY: `symbols` is live and has `cnt` elements, each the address of a live string that ends with a NUL; the other
     // addresses are zero; the command returns a descriptor.
+    unsafe { bpf::open(Command::LinkCreate, &mut attributes) }
+}
+
+pub(in crate::kernel) fn create_netfilter(
+    program: BorrowedFd<'_>,
+    attach_type: u32,
+    (pf, hooknum): (u32, u32),
+    priority: i32,
+    flags: u32,
+) -> Result<OwnedFd, Errno> {
+    let head = Head {
+        prog_fd: number(program),
+        target: 0,
+        attach_type,
+        flags: 0,
+    };
+    let mut attributes = Netfilter {
+        head,
+        pf,
+        hooknum,
+        priority,
+        flags,
+    };
+    // SAFETY: the structure holds no address; the command returns a descriptor.
     unsafe { bpf::open(Command::LinkCreate, &mut attributes) }
 }
 

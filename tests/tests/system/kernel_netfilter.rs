@@ -1,0 +1,149 @@
+//! Programs at hooks of netfilter: they run in their network namespace, at their hook, from the attach to the detach.
+
+use crate::kernel_functions::load;
+use bpfman_tests::ctl::Run;
+use bpfman_tests::fixture::Counter;
+use bpfman_tests::instance::Instance;
+use bpfman_tests::leftovers::Traces;
+use bpfman_tests::netns::Netns;
+use bpfman_tests::{kernel, skip};
+
+/// Slot of the map `counters` of the object `functions`.
+const SLOT: usize = 15;
+
+/// The program; nothing where the kernel does not know the kind, which bpfman has to say.
+fn counter(instance: &Instance, test: &str) -> Option<Counter> {
+    let loaded = load(instance, "netfilter:netfilter_count", SLOT);
+    if kernel::version() >= (6, 4) {
+        return Some(loaded.expect("loaded"));
+    }
+    let refused = loaded.expect_err("netfilter programs came with 6.4");
+    assert!(
+        refused
+            .contains("this kernel takes no netfilter programs: an empty one is refused as well"),
+        "{refused}"
+    );
+    skip::skip(test, &refused);
+    None
+}
+
+/// An attach at the hook where packets for the instance arrive.
+fn arguments<'a>(id: &'a str, hook: &'a str, priority: &'a str) -> [&'a str; 8] {
+    [
+        "netfilter",
+        id,
+        "--family",
+        "ipv4",
+        "--hook",
+        hook,
+        "--priority",
+        priority,
+    ]
+}
+
+fn try_attach(instance: &Instance, arguments: &[&str], more: &[&str]) -> Run {
+    instance.ctl(&[&["link", "attach"], arguments, more].concat())
+}
+
+#[test]
+fn kernel_netfilter_hooks_count_packets() {
+    let instance = Instance::start();
+    let before = Traces::of(&instance);
+    let Some(counter) = counter(&instance, "netfilter") else {
+        return before.assert_unchanged(&instance, "a refused load");
+    };
+    let id = counter.id();
+    // Nothing passes through, so forward stays silent.
+    for (hook, sees) in [("prerouting", 20), ("input", 20), ("forward", 0)] {
+        let start = counter.value();
+        let (link, attached) = instance.attach(&arguments(&id, hook, "-50"));
+        assert_eq!(attached["record"]["kind"], "netfilter");
+        assert_eq!(attached["status"]["kernel"]["link_type"], "netfilter");
+        let details = &attached["record"]["details"];
+        assert_eq!(details["family"], "ipv4");
+        assert_eq!(details["hook"], hook);
+        assert_eq!(details["priority"], -50);
+        assert_eq!(details["defrag"], false);
+        assert_eq!(details["nsid"], instance.netns().inode());
+        instance.netns().send_packets(20);
+        assert_eq!(counter.value(), start + sees, "{hook}");
+        let listed = instance.ctl(&["link", "list"]).ok();
+        assert!(
+            listed.contains(&format!("ipv4 {hook} prio--50")),
+            "{listed}"
+        );
+        instance.ctl(&["link", "detach", &link.to_string()]).ok();
+        instance.netns().send_packets(5);
+        assert_eq!(counter.value(), start + sees, "{hook} after the detach");
+    }
+    instance.ctl(&["program", "unload", &id]).ok();
+    before.assert_unchanged(&instance, "unload");
+    instance.assert_no_drift();
+}
+
+#[test]
+fn kernel_netfilter_priorities_are_given_once() {
+    let instance = Instance::start();
+    let before = Traces::of(&instance);
+    let Some(counter) = counter(&instance, "netfilter priorities") else {
+        return;
+    };
+    let id = counter.id();
+    let at = |priority| arguments(&id, "input", priority);
+    instance.attach(&at("7"));
+    let refused = try_attach(&instance, &at("7"), &[]).refused();
+    assert!(
+        refused.contains("something else runs at priority 7 of the ipv4 input hook"),
+        "{refused}"
+    );
+    // The bounds, and one past them.
+    instance.attach(&at("-2147483647"));
+    instance.attach(&at("2147483646"));
+    for priority in ["-2147483648", "2147483647"] {
+        assert_eq!(try_attach(&instance, &at(priority), &[]).code, 80);
+    }
+    instance.netns().send_packets(10);
+    assert_eq!(counter.value(), 30, "three links, each once per packet");
+    let refused = try_attach(&instance, &at("-400"), &["--defrag"]).refused();
+    assert!(refused.contains("is not after -400"), "{refused}");
+    let output = try_attach(&instance, &at("-399"), &["--defrag", "-o", "json"]);
+    if output.code == 0 {
+        assert_eq!(output.json()["record"]["details"]["defrag"], true);
+    } else {
+        // What puts fragments together may be a module, which virtual machines do not have.
+        let refused = output.refused();
+        let reason = "this kernel puts no fragments of ipv4 packets together";
+        assert!(refused.contains(reason), "{refused}");
+        skip::skip("netfilter with --defrag", &refused);
+    }
+    // Takes all its links with it.
+    instance.ctl(&["program", "unload", &id]).ok();
+    before.assert_unchanged(&instance, "unload");
+    instance.assert_no_drift();
+}
+
+#[test]
+fn kernel_netfilter_hooks_are_those_of_the_namespace() {
+    let instance = Instance::start();
+    let other = Netns::new();
+    let before = Traces::of(&instance);
+    let Some(counter) = counter(&instance, "netfilter in another namespace") else {
+        return;
+    };
+    let (id, path) = (counter.id(), other.path());
+    let input = arguments(&id, "input", "0");
+    let (link, attached) = instance.attach(&[&input[..], &["--netns", &path]].concat());
+    assert_eq!(attached["record"]["details"]["netns"], path);
+    assert_eq!(attached["record"]["details"]["nsid"], other.inode());
+    instance.netns().send_packets(20);
+    assert_eq!(counter.value(), 0, "it runs in the service's namespace");
+    other.send_packets(20);
+    assert_eq!(counter.value(), 20);
+    // The link keeps the namespace, so that the detach finds it after its name is gone.
+    other.delete();
+    instance.assert_no_drift();
+    instance.ctl(&["link", "detach", &link.to_string()]).ok();
+    instance.ctl(&["program", "unload", &id]).ok();
+    before.assert_unchanged(&instance, "unload");
+    instance.assert_no_drift();
+}
