@@ -34,17 +34,14 @@ fn code(method: Method, failure: &Failure) -> Code {
         ResourceExhausted, Unavailable,
     };
     match (failure.code, failure.stage) {
+        // Whatever keeps an image away; the words say what.
+        (code, Stage::Pull) if code != ResourceExhausted => return Code::Internal,
         (PermissionDenied, Stage::Policy | Stage::Connect) => return Code::PermissionDenied,
         (DeadlineExceeded, _) => return Code::DeadlineExceeded,
         // Also a worker that is held.
         (Unavailable, _) | (FailedPrecondition, Stage::Connect) => return Code::Unavailable,
         // Slots of a dispatcher are no bound of bpfman's.
         (ResourceExhausted, stage) if stage != Stage::Attach => return Code::ResourceExhausted,
-        // Clients shall know whether another try, or another user, may help.
-        (NotFound, Stage::Pull) => return Code::NotFound,
-        (PermissionDenied, Stage::Pull) => return Code::PermissionDenied,
-        (InvalidArgument, Stage::Pull) => return Code::InvalidArgument,
-        (FailedPrecondition, Stage::Pull) => return Code::FailedPrecondition,
         _ => {}
     }
     match (method, failure.code, failure.stage) {
@@ -139,13 +136,14 @@ mod tests {
                     Stage::Request,
                     Code::ResourceExhausted,
                 ),
-                (FailureCode::NotFound, Stage::Pull, Code::NotFound),
+                (FailureCode::NotFound, Stage::Pull, Code::Internal),
+                (FailureCode::Unavailable, Stage::Pull, Code::Internal),
+                (FailureCode::PermissionDenied, Stage::Pull, Code::Internal),
                 (
-                    FailureCode::FailedPrecondition,
+                    FailureCode::ResourceExhausted,
                     Stage::Pull,
-                    Code::FailedPrecondition,
+                    Code::ResourceExhausted,
                 ),
-                (FailureCode::Internal, Stage::Pull, Code::Internal),
                 (FailureCode::Internal, Stage::Store, Code::Internal),
                 (FailureCode::Unsupported, Stage::Load, Code::Internal),
             ] {
