@@ -219,7 +219,7 @@ def images():
     code = grpc.StatusCode
     url = PLACES["image"]
     pull = pb.PullBytecodeRequest(image=image(url, 2))
-    refused(code.NOT_FOUND, "PullBytecode", pull, "not in cache")
+    refused(code.INTERNAL, "PullBytecode", pull, "not in cache")
     pull.image.image_pull_policy = 0
     call("PullBytecode", pull)
     # Credentials are for registries that ask for some.
@@ -232,11 +232,11 @@ def images():
     call("Unload", pb.UnloadRequest(id=program.kernel_info.id))
 
     nobody = pb.PullBytecodeRequest(image=image("127.0.0.1:1/acme/a:v1", 0))
-    refused(code.UNAVAILABLE, "PullBytecode", nobody, "cannot be reached")
+    refused(code.INTERNAL, "PullBytecode", nobody, "cannot be reached")
     # However often a connection is left, no request is lost.
     nobody.image.username, nobody.image.password = "somebody", "password"
     for _ in range(50):
-        refused(code.UNAVAILABLE, "PullBytecode", nobody, "cannot be reached")
+        refused(code.INTERNAL, "PullBytecode", nobody, "cannot be reached")
     silent = pb.PullBytecodeRequest(image=image(PLACES["silent"], 0))
     refused(code.DEADLINE_EXCEEDED, "PullBytecode", silent, timeout=0.3)
     pending = client.PullBytecode.future(silent, timeout=PATIENCE)
