@@ -27,6 +27,20 @@ pub const GRPC_PROCESS_CONNECTIONS: usize = 256;
 /// Requests of one process in flight over gRPC: half of all, for the same reason.
 pub const GRPC_PROCESS_REQUESTS: usize = 24;
 
+/// Lists and other questions of one process that are worked on at a time over gRPC: enough to ask the next while an answer is
+/// under way, too few to keep a small machine busy.
+pub const GRPC_PROCESS_READS: usize = 2;
+
+/// How many times longer than it took to make it an answer that is not taken keeps the place of its request: who asks and does
+/// not listen has less than a hundredth of the service's time.
+pub const GRPC_UNTAKEN_TIMES: u32 = 256;
+
+/// The longest such time: a client that crashed comes again.
+pub const GRPC_UNTAKEN_BOUND: Duration = Duration::from_secs(30);
+
+/// How long the place of a gRPC connection is kept on which nothing was asked: connections cost something, too.
+pub const GRPC_SILENT_REST: Duration = Duration::from_secs(1);
+
 /// Requests that one gRPC connection may have open; HTTP/2 tells the client.
 pub const GRPC_STREAMS: u32 = 16;
 

@@ -216,9 +216,16 @@ impl Context {
     }
 
     /// Has the loader open a path with the client's identity, for clients that cannot pass a descriptor.
-    pub(crate) async fn open_path(&mut self, path: String) -> Result<OwnedFd, Failure> {
-        let session = self.session;
-        let open = LoaderRequest::OpenPath { session, path };
+    pub(crate) async fn open_path(
+        &mut self,
+        path: String,
+        container_pid: Option<i32>,
+    ) -> Result<OwnedFd, Failure> {
+        let open = LoaderRequest::OpenPath {
+            session: self.session,
+            path,
+            container_pid,
+        };
         let answer = self.call_loader(&open, &[]).await?;
         match answer.message {
             LoaderReply::PathOpened => answer

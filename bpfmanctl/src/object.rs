@@ -1,6 +1,7 @@
 //! Files and directories, opened with the user's rights.
 
 use crate::exit::Error;
+use ipc::regular_file::NotOpened;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
@@ -52,6 +53,16 @@ impl From<Errno> for OpenError {
     }
 }
 
+impl From<NotOpened> for OpenError {
+    fn from(cause: NotOpened) -> Self {
+        match cause {
+            NotOpened::Directory => OpenError::Directory,
+            NotOpened::Irregular => OpenError::Irregular,
+            NotOpened::Refused(errno) => OpenError::Other(errno),
+        }
+    }
+}
+
 impl OpenError {
     /// What the user can do about it.
     pub(crate) fn remedy(self) -> &'static str {
@@ -74,7 +85,7 @@ pub(crate) fn open_regular(path: &Path) -> Result<OwnedFd, OpenError> {
 }
 
 /// Whether it is a regular file.
-pub(crate) fn require_regular(file: &OwnedFd) -> Result<(), OpenError> {
+fn require_regular(file: &OwnedFd) -> Result<(), OpenError> {
     let status = rustix::fs::fstat(file).map_err(OpenError::Other)?;
     match FileType::from_raw_mode(status.st_mode) {
         FileType::RegularFile => Ok(()),

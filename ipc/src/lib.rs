@@ -24,4 +24,6 @@ pub mod messages;
 pub mod peer;
 pub mod permissions;
 pub mod plan;
+pub mod process_root;
+pub mod regular_file;
 pub mod role;

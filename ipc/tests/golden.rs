@@ -330,6 +330,7 @@ fn every_message_has_its_golden_frame() {
         LoaderRequest::OpenPath {
             session,
             path: "/opt/counter.o".to_owned(),
+            container_pid: Some(4711),
         },
     ];
     direction(&mut golden, Role::Api, Role::Loader, &requests);
@@ -455,6 +456,7 @@ fn every_message_has_its_golden_frame() {
         },
         HelperJob::OpenPath {
             path: "/opt/counter.o".to_owned(),
+            container_pid: None,
             uid: 1000,
             gid: 100,
             groups: vec![4, 990],

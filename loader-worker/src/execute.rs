@@ -121,7 +121,8 @@ impl<'a> Executor<'a> {
             let name = &valid.plan().programs[index].name;
             let failed =
                 |error: Error| error.into_failure(Stage::Load, format!("program \"{name}\""));
-            let (program, _) = info::program(loaded.program.as_fd()).map_err(failed)?;
+            let (mut program, _) = info::program(loaded.program.as_fd()).map_err(failed)?;
+            program.memlock = info::memlock(loaded.program.as_fd());
             let maps = (0..valid.plan().maps.len())
                 .filter(|map| valid.role(*map) != MapRole::Template)
                 .map(|map| {

@@ -2,6 +2,7 @@
 
 use crate::chains::presence;
 use crate::drift::{Behind, Seen};
+use crate::kernel::memlock::Memlocks;
 use crate::kernel::{Error, info, pin};
 use crate::layout::Layout;
 use crate::limits::PINS;
@@ -16,8 +17,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// The program behind a pin.
-pub fn program(path: &str) -> Behind<(KernelProgram, ProgramStats)> {
-    behind(pin::get(Path::new(path)), info::program)
+pub fn program(path: &str, memlocks: &Memlocks) -> Behind<(KernelProgram, ProgramStats)> {
+    behind(pin::get(Path::new(path)), |program| {
+        let (mut kernel, stats) = info::program(program)?;
+        kernel.memlock = memlocks.of(kernel.id, program);
+        Ok((kernel, stats))
+    })
+}
+
+fn program_id(path: &str) -> Behind<u32> {
+    behind(pin::get(Path::new(path)), |program| {
+        Ok(info::program(program)?.0.id)
+    })
 }
 
 /// The link behind the pin of a record. On clsact there may be a filter in the place of a link: it has the id 0.
@@ -72,12 +83,8 @@ pub fn observe(
     let mut seen = Seen::default();
     for program in programs {
         let record = &program.record;
-        let found = match self::program(&record.pin_path) {
-            Behind::Found((kernel, _)) => Behind::Found(kernel.id),
-            Behind::Nothing => Behind::Nothing,
-            Behind::Unknown(reason) => Behind::Unknown(reason),
-        };
-        seen.programs.insert(record.program_id, found);
+        seen.programs
+            .insert(record.program_id, program_id(&record.pin_path));
         let own = program.maps.iter().map(|map| PathBuf::from(&map.pin_path));
         let shared = program.shared_by_name().map(|name| layout.shared(name));
         for pin in own.chain(shared) {

@@ -117,6 +117,7 @@ fn purpose(kind: HelperKind) -> &'static str {
         HelperKind::ChangeGroup => "changing the group of map pins",
         HelperKind::NetworkNamespace => "other network namespaces",
         HelperKind::OpenPath => "opening paths of clients",
+        HelperKind::OpenInContainer => "opening paths of clients in containers",
         HelperKind::DescribeXdp => "looking at XDP programs of others",
     }
 }

@@ -396,6 +396,7 @@ fn paths_are_opened_with_the_clients_rights_and_no_more() {
     let open = |path: &str, uid, gid, groups: &[u32]| {
         let job = HelperJob::OpenPath {
             path: path.to_owned(),
+            container_pid: None,
             uid,
             gid,
             groups: groups.to_vec(),

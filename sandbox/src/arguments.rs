@@ -297,6 +297,7 @@ fn helper_name(kind: HelperKind) -> &'static str {
         HelperKind::ChangeGroup => "change-group",
         HelperKind::NetworkNamespace => "network-namespace",
         HelperKind::OpenPath => "open-path",
+        HelperKind::OpenInContainer => "open-in-container",
         HelperKind::DescribeXdp => "describe-xdp",
     }
 }
@@ -307,6 +308,7 @@ fn helper(name: &str) -> Result<HelperKind, ArgumentError> {
         HelperKind::ChangeGroup,
         HelperKind::NetworkNamespace,
         HelperKind::OpenPath,
+        HelperKind::OpenInContainer,
         HelperKind::DescribeXdp,
     ]
     .into_iter()

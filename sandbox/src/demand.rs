@@ -1,7 +1,7 @@
 //! Whether a process gave up what its profile says. Pure: the supervisor calls it before it activates a worker.
 
 use crate::steps::landlock;
-use crate::{Identity, Mode, Profile, WorkerArguments, profiles};
+use crate::{Identity, Landlock, Mode, Profile, WorkerArguments, profiles};
 use caps::Capability;
 use ipc::messages::supervision::SandboxReport;
 
@@ -16,8 +16,8 @@ pub struct Expectation {
     pub capabilities: u64,
     /// Open descriptors, ascending.
     pub descriptors: Vec<i32>,
-    /// Oldest Landlock ABI.
-    pub minimum_landlock_abi: u8,
+    /// Whether Landlock confines it.
+    pub landlock: Landlock,
     /// Whether violations are only logged.
     pub mode: Mode,
 }
@@ -37,7 +37,7 @@ impl Expectation {
                 .map(Capability::bitmask)
                 .fold(0, |all, bit| all | bit),
             descriptors,
-            minimum_landlock_abi: profile.minimum_landlock_abi,
+            landlock: profile.landlock,
             mode,
         }
     }
@@ -105,27 +105,13 @@ pub fn demand(report: &SandboxReport, expected: &Expectation) -> Result<(), Vec<
         "no seccomp filter is installed".into(),
     );
 
-    let minimum = expected.minimum_landlock_abi;
-    check(
-        report.landlock_enforced >= minimum,
-        format!(
-            "Landlock enforces ABI {}, at least {minimum} is demanded",
-            report.landlock_enforced
+    match expected.landlock {
+        Landlock::AtLeast(minimum) => confined(report, minimum, &mut check),
+        Landlock::Without => check(
+            report.landlock_enforced == 0,
+            "Landlock is enforced, and forbids what the process is for".into(),
         ),
-    );
-    // What the kernel has is required, even above the minimum.
-    let available = report.landlock_abi.min(landlock::NEWEST);
-    check(
-        report.landlock_enforced == available,
-        format!(
-            "Landlock enforces ABI {} of {available} available",
-            report.landlock_enforced
-        ),
-    );
-    check(
-        report.landlock_full || report.landlock_abi < landlock::NEWEST,
-        "Landlock enforces only a part, though the kernel knows all".into(),
-    );
+    }
 
     check(
         !report.dumpable,
@@ -159,6 +145,29 @@ pub fn demand(report: &SandboxReport, expected: &Expectation) -> Result<(), Vec<
     }
 }
 
+fn confined(report: &SandboxReport, minimum: u8, check: &mut impl FnMut(bool, String)) {
+    check(
+        report.landlock_enforced >= minimum,
+        format!(
+            "Landlock enforces ABI {}, at least {minimum} is demanded",
+            report.landlock_enforced
+        ),
+    );
+    // What the kernel has is required, even above the minimum.
+    let available = report.landlock_abi.min(landlock::NEWEST);
+    check(
+        report.landlock_enforced == available,
+        format!(
+            "Landlock enforces ABI {} of {available} available",
+            report.landlock_enforced
+        ),
+    );
+    check(
+        report.landlock_full || report.landlock_abi < landlock::NEWEST,
+        "Landlock enforces only a part, though the kernel knows all".into(),
+    );
+}
+
 fn name(learning: bool) -> &'static str {
     if learning {
         Mode::Log.name()
@@ -187,7 +196,7 @@ mod tests {
             },
             capabilities: Capability::CAP_BPF.bitmask(),
             descriptors: vec![0, 1, 2, 3],
-            minimum_landlock_abi: 2,
+            landlock: Landlock::AtLeast(2),
             mode: Mode::Enforce,
         }
     }
@@ -228,6 +237,22 @@ mod tests {
         assert_eq!(demand(&old(2), &expected()), Ok(()));
         assert!(demand(&old(1), &expected()).is_err());
         assert!(demand(&old(0), &expected()).is_err());
+    }
+
+    #[test]
+    fn a_process_that_landlock_would_hinder_is_without() {
+        let expected = Expectation {
+            landlock: Landlock::Without,
+            ..expected()
+        };
+        let without = SandboxReport {
+            landlock_abi: 0,
+            landlock_enforced: 0,
+            landlock_full: false,
+            ..faithful()
+        };
+        assert_eq!(demand(&without, &expected), Ok(()));
+        assert_eq!(demand(&faithful(), &expected).unwrap_err().len(), 1);
     }
 
     #[test]

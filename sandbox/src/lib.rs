@@ -28,6 +28,6 @@ pub use demand::{Expectation, demand};
 pub use enter::enter;
 pub use error::EnterError;
 pub use mode::Mode;
-pub use profile::{Access, Identity, Network, PathRule, Profile, ResourceLimits};
+pub use profile::{Access, Identity, Landlock, Network, PathRule, Profile, ResourceLimits};
 
 pub use caps::Capability;

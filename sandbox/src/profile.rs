@@ -29,8 +29,18 @@ pub struct Profile {
     pub limits: ResourceLimits,
     /// Whether the process is killed when its parent ends.
     pub parent_death_signal: bool,
-    /// The oldest Landlock ABI that is good enough.
-    pub minimum_landlock_abi: u8,
+    /// Whether Landlock confines the process.
+    pub landlock: Landlock,
+}
+
+/// Whether Landlock confines a process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Landlock {
+    /// By the profile's paths and network; this is the oldest ABI that is good enough.
+    AtLeast(u8),
+    /// Not at all: Landlock forbids, whatever its rules are, what the process is for. Then the system call policy is all that
+    /// there is, and the profile says why.
+    Without,
 }
 
 /// User and groups.

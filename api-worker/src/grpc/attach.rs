@@ -39,6 +39,14 @@ impl Attach {
         }
     }
 
+    /// The process among whose files the target is, where it is not the service's own root.
+    pub(super) fn container_pid(&self) -> Option<i32> {
+        match &self.spec {
+            AttachSpec::Uprobe { container_pid, .. } => *container_pid,
+            _ => None,
+        }
+    }
+
     /// The path of the library.
     pub(super) fn found(&mut self, library: String) {
         if let AttachSpec::Uprobe { path, .. } = &mut self.spec {
@@ -183,19 +191,13 @@ fn uprobe(info: UprobeAttachInfo) -> Result<Attach, Status> {
             "neither a function nor an offset is given for the uprobe",
         ));
     }
-    if info.container_pid.is_some_and(|pid| pid != 0) {
-        return Err(Status::internal(
-            "no process of the service may look into another one (container_pid): attach with `bpfmanctl link attach uprobe \
-             --container-pid`, which opens the target itself",
-        ));
-    }
     let spec = AttachSpec::Uprobe {
         path: info.target.clone(),
         target: info.target,
         function,
         offset: info.offset,
         pid: info.pid.filter(|pid| *pid != 0),
-        container_pid: None,
+        container_pid: info.container_pid.filter(|pid| *pid != 0),
     };
     Ok(Attach::new(spec, info.metadata, Method::Attach))
 }

@@ -62,7 +62,7 @@ impl Body for Timely {
 pub(super) struct Answer {
     body: tonic::body::Body,
     rest: Bytes,
-    _place: Arc<Place>,
+    place: Arc<Place>,
     patience: JoinHandle<()>,
 }
 
@@ -73,10 +73,11 @@ impl Answer {
             tokio::time::sleep(GRPC_ANSWER_DEADLINE).await;
             untaken.notify_one();
         });
+        place.answered();
         Self {
             body,
             rest: Bytes::new(),
-            _place: place,
+            place,
             patience,
         }
     }
@@ -100,8 +101,15 @@ impl Body for Answer {
             match Pin::new(&mut self.body).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => self.rest = data,
-                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                    Err(trailers) => {
+                        self.place.taken();
+                        return Poll::Ready(Some(Ok(trailers)));
+                    }
                 },
+                Poll::Ready(None) => {
+                    self.place.taken();
+                    return Poll::Ready(None);
+                }
                 other => return other,
             }
         }

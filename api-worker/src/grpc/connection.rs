@@ -11,7 +11,7 @@ use super::deadline;
 use super::places::{Place, Seat};
 use crate::limits::{
     DRAIN, GRPC_FIRST_REQUEST, GRPC_HEADER_BYTES, GRPC_IDLE, GRPC_PING_ANSWER, GRPC_PING_INTERVAL,
-    GRPC_RESETS, GRPC_SEND_BYTES, GRPC_STREAMS, GRPC_WINDOW_BYTES,
+    GRPC_RESETS, GRPC_SEND_BYTES, GRPC_SILENT_REST, GRPC_STREAMS, GRPC_WINDOW_BYTES,
 };
 use crate::proto::bpfman_server::SERVICE_NAME;
 use crate::requests::Context;
@@ -77,11 +77,16 @@ pub async fn serve(
         untaken: Arc::new(Notify::new()),
         has_secret: Arc::new(Notify::new()),
     };
+    let mut stopping = stop.clone();
     converse(stream, &caller, stop).await;
     // What the loader was asked for is carried out, and needs the session until then.
     caller.seat.idle().await;
+    let is_silent = caller.begun.load(Ordering::Relaxed) == 0;
     let mut context = caller.context;
     context.close().await;
+    if is_silent {
+        let _ = timeout(GRPC_SILENT_REST, stopping.wait_for(|stopping| *stopping)).await;
+    }
 }
 
 fn adopt(socket: OwnedFd) -> io::Result<UnixStream> {
@@ -164,12 +169,14 @@ impl Caller {
     async fn carry_out(mut self, request: Request<Incoming>) -> Response<Body> {
         // Health and reflection ask nobody, and some of their answers last as long as the connection.
         let path = request.uri().path();
-        let is_counted = path.split('/').nth(1) == Some(SERVICE_NAME);
+        let mut names = path.split('/').skip(1);
+        let is_counted = names.next() == Some(SERVICE_NAME);
+        let is_read = matches!(names.next(), Some("Get" | "List"));
         let mut request = request.map(|body| Body::new(Timely::new(body)));
         if !is_counted {
             return infallible(self.routes.call(request).await);
         }
-        let Ok(place) = self.seat.place().await else {
+        let Ok(place) = self.seat.place(is_read).await else {
             return Status::unavailable("bpfman is stopping").into_http();
         };
         let place = Arc::new(place);

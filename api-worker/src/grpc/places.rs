@@ -2,12 +2,22 @@
 //!
 //! Who floods the interface waits for itself. A process is told from others by the ids that the kernel gives for its socket.
 //! Processes of a namespace that cannot be seen into have no pid of their own here: all of one user count as one.
+//!
+//! Lists are what can be asked for most cheaply and costs most to answer. Few of one process are worked on at a time, and an
+//! answer that it does not take keeps the place for much longer than it took to make.
 
-use crate::limits::{GRPC_PROCESS_CONNECTIONS, GRPC_PROCESS_REQUESTS, GRPC_STREAMS};
+use crate::limits::{
+    GRPC_PROCESS_CONNECTIONS, GRPC_PROCESS_READS, GRPC_PROCESS_REQUESTS, GRPC_STREAMS,
+    GRPC_UNTAKEN_BOUND, GRPC_UNTAKEN_TIMES,
+};
 use ipc::limits::{GRPC_CONNECTIONS, GRPC_REQUESTS};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep};
 
 /// Whose places they are.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -26,22 +36,23 @@ pub struct Places(Arc<All>);
 struct All {
     connections: Arc<Semaphore>,
     requests: Arc<Semaphore>,
-    processes: Mutex<HashMap<Owner, Process>>,
+    processes: Mutex<HashMap<Owner, Weak<Process>>>,
 }
 
-/// Those of one process.
-#[derive(Clone, Debug)]
+/// Those of one process; known as long as one of them is not free.
+#[derive(Debug)]
 struct Process {
+    owner: Owner,
+    all: Arc<All>,
     connections: Arc<Semaphore>,
     requests: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
 }
 
 /// The place of a connection, and those of its requests.
 #[derive(Debug)]
 pub struct Seat {
-    owner: Owner,
-    all: Arc<All>,
-    process: Process,
+    process: Arc<Process>,
     requests: Arc<Semaphore>,
     _places: [OwnedSemaphorePermit; 2],
 }
@@ -49,6 +60,11 @@ pub struct Seat {
 /// The place of a request, until it is done and its answer taken.
 #[derive(Debug)]
 pub struct Place {
+    process: Arc<Process>,
+    read: Option<OwnedSemaphorePermit>,
+    begun: OnceLock<Instant>,
+    took: OnceLock<Duration>,
+    is_taken: AtomicBool,
     _places: [OwnedSemaphorePermit; 3],
 }
 
@@ -63,11 +79,27 @@ impl Default for Places {
 }
 
 impl All {
-    fn processes(&self) -> MutexGuard<'_, HashMap<Owner, Process>> {
+    fn processes(&self) -> MutexGuard<'_, HashMap<Owner, Weak<Process>>> {
         // Nothing panics while the lock is held; a poisoned map would still be whole.
         self.processes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn process(self: &Arc<Self>, owner: Owner) -> Arc<Process> {
+        let mut processes = self.processes();
+        if let Some(known) = processes.get(&owner).and_then(Weak::upgrade) {
+            return known;
+        }
+        let process = Arc::new(Process {
+            owner,
+            all: Arc::clone(self),
+            connections: Arc::new(Semaphore::new(GRPC_PROCESS_CONNECTIONS)),
+            requests: Arc::new(Semaphore::new(GRPC_PROCESS_REQUESTS)),
+            reads: Arc::new(Semaphore::new(GRPC_PROCESS_READS)),
+        });
+        processes.insert(owner, Arc::downgrade(&process));
+        process
     }
 }
 
@@ -75,16 +107,10 @@ impl Places {
     /// A place for a connection of this process, if there is one.
     pub fn seat(&self, owner: Owner) -> Option<Seat> {
         let room = Arc::clone(&self.0.connections).try_acquire_owned().ok()?;
-        let mut processes = self.0.processes();
-        let process = processes.entry(owner).or_insert_with(|| Process {
-            connections: Arc::new(Semaphore::new(GRPC_PROCESS_CONNECTIONS)),
-            requests: Arc::new(Semaphore::new(GRPC_PROCESS_REQUESTS)),
-        });
+        let process = self.0.process(owner);
         let own = Arc::clone(&process.connections).try_acquire_owned().ok()?;
         Some(Seat {
-            owner,
-            all: Arc::clone(&self.0),
-            process: process.clone(),
+            process,
             requests: Arc::new(Semaphore::new(GRPC_STREAMS as usize)),
             _places: [room, own],
         })
@@ -100,13 +126,23 @@ impl Places {
 
 impl Seat {
     /// A place for a request, when one is free.
-    pub async fn place(&self) -> Result<Place, AcquireError> {
+    pub async fn place(&self, is_read: bool) -> Result<Place, AcquireError> {
+        let process = &self.process;
         // Its own before everybody's: whoever waits for itself keeps nobody waiting.
         let own = Arc::clone(&self.requests).acquire_owned().await?;
-        let process = Arc::clone(&self.process.requests).acquire_owned().await?;
-        let all = Arc::clone(&self.all.requests).acquire_owned().await?;
+        let one = Arc::clone(&process.requests).acquire_owned().await?;
+        let read = match is_read {
+            true => Some(Arc::clone(&process.reads).acquire_owned().await?),
+            false => None,
+        };
+        let all = Arc::clone(&process.all.requests).acquire_owned().await?;
         Ok(Place {
-            _places: [own, process, all],
+            process: Arc::clone(process),
+            read,
+            begun: OnceLock::new(),
+            took: OnceLock::new(),
+            is_taken: AtomicBool::new(false),
+            _places: [own, one, all],
         })
     }
 
@@ -122,12 +158,55 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Place {
+    /// The request is whole, and is being worked on.
+    pub fn begin(&self) {
+        self.begun.get_or_init(Instant::now);
+    }
+
+    /// Its answer is there.
+    pub fn answered(&self) {
+        if let Some(begun) = self.begun.get() {
+            self.took.get_or_init(|| begun.elapsed());
+        }
+    }
+
+    /// Its answer is with the client.
+    pub fn taken(&self) {
+        self.is_taken.store(true, Ordering::Relaxed);
+    }
+
+    /// How long a place for reading is kept although the request is over.
+    fn rest(&self) -> Option<Duration> {
+        let begun = self.begun.get()?;
+        let took = self.took.get().copied();
+        let rest = took.unwrap_or_else(|| begun.elapsed()) * GRPC_UNTAKEN_TIMES;
+        (!self.is_taken.load(Ordering::Relaxed)).then(|| rest.min(GRPC_UNTAKEN_BOUND))
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        // The own place is given back after this.
-        let is_last = self.process.connections.available_permits() + 1 == GRPC_PROCESS_CONNECTIONS;
-        if is_last {
-            self.all.processes().remove(&self.owner);
+        let (rest, read) = (self.rest(), self.read.take());
+        if let (Some(rest), Some(read), Ok(runtime)) = (rest, read, Handle::try_current()) {
+            let process = Arc::clone(&self.process);
+            runtime.spawn(async move {
+                sleep(rest).await;
+                drop((read, process));
+            });
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let mut processes = self.all.processes();
+        // Another may have come under the same name meanwhile.
+        if processes
+            .get(&self.owner)
+            .is_some_and(|known| known.strong_count() == 0)
+        {
+            processes.remove(&self.owner);
         }
     }
 }
@@ -135,7 +214,7 @@ impl Drop for Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::time::{Duration, timeout};
+    use tokio::time::timeout;
 
     fn process(pid: i32) -> Owner {
         Owner { pid, uid: 0 }
@@ -166,6 +245,70 @@ mod tests {
         assert!(places.0.processes().is_empty());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn few_lists_of_a_process_are_worked_on_at_a_time() {
+        let places = Places::default();
+        let seat = places.seat(process(7)).unwrap();
+        let mut reads = Vec::new();
+        for _ in 0..GRPC_PROCESS_READS {
+            reads.push(seat.place(true).await.unwrap());
+        }
+        assert!(waits(&seat, true).await);
+        assert!(!waits(&seat, false).await);
+        assert!(!waits(&places.seat(process(8)).unwrap(), true).await);
+        reads.pop();
+        assert!(!waits(&seat, true).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_not_taken_keeps_its_place_for_long() {
+        let places = Places::default();
+        let seat = places.seat(process(7)).unwrap();
+        for (is_taken, seconds) in [(true, 0), (false, 1), (false, 1000)] {
+            let mut reads = Vec::new();
+            for _ in 0..GRPC_PROCESS_READS {
+                let read = seat.place(true).await.unwrap();
+                read.begin();
+                reads.push(read);
+            }
+            sleep(Duration::from_secs(seconds)).await;
+            for read in &reads {
+                read.answered();
+                if is_taken {
+                    read.taken();
+                }
+            }
+            // However long the client leaves it lying.
+            sleep(Duration::from_secs(7)).await;
+            drop(reads);
+            let freed = Instant::now();
+            seat.place(true).await.unwrap();
+            let rest = Duration::from_secs(seconds) * GRPC_UNTAKEN_TIMES;
+            let waited = freed.elapsed().as_secs();
+            assert_eq!(waited, rest.min(GRPC_UNTAKEN_BOUND).as_secs());
+        }
+        // One that was never whole has cost nothing.
+        drop(seat.place(true).await.unwrap());
+        assert!(!waits(&seat, true).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_left_answers_lying_does_not_come_back_as_somebody_new() {
+        let places = Places::default();
+        let seat = places.seat(process(7)).unwrap();
+        for _ in 0..GRPC_PROCESS_READS {
+            let read = seat.place(true).await.unwrap();
+            read.begin();
+            sleep(Duration::from_secs(1)).await;
+        }
+        drop(seat);
+        let seat = places.seat(process(7)).unwrap();
+        assert!(waits(&seat, true).await);
+        drop(seat);
+        sleep(GRPC_UNTAKEN_BOUND * 2).await;
+        assert!(places.0.processes().is_empty());
+    }
+
     #[test]
     fn one_connection_more_than_all_may_have_is_refused() {
         let places = Places::default();
@@ -177,8 +320,8 @@ mod tests {
         assert!(places.seat(process(-1)).is_some());
     }
 
-    async fn waits(seat: &Seat) -> bool {
-        timeout(Duration::from_millis(1), seat.place())
+    async fn waits(seat: &Seat, is_read: bool) -> bool {
+        timeout(Duration::from_millis(1), seat.place(is_read))
             .await
             .is_err()
     }
@@ -191,12 +334,12 @@ mod tests {
             .collect();
         let mut held = Vec::new();
         for seat in &seats {
-            held.push(seat.place().await.unwrap());
+            held.push(seat.place(false).await.unwrap());
         }
-        assert!(waits(&seats[0]).await);
-        assert!(!waits(&places.seat(process(8)).unwrap()).await);
+        assert!(waits(&seats[0], false).await);
+        assert!(!waits(&places.seat(process(8)).unwrap(), false).await);
         held.pop();
-        assert!(!waits(&seats[0]).await);
+        assert!(!waits(&seats[0], false).await);
         let last = seats.last().unwrap();
         assert!(last.is_idle() && !seats[0].is_idle());
     }
@@ -209,11 +352,11 @@ mod tests {
             .collect();
         let mut held = Vec::new();
         for seat in &seats {
-            held.push(seat.place().await.unwrap());
+            held.push(seat.place(false).await.unwrap());
         }
         let seat = places.seat(process(-1)).unwrap();
-        assert!(waits(&seat).await);
+        assert!(waits(&seat, false).await);
         held.clear();
-        assert!(!waits(&seat).await);
+        assert!(!waits(&seat, false).await);
     }
 }

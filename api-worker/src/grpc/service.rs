@@ -25,7 +25,9 @@ pub(super) struct Service;
 impl Asker {
     fn of<T>(request: &Request<T>) -> Result<Self, Status> {
         let asker = request.extensions().get::<Self>().cloned();
-        asker.ok_or_else(|| Status::internal("a request without a connection"))
+        let asker = asker.ok_or_else(|| Status::internal("a request without a connection"))?;
+        asker.place.begin();
+        Ok(asker)
     }
 
     /// One request, as any other client makes it. When nobody waits for it any more, it goes to the end of its step: a frame
@@ -49,16 +51,20 @@ impl Asker {
         }
     }
 
-    /// A path, opened with the client's identity.
-    async fn open(&self, path: &str) -> Result<OwnedFd, Failure> {
+    /// A path, opened with the client's identity; among the files of a process, if one is named.
+    async fn open(&self, path: &str, container_pid: Option<i32>) -> Result<OwnedFd, Failure> {
         let (mut context, path) = (self.context.clone(), path.to_owned());
-        self.whole(async move { context.open_path(path).await })
+        self.whole(async move { context.open_path(path, container_pid).await })
             .await
     }
 
     /// The path of a library, from the cache of the dynamic linker, which is read with the client's identity, too.
-    async fn find_library(&self, name: &str) -> Result<String, Failure> {
-        let cache = self.open("/etc/ld.so.cache").await?;
+    async fn find_library(
+        &self,
+        name: &str,
+        container_pid: Option<i32>,
+    ) -> Result<String, Failure> {
+        let cache = self.open("/etc/ld.so.cache", container_pid).await?;
         let (mut context, name) = (self.context.clone(), name.to_owned());
         self.whole(async move { context.find_library(name, cache).await })
             .await
@@ -89,7 +95,7 @@ impl Asker {
 
     /// An object file. What the established service cannot open is as internal as what it cannot read.
     async fn open_object(&self, path: &str) -> Result<OwnedFd, Status> {
-        self.open(path).await.map_err(|failure| {
+        self.open(path, None).await.map_err(|failure| {
             let told = status::of(Method::Load, &failure);
             match told.code() {
                 Code::InvalidArgument => Status::internal(told.message()),
@@ -100,12 +106,13 @@ impl Asker {
 
     /// The file that an attachment names, if it names one.
     async fn open_named(&self, attach: &mut attach::Attach) -> Result<Option<OwnedFd>, Failure> {
+        let container_pid = attach.container_pid();
         if let Some(name) = attach.library() {
-            let path = self.find_library(name).await?;
+            let path = self.find_library(name, container_pid).await?;
             attach.found(path);
         }
         match attach.path() {
-            Some(path) => self.open(path).await.map(Some),
+            Some(path) => self.open(path, container_pid).await.map(Some),
             None => Ok(None),
         }
     }

@@ -93,7 +93,10 @@ pub fn open_target(
 }
 
 fn container(pid: i32) -> Result<Root, TargetError> {
-    Root::of(pid).map_err(|source| TargetError::Container { pid, source })
+    Root::of(pid).map_err(|errno| TargetError::Container {
+        pid,
+        source: errno.into(),
+    })
 }
 
 fn unopened(path: &Path, root: &Root, error: OpenError) -> TargetError {

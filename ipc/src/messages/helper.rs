@@ -25,6 +25,9 @@ pub enum HelperKind {
     OpenPath,
     /// Looks at the XDP program of somebody else by its id (CAP_SYS_ADMIN). Since version 2.
     DescribeXdp,
+    /// Opens a path among the files of another process with the identity of a client (CAP_SETUID and CAP_SETGID, and
+    /// CAP_SYS_PTRACE for root, all of which it gives up before it opens). Since version 2.
+    OpenInContainer,
 }
 
 /// A program that bpfman has on a tcx hook, or wants there.
@@ -119,6 +122,8 @@ pub enum HelperJob {
     OpenPath {
         /// Absolute path.
         path: String,
+        /// Among the files of this process, from its root on, and not of the service.
+        container_pid: Option<i32>,
         /// User.
         uid: u32,
         /// Primary group.

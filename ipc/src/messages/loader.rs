@@ -156,6 +156,8 @@ pub enum LoaderRequest {
         session: Session,
         /// Absolute path.
         path: String,
+        /// Among the files of this process, from its root on, and not of the service.
+        container_pid: Option<i32>,
     },
 }
 

@@ -28,6 +28,7 @@ use crate::drift::Drift;
 use crate::faults::Faults;
 use crate::helpers::Helpers;
 use crate::iterators;
+use crate::kernel::memlock::Memlocks;
 use crate::kernel::pin;
 use crate::layout::Layout;
 use crate::reconcile;
@@ -62,6 +63,7 @@ pub struct Engine {
     claims: Claims,
     /// Links that are being made.
     coming: Mutex<Vec<LinkRecord>>,
+    memlocks: Memlocks,
     /// A change could neither be finished nor taken back; it is tried again before the next one.
     has_leftovers: AtomicBool,
 }
@@ -106,6 +108,7 @@ impl Engine {
                 faults,
                 claims: Claims::default(),
                 coming: Mutex::default(),
+                memlocks: Memlocks::default(),
                 has_leftovers: has_leftovers.into(),
             },
             drift,

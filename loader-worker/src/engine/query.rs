@@ -23,7 +23,7 @@ impl Engine {
             not_found(format!("program {id}: record not found"))
                 .remedy("see `bpfmanctl program list`")
         })?;
-        let (kernel, stats) = match observe::program(&stored.record.pin_path) {
+        let (kernel, stats) = match observe::program(&stored.record.pin_path, &self.memlocks) {
             Behind::Found((kernel, stats)) if kernel.id == id => (Some(kernel), Some(stats)),
             _ => (None, None),
         };
@@ -50,7 +50,7 @@ impl Engine {
         }
         let entry = |stored: StoredProgram| {
             let id = stored.record.program_id;
-            let kernel = match observe::program(&stored.record.pin_path) {
+            let kernel = match observe::program(&stored.record.pin_path, &self.memlocks) {
                 Behind::Found((kernel, _)) if kernel.id == id => Some(kernel),
                 _ => None,
             };

@@ -14,17 +14,28 @@ use std::sync::Arc;
 
 impl State {
     /// Admits the request, then answers it beside the engine's work, which it has no part in.
-    pub(super) async fn open_path(&self, session: Session, path: String, reply: Reply) {
+    pub(super) async fn open_path(
+        &self,
+        session: Session,
+        path: String,
+        container_pid: Option<i32>,
+        reply: Reply,
+    ) {
+        let kind = match container_pid {
+            None => HelperKind::OpenPath,
+            Some(_) => HelperKind::OpenInContainer,
+        };
         let job = check(&path)
+            .and_then(|()| check_process(container_pid))
             .and_then(|()| self.admit(session, Action::Open))
-            .map(|caller| job(caller, path));
+            .map(|caller| job(caller, path, container_pid));
         let job = match job {
             Ok(job) => job,
             Err(failure) => return reply.fail(failure).await,
         };
         let helpers = Arc::clone(&self.arguments.helpers);
         tokio::spawn(async move {
-            let done = helpers.run(HelperKind::OpenPath, job, Vec::new()).await;
+            let done = helpers.run(kind, job, Vec::new()).await;
             let opened = done.and_then(|done| done.into_descriptor().ok_or_else(no_descriptor));
             match opened {
                 Ok(file) => {
@@ -37,9 +48,10 @@ impl State {
     }
 }
 
-fn job(caller: Identity, path: String) -> HelperJob {
+fn job(caller: Identity, path: String, container_pid: Option<i32>) -> HelperJob {
     HelperJob::OpenPath {
         path,
+        container_pid,
         uid: caller.uid,
         gid: caller.gid,
         groups: caller.groups,
@@ -60,9 +72,30 @@ fn check(path: &str) -> Result<(), Failure> {
     Err(failure.remedy("give the absolute path of a file on the host of the service"))
 }
 
+fn check_process(pid: Option<i32>) -> Result<(), Failure> {
+    match pid {
+        Some(pid) if pid <= 0 => Err(Failure::new(
+            FailureCode::InvalidArgument,
+            Stage::Request,
+            format!("{pid} is no process"),
+        )
+        .remedy("give the process id of a running process")),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processes_have_positive_numbers() {
+        assert!(check_process(None).is_ok());
+        assert!(check_process(Some(1)).is_ok());
+        for pid in [0, -1] {
+            assert!(check_process(Some(pid)).is_err());
+        }
+    }
 
     #[test]
     fn paths_are_absolute_and_bounded() {
@@ -88,9 +121,10 @@ mod tests {
             groups: vec![4, 5],
         };
         assert_eq!(
-            job(caller, "/a".to_owned()),
+            job(caller, "/a".to_owned(), Some(9)),
             HelperJob::OpenPath {
                 path: "/a".to_owned(),
+                container_pid: Some(9),
                 uid: 1000,
                 gid: 100,
                 groups: vec![4, 5],

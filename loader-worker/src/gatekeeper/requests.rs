@@ -158,8 +158,12 @@ impl State {
             LoaderRequest::ShowHooks { session, interface } => {
                 (session, Action::Read, Command::ShowHooks(interface))
             }
-            LoaderRequest::OpenPath { session, path } => {
-                self.open_path(session, path, reply).await;
+            LoaderRequest::OpenPath {
+                session,
+                path,
+                container_pid,
+            } => {
+                self.open_path(session, path, container_pid, reply).await;
                 return Ok(());
             }
         };

@@ -39,21 +39,13 @@ pub fn perform(
             namespace::enter(namespace.as_fd())?;
             act_inside(job, others)
         }
-        HelperKind::OpenPath => match (job, descriptors) {
-            (
-                HelperJob::OpenPath {
-                    path,
-                    uid,
-                    gid,
-                    groups,
-                },
-                [],
-            ) => {
-                open::become_client(*uid, *gid, groups)?;
-                open::regular(path, *uid).map(opened)
+        HelperKind::OpenPath | HelperKind::OpenInContainer => {
+            let is_for_containers = kind == HelperKind::OpenInContainer;
+            match open::perform(job, is_for_containers) {
+                Some(file) if descriptors.is_empty() => file.map(opened),
+                _ => Err(unfit(job)),
             }
-            _ => Err(unfit(job)),
-        },
+        }
     }
 }
 

@@ -29,6 +29,7 @@ const CHANGE_GROUP_POLICY: &str = include_str!("../../sandbox/helper-group.json"
 const DESCRIBE_XDP_POLICY: &str = include_str!("../../sandbox/helper-xdp.json");
 const NETWORK_NAMESPACE_POLICY: &str = include_str!("../../sandbox/helper-netns.json");
 const OPEN_PATH_POLICY: &str = include_str!("../../sandbox/helper-open.json");
+const OPEN_IN_CONTAINER_POLICY: &str = include_str!("../../sandbox/helper-container.json");
 
 /// Why a helper ended without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,7 @@ fn enter_and_serve(arguments: &WorkerArguments) -> Result<(), HelperError> {
         HelperKind::ChangeGroup => CHANGE_GROUP_POLICY,
         HelperKind::NetworkNamespace => NETWORK_NAMESPACE_POLICY,
         HelperKind::OpenPath => OPEN_PATH_POLICY,
+        HelperKind::OpenInContainer => OPEN_IN_CONTAINER_POLICY,
         HelperKind::DescribeXdp => DESCRIBE_XDP_POLICY,
     })?;
     enter(&profiles::profile(arguments, policy), arguments.mode)?;

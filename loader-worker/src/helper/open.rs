@@ -1,27 +1,51 @@
 //! Opening a path as a client would that could pass no descriptor.
 //!
-//! The path is looked up in the service's own root, with symbolic links, by the rights of the client's user and groups and
-//! none of its capabilities: whoever is root there is asked by modes like anybody else.
+//! The path is looked up in the service's own root, or among the files of a process, by the rights of the client's user and
+//! groups and none of its capabilities: whoever is root there is asked by modes like anybody else.
 
 use crate::kernel::Error;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
-use rustix::fs::{FileType, Mode, OFlags, fstat};
+use ipc::messages::helper::HelperJob;
+use ipc::process_root::ProcessRoot;
+use ipc::regular_file::{NotOpened, reopen};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid, getegid, geteuid, getgroups};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_thread_groups,
     set_thread_res_gid, set_thread_res_uid,
 };
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
-const NOTHING: CapabilitySets = CapabilitySets {
-    effective: CapabilitySet::empty(),
-    permitted: CapabilitySet::empty(),
-    inheritable: CapabilitySet::empty(),
-};
+/// Does the job of either helper that opens paths; `None` when it is for another.
+pub(super) fn perform(
+    job: &HelperJob,
+    is_for_containers: bool,
+) -> Option<Result<OwnedFd, Failure>> {
+    let HelperJob::OpenPath {
+        path,
+        container_pid,
+        uid,
+        gid,
+        groups,
+    } = job
+    else {
+        return None;
+    };
+    let client = || become_client(*uid, *gid, groups);
+    match container_pid {
+        None if !is_for_containers => Some(client().and_then(|()| Wanted::own(path, *uid).open())),
+        Some(pid) if is_for_containers => {
+            Some(client().and_then(|()| Wanted::of(*pid, path, *uid)?.open()))
+        }
+        _ => None,
+    }
+}
 
-/// Makes this thread the client, for ever: its user, its groups, no capability.
-pub(super) fn become_client(uid: u32, gid: u32, groups: &[u32]) -> Result<(), Failure> {
+/// Makes this thread the client, for ever: its user, its groups, no capability but the one to look into processes, where it has
+/// that. Nobody but root is lent it: others may look into their own processes.
+fn become_client(uid: u32, gid: u32, groups: &[u32]) -> Result<(), Failure> {
     // -1 means "leave it as it is".
     if uid == u32::MAX || gid == u32::MAX || groups.contains(&u32::MAX) {
         let cause = "the client has no user or group that could be taken on";
@@ -37,63 +61,135 @@ pub(super) fn become_client(uid: u32, gid: u32, groups: &[u32]) -> Result<(), Fa
 
 #[allow(clippy::disallowed_methods, reason = "this is the one-shot helper")]
 fn take_on(uid: u32, gid: u32, groups: &[u32]) -> Result<(), Errno> {
+    let lent = match uid {
+        0 => capabilities(None)?.permitted & CapabilitySet::SYS_PTRACE,
+        _ => CapabilitySet::empty(),
+    };
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     let groups: Vec<Gid> = groups.iter().map(|&gid| Gid::from_raw(gid)).collect();
     set_thread_groups(&groups)?;
     set_thread_res_gid(gid, gid, gid)?;
     set_thread_res_uid(uid, uid, uid)?;
     // The secure bits keep the kernel from doing it.
-    set_capabilities(None, NOTHING)?;
+    keep(lent)?;
     let sorted = |mut groups: Vec<Gid>| {
         groups.sort_unstable_by_key(|gid| gid.as_raw());
         groups
     };
-    let is_client = capabilities(None)? == NOTHING
-        && (geteuid(), getegid()) == (uid, gid)
-        && sorted(getgroups()?) == sorted(groups);
+    let is_client = (geteuid(), getegid()) == (uid, gid) && sorted(getgroups()?) == sorted(groups);
     if is_client { Ok(()) } else { Err(Errno::PERM) }
 }
 
-/// Opens a regular file for reading. What else may be there is looked at without being opened: opening a pipe waits, and
-/// opening a device may do anything.
-pub(super) fn regular(path: &str, uid: u32) -> Result<OwnedFd, Failure> {
-    let refused = |errno| refused(errno, path, uid);
-    let seen =
-        rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(refused)?;
-    let stat = fstat(&seen).map_err(refused)?;
-    let what = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => {
-            // The same file, whatever has the path now.
-            let same = format!("/proc/self/fd/{}", seen.as_raw_fd());
-            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-            return rustix::fs::open(same, flags, Mode::empty()).map_err(refused);
-        }
-        FileType::Directory => "a directory",
-        _ => "not a regular file",
+/// Has these capabilities and no others, and reads that back.
+fn keep(lent: CapabilitySet) -> Result<(), Errno> {
+    let sets = CapabilitySets {
+        effective: lent,
+        permitted: lent,
+        inheritable: CapabilitySet::empty(),
     };
-    let failure = failure(
-        FailureCode::InvalidArgument,
-        format!("\"{path}\" is {what}"),
-    );
-    Err(failure.remedy("name a regular file"))
+    set_capabilities(None, sets)?;
+    if capabilities(None)? == sets {
+        Ok(())
+    } else {
+        Err(Errno::PERM)
+    }
 }
 
-fn refused(errno: Errno, path: &str, uid: u32) -> Failure {
+/// A path of a client, and where it begins.
+struct Wanted<'a> {
+    path: &'a str,
+    /// Whose rights count.
+    uid: u32,
+    process: Option<(i32, ProcessRoot)>,
+}
+
+impl<'a> Wanted<'a> {
+    fn own(path: &'a str, uid: u32) -> Self {
+        Self {
+            path,
+            uid,
+            process: None,
+        }
+    }
+
+    /// Finds the root of the process, and gives up the capability for that before it looks at a path.
+    fn of(pid: i32, path: &'a str, uid: u32) -> Result<Self, Failure> {
+        let root = ProcessRoot::of(pid).map_err(|errno| unseen(errno, pid, uid))?;
+        keep(CapabilitySet::empty()).map_err(|errno| {
+            Error::new("capset", errno).into_failure(Stage::Object, "giving up CAP_SYS_PTRACE")
+        })?;
+        let process = Some((pid, root));
+        Ok(Self { path, uid, process })
+    }
+
+    /// Opens a regular file for reading.
+    fn open(&self) -> Result<OwnedFd, Failure> {
+        let seen = match &self.process {
+            Some((_, root)) => root.look(Path::new(self.path)),
+            None => rustix::fs::open(self.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
+        };
+        let seen = seen.map_err(|errno| self.refused(errno))?;
+        let what = match reopen(&seen) {
+            Ok(file) => return Ok(file),
+            Err(NotOpened::Refused(errno)) => return Err(self.refused(errno)),
+            Err(NotOpened::Directory) => "a directory",
+            Err(NotOpened::Irregular) => "not a regular file",
+        };
+        let failure = failure(
+            FailureCode::InvalidArgument,
+            format!("{} is {what}", self.name()),
+        );
+        Err(failure.remedy("name a regular file"))
+    }
+
+    fn refused(&self, errno: Errno) -> Failure {
+        let name = self.name();
+        match errno {
+            Errno::NOENT | Errno::NOTDIR => {
+                failure(FailureCode::NotFound, format!("file {name} does not exist")).remedy(
+                    match self.process {
+                        None => "check the path: it is one of the host, as the service sees it",
+                        Some(_) => "check the path: it is one of the process, no link leads out of its root",
+                    },
+                )
+            }
+            Errno::ACCESS | Errno::PERM => failure(
+                FailureCode::PermissionDenied,
+                format!("uid {} may not read {name}", self.uid),
+            )
+            .remedy(
+                "make it readable for the client's user or group, also if that is root: the modes of files count, \
+                 capabilities of the client do not",
+            ),
+            _ => Error::new("open", errno).into_failure(Stage::Object, format!("opening {name}")),
+        }
+    }
+
+    fn name(&self) -> String {
+        let path = self.path;
+        match self.process {
+            None => format!("\"{path}\""),
+            Some((pid, _)) => format!("\"{path}\" among the files of process {pid}"),
+        }
+    }
+}
+
+fn unseen(errno: Errno, pid: i32, uid: u32) -> Failure {
+    let what = format!("container namespace for PID {pid} not accessible");
     match errno {
-        Errno::NOENT | Errno::NOTDIR => failure(
+        Errno::NOENT => failure(
             FailureCode::NotFound,
-            format!("file \"{path}\" does not exist"),
+            format!("{what}: neither /proc/{pid}/root nor /host/proc/{pid}/root exists"),
         )
-        .remedy("check the path: it is one of the host, as the service sees it"),
+        .remedy("give the number by which the service sees a running process: its own /proc, or the host's at /host/proc"),
         Errno::ACCESS | Errno::PERM => failure(
             FailureCode::PermissionDenied,
-            format!("uid {uid} may not read \"{path}\""),
+            format!("{what}: uid {uid} may not look into it"),
         )
         .remedy(
-            "make it readable for the client's user or group, also if that is root: the modes of files count, \
-             capabilities of the client do not",
+            "ask as root, or as the user of the process if it has no capability; security modules of the kernel may forbid it, too",
         ),
-        _ => Error::new("open", errno).into_failure(Stage::Object, format!("opening \"{path}\"")),
+        _ => Error::new("open", errno).into_failure(Stage::Object, what),
     }
 }
 
@@ -109,10 +205,11 @@ mod tests {
     fn regular_files_alone_are_opened() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+        let open = |path: &str| Wanted::own(path, 0).open();
         std::fs::write(path("object.o"), "x").unwrap();
         std::os::unix::fs::symlink(path("object.o"), path("link")).unwrap();
-        assert!(regular(&path("object.o"), 0).is_ok());
-        assert!(regular(&path("link"), 0).is_ok());
+        assert!(open(&path("object.o")).is_ok());
+        assert!(open(&path("link")).is_ok());
         // A pipe that nobody writes to would wait for ever.
         rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe"), Mode::from_raw_mode(0o600)).unwrap();
         for (name, code) in [
@@ -121,12 +218,12 @@ mod tests {
             ("object.o/x", FailureCode::NotFound),
             ("", FailureCode::InvalidArgument),
         ] {
-            let failure = regular(&path(name), 0).unwrap_err();
+            let failure = open(&path(name)).unwrap_err();
             assert_eq!(failure.code, code, "{failure}");
             assert!(!failure.remedy.is_empty(), "{failure}");
         }
         assert_eq!(
-            regular("/dev/null", 0).unwrap_err().code,
+            open("/dev/null").unwrap_err().code,
             FailureCode::InvalidArgument
         );
     }
@@ -141,5 +238,21 @@ mod tests {
             let failure = become_client(uid, gid, &groups).unwrap_err();
             assert_eq!(failure.code, FailureCode::PermissionDenied);
         }
+    }
+
+    #[test]
+    fn each_helper_has_its_own_jobs() {
+        let job = |container_pid| HelperJob::OpenPath {
+            path: "/etc/passwd".to_owned(),
+            container_pid,
+            uid: u32::MAX,
+            gid: 0,
+            groups: Vec::new(),
+        };
+        assert!(perform(&job(None), false).is_some());
+        assert!(perform(&job(Some(1)), true).is_some());
+        assert!(perform(&job(None), true).is_none());
+        assert!(perform(&job(Some(1)), false).is_none());
+        assert!(perform(&HelperJob::ChangeGroup { gid: 1 }, true).is_none());
     }
 }

@@ -8,12 +8,11 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 const CALL: &str = "BPF_OBJ_GET_INFO_BY_FD";
 
-/// A program and its run statistics.
+/// A program and its run statistics. How much memory it takes is not among them ([`memlock`]).
 pub fn program(program: BorrowedFd<'_>) -> Result<(KernelProgram, ProgramStats), Error> {
-    let mut map_ids = vec![0; PROGRAM_MAPS];
+    let mut map_ids = [0; PROGRAM_MAPS];
     let (info, maps) = sys::object::program_info(program, &mut map_ids)
         .map_err(|errno| Error::new(CALL, errno))?;
-    map_ids.truncate(maps);
     let kernel = KernelProgram {
         id: info.id,
         prog_type: info.prog_type,
@@ -22,11 +21,11 @@ pub fn program(program: BorrowedFd<'_>) -> Result<(KernelProgram, ProgramStats),
         loaded_at: since_epoch(info.load_time),
         uid: info.created_by_uid,
         btf_id: info.btf_id,
-        map_ids,
+        map_ids: map_ids.into_iter().take(maps).collect(),
         jited_size: info.jited_prog_len,
         xlated_size: info.xlated_prog_len,
         verified_insns: info.verified_insns,
-        memlock: Fdinfo::read(program).number("memlock"),
+        memlock: None,
         gpl_compatible: info.bits & 1 == 1,
     };
     let stats = ProgramStats {
@@ -35,6 +34,11 @@ pub fn program(program: BorrowedFd<'_>) -> Result<(KernelProgram, ProgramStats),
         recursion_misses: info.recursion_misses,
     };
     Ok((kernel, stats))
+}
+
+/// Bytes of memory that an object takes; `None` without /proc.
+pub fn memlock(object: BorrowedFd<'_>) -> Option<u64> {
+    Fdinfo::read(object).number("memlock")
 }
 
 /// A map; its pin is for the caller to fill in.

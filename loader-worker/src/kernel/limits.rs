@@ -26,3 +26,6 @@ pub const SUGGESTIONS: usize = 3;
 
 /// As much is read of the tracer's list of functions: a kernel with all its modules lists some 100,000 names of 25 bytes.
 pub const FUNCTION_LIST_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Programs whose memory is remembered, at some thirty bytes each; more than anybody lists at once.
+pub const MEMLOCKS: usize = 16384;

@@ -16,6 +16,7 @@ pub mod interfaces;
 pub mod limits;
 pub mod link;
 pub mod map;
+pub mod memlock;
 pub mod name;
 pub mod namespaces;
 pub mod netlink;

@@ -1,6 +1,6 @@
 //! The API worker: parses what clients send. It may touch nothing; its listening sockets are passed to it.
 
-use super::{MINIMUM_LANDLOCK_ABI, WORKER_DESCRIPTORS};
+use super::{LANDLOCK, WORKER_DESCRIPTORS};
 use crate::seccomp::Policy;
 use crate::{Network, Profile, ResourceLimits, WorkerArguments};
 use ipc::limits::{
@@ -36,6 +36,6 @@ pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
             processes: None,
         },
         parent_death_signal: true,
-        minimum_landlock_abi: MINIMUM_LANDLOCK_ABI,
+        landlock: LANDLOCK,
     }
 }

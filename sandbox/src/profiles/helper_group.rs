@@ -1,6 +1,6 @@
 //! The one-shot helper that gives the pins of one map set to a group, and ends.
 
-use super::{MINIMUM_LANDLOCK_ABI, WORKER_DESCRIPTORS};
+use super::{LANDLOCK, WORKER_DESCRIPTORS};
 use crate::seccomp::Policy;
 use crate::{Network, Profile, ResourceLimits, WorkerArguments};
 use caps::Capability;
@@ -28,6 +28,6 @@ pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
             processes: None,
         },
         parent_death_signal: true,
-        minimum_landlock_abi: MINIMUM_LANDLOCK_ABI,
+        landlock: LANDLOCK,
     }
 }

@@ -1,6 +1,6 @@
 //! The image worker: parses object files, which anybody may have made, and speaks to registries, which anybody may run.
 
-use super::{MINIMUM_LANDLOCK_ABI, WORKER_DESCRIPTORS};
+use super::{LANDLOCK, WORKER_DESCRIPTORS};
 use crate::seccomp::Policy;
 use crate::{Access, Network, PathRule, Profile, ResourceLimits, WorkerArguments};
 
@@ -43,6 +43,6 @@ pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
             processes: None,
         },
         parent_death_signal: true,
-        minimum_landlock_abi: MINIMUM_LANDLOCK_ABI,
+        landlock: LANDLOCK,
     }
 }

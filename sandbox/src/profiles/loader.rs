@@ -1,6 +1,6 @@
 //! The loader: the only process with CAP_BPF.
 
-use super::{MINIMUM_LANDLOCK_ABI, WORKER_DESCRIPTORS};
+use super::{LANDLOCK, WORKER_DESCRIPTORS};
 use crate::seccomp::Policy;
 use crate::{Access, Network, PathRule, Profile, ResourceLimits, WorkerArguments};
 use caps::Capability;
@@ -53,6 +53,6 @@ pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
             processes: None,
         },
         parent_death_signal: true,
-        minimum_landlock_abi: MINIMUM_LANDLOCK_ABI,
+        landlock: LANDLOCK,
     }
 }

@@ -4,6 +4,7 @@
 //! system call policy comes from the worker's own crate; the supervisor has no use for it.
 
 mod api;
+mod helper_container;
 mod helper_group;
 mod helper_netns;
 mod helper_open;
@@ -14,7 +15,7 @@ mod loader;
 mod supervisor;
 
 use crate::seccomp::Policy;
-use crate::{Access, PathRule, Profile, WorkerArguments};
+use crate::{Access, Landlock, PathRule, Profile, WorkerArguments};
 use ipc::messages::helper::HelperKind;
 use ipc::role::Role;
 use std::os::fd::RawFd;
@@ -26,7 +27,7 @@ const WORKER_DESCRIPTORS: [RawFd; 4] = [0, 1, 2, CONTROL_SOCKET];
 pub const CONTROL_SOCKET: RawFd = 3;
 
 /// Linux 6.1, the oldest supported kernel, has ABI 2: files, and renames between directories.
-const MINIMUM_LANDLOCK_ABI: u8 = 2;
+const LANDLOCK: Landlock = Landlock::AtLeast(2);
 
 /// What a process of this role keeps.
 ///
@@ -45,6 +46,9 @@ pub fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
         }
         (Role::Helper, Some(HelperKind::OpenPath)) => helper_open::profile(arguments, policy),
         (Role::Helper, Some(HelperKind::DescribeXdp)) => helper_xdp::profile(arguments, policy),
+        (Role::Helper, Some(HelperKind::OpenInContainer)) => {
+            helper_container::profile(arguments, policy)
+        }
         (Role::Api | Role::Client | Role::Helper, _) => api::profile(arguments, policy),
     };
     // Trust roots and resolver files of an installation; the administrator names them to bpfmand.

@@ -1,6 +1,6 @@
 //! The supervisor: decides who runs. It parses only status frames and log lines of workers.
 
-use super::{MINIMUM_LANDLOCK_ABI, WORKER_DESCRIPTORS};
+use super::{LANDLOCK, WORKER_DESCRIPTORS};
 use crate::seccomp::Policy;
 use crate::{Access, Network, PathRule, Profile, ResourceLimits, WorkerArguments};
 
@@ -30,6 +30,6 @@ pub(super) fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
         },
         // A service outlives the shell that started it.
         parent_death_signal: false,
-        minimum_landlock_abi: MINIMUM_LANDLOCK_ABI,
+        landlock: LANDLOCK,
     }
 }

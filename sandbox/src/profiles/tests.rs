@@ -1,7 +1,7 @@
 //! What the profiles promise, spelled out.
 
 use super::*;
-use crate::{Capability, Identity, Mode, Network};
+use crate::{Capability, Identity, Landlock, Mode, Network};
 
 fn arguments(role: Role, helper: Option<HelperKind>) -> WorkerArguments {
     WorkerArguments {
@@ -27,7 +27,7 @@ fn of(role: Role, helper: Option<HelperKind>) -> Profile {
     profile(&arguments(role, helper), Policy::default())
 }
 
-fn all() -> [Profile; 9] {
+fn all() -> [Profile; 10] {
     [
         of(Role::Supervisor, None),
         of(Role::Loader, None),
@@ -38,6 +38,7 @@ fn all() -> [Profile; 9] {
         of(Role::Helper, Some(HelperKind::NetworkNamespace)),
         of(Role::Helper, Some(HelperKind::OpenPath)),
         of(Role::Helper, Some(HelperKind::DescribeXdp)),
+        of(Role::Helper, Some(HelperKind::OpenInContainer)),
     ]
 }
 
@@ -49,6 +50,7 @@ fn capabilities_are_exactly_these() {
         .collect();
     use Capability::{
         CAP_BPF, CAP_CHOWN, CAP_NET_ADMIN, CAP_PERFMON, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN,
+        CAP_SYS_PTRACE,
     };
     let expected = [
         ("supervisor", vec![]),
@@ -60,6 +62,10 @@ fn capabilities_are_exactly_these() {
         ("helper-netns", vec![CAP_SYS_ADMIN, CAP_NET_ADMIN]),
         ("helper-open", vec![CAP_SETUID, CAP_SETGID]),
         ("helper-xdp", vec![CAP_SYS_ADMIN]),
+        (
+            "helper-container",
+            vec![CAP_SETUID, CAP_SETGID, CAP_SYS_PTRACE],
+        ),
     ];
     assert_eq!(found, expected);
 }
@@ -84,6 +90,7 @@ fn what_may_be_written_is_exactly_this() {
         netns,
         open,
         xdp,
+        container,
     ] = all();
     assert!(written(&supervisor).is_empty());
     assert_eq!(written(&loader), ["/run/bpfman/fs", "/var/lib/bpfman"]);
@@ -94,10 +101,12 @@ fn what_may_be_written_is_exactly_this() {
     assert!(netns.paths.is_empty());
     assert!(written(&open).is_empty());
     assert!(xdp.paths.is_empty());
+    assert!(container.paths.is_empty());
 }
 
 #[test]
-fn only_the_image_worker_connects_and_none_survives_its_parent_or_goes_without_landlock() {
+fn only_the_image_worker_connects_and_none_survives_its_parent_or_goes_without_landlock_needlessly()
+{
     for profile in all() {
         let network = match profile.role {
             "image" => Network::TcpConnect,
@@ -110,7 +119,11 @@ fn only_the_image_worker_connects_and_none_survives_its_parent_or_goes_without_l
             "{}",
             profile.role
         );
-        assert_eq!(profile.minimum_landlock_abi, 2, "{}", profile.role);
+        let landlock = match profile.role {
+            "helper-container" => Landlock::Without,
+            _ => Landlock::AtLeast(2),
+        };
+        assert_eq!(profile.landlock, landlock, "{}", profile.role);
         assert_eq!(profile.descriptors, [0, 1, 2, 3], "{}", profile.role);
         assert_eq!(profile.identity.uid, 7, "{}", profile.role);
     }

@@ -3,7 +3,7 @@
 //! All rights up to [`NEWEST`] are handled, so everything not granted is refused; a kernel that knows fewer enforces the
 //! ones it knows, and the report says how many. The profile's minimum is what nobody may go below.
 
-use crate::{Access, EnterError, Network, PathRule, Profile};
+use crate::{Access, EnterError, Landlock, Network, PathRule, Profile};
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus,
     PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope, make_bitflags,
@@ -41,6 +41,13 @@ pub(crate) fn rights(access: Access) -> BitFlags<AccessFs> {
 }
 
 pub(crate) fn restrict(profile: &Profile) -> Result<Restriction, EnterError> {
+    let Landlock::AtLeast(minimum) = profile.landlock else {
+        return Ok(Restriction {
+            abi: 0,
+            enforced: 0,
+            full: false,
+        });
+    };
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST_ABI))?
@@ -68,10 +75,10 @@ pub(crate) fn restrict(profile: &Profile) -> Result<Restriction, EnterError> {
         RulesetStatus::NotEnforced => 0,
         RulesetStatus::PartiallyEnforced | RulesetStatus::FullyEnforced => abi.min(NEWEST),
     };
-    if enforced < profile.minimum_landlock_abi {
+    if enforced < minimum {
         return Err(EnterError::LandlockTooOld {
             found: enforced,
-            demanded: profile.minimum_landlock_abi,
+            demanded: minimum,
         });
     }
     Ok(Restriction {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 pub type Case = fn(&Place);
 
-pub const ALL: [(&str, Case); 24] = [
+pub const ALL: [(&str, Case); 25] = [
     (
         "outside_view_is_what_the_profile_says",
         outside_view_is_what_the_profile_says,
@@ -52,6 +52,10 @@ pub const ALL: [(&str, Case); 24] = [
     (
         "open_helper_reads_and_writes_nothing",
         helper_cases::open_helper_reads_and_writes_nothing,
+    ),
+    (
+        "container_helper_looks_into_processes_and_writes_nothing",
+        helper_cases::container_helper_looks_into_processes_and_writes_nothing,
     ),
     (
         "xdp_helper_changes_nothing",
@@ -173,7 +177,7 @@ fn nobody_does_what_none_may_do(place: &Place) {
             "harmless",
         ] {
             // Becoming somebody else is its job.
-            if act == "setuid" && arguments.helper == Some(HelperKind::OpenPath) {
+            if act == "setuid" && opens_for_clients(&arguments) {
                 continue;
             }
             dies_of(place.enter(&arguments), &who, act);
@@ -181,10 +185,17 @@ fn nobody_does_what_none_may_do(place: &Place) {
     }
 }
 
+fn opens_for_clients(arguments: &WorkerArguments) -> bool {
+    matches!(
+        arguments.helper,
+        Some(HelperKind::OpenPath | HelperKind::OpenInContainer)
+    )
+}
+
 fn nobody_opens_what_landlock_does_not_name(place: &Place) {
     for arguments in place.roles() {
         // It opens what its client may; what it may not do has a case of its own.
-        if arguments.helper == Some(HelperKind::OpenPath) {
+        if opens_for_clients(&arguments) {
             continue;
         }
         let who = describe(&arguments);

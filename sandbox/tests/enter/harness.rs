@@ -128,6 +128,7 @@ impl Place {
             self.arguments(Role::Helper, Some(HelperKind::NetworkNamespace)),
             self.arguments(Role::Helper, Some(HelperKind::OpenPath)),
             self.arguments(Role::Helper, Some(HelperKind::DescribeXdp)),
+            self.arguments(Role::Helper, Some(HelperKind::OpenInContainer)),
         ]
     }
 

@@ -83,6 +83,7 @@ pub fn open_helper_reads_and_writes_nothing(place: &Place) {
     let mut probe = place.enter(&arguments);
     assert_eq!(probe.act(&format!("read {}", open_to_all.display())), "ok");
     assert_eq!(probe.act("read /etc/shadow"), "EACCES");
+    assert_eq!(probe.act(&look_into_this_process()), "EACCES");
     assert_eq!(probe.act("blocking"), "ok");
     assert_eq!(probe.end().code, Some(0));
     for act in [
@@ -91,6 +92,31 @@ pub fn open_helper_reads_and_writes_nothing(place: &Place) {
         "bpf 5",
     ] {
         dies_of(place.enter(&arguments), "open helper", act);
+    }
+}
+
+/// This one is root's, with all capabilities.
+fn look_into_this_process() -> String {
+    format!("list /proc/{}/root", std::process::id())
+}
+
+pub fn container_helper_looks_into_processes_and_writes_nothing(place: &Place) {
+    let arguments = place.arguments(Role::Helper, Some(HelperKind::OpenInContainer));
+    let open_to_all = place.path("elsewhere/open-to-all");
+    let mut probe = place.enter(&arguments);
+    assert_eq!(probe.act(&look_into_this_process()), "ok");
+    // Looking into a process is not reading whatever one likes.
+    assert_eq!(probe.act("read /etc/shadow"), "EACCES");
+    assert_eq!(probe.act("blocking"), "ok");
+    assert_eq!(probe.end().code, Some(0));
+    for act in [
+        &format!("create {}", open_to_all.display()) as &str,
+        "thread",
+        "bpf 5",
+        "mount-namespace",
+        "any-namespace",
+    ] {
+        dies_of(place.enter(&arguments), "container helper", act);
     }
 }
 

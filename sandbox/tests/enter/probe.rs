@@ -4,7 +4,7 @@ use crate::{acts, raw};
 use ipc::messages::helper::HelperKind;
 use ipc::role::Role;
 use sandbox::seccomp::Policy;
-use sandbox::{Expectation, Profile, WorkerArguments, demand, profiles};
+use sandbox::{Expectation, Landlock, Profile, WorkerArguments, demand, profiles};
 use std::ffi::OsString;
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
@@ -142,6 +142,9 @@ fn profile(arguments: &WorkerArguments, setup: &Setup) -> Profile {
         (_, Some(HelperKind::DescribeXdp)) => {
             include_str!("../../../loader-worker/sandbox/helper-xdp.json")
         }
+        (_, Some(HelperKind::OpenInContainer)) => {
+            include_str!("../../../loader-worker/sandbox/helper-container.json")
+        }
         _ => include_str!("../../../api-worker/sandbox/seccomp.json"),
     };
     let mut profile = profiles::profile(
@@ -149,7 +152,7 @@ fn profile(arguments: &WorkerArguments, setup: &Setup) -> Profile {
         Policy::parse(policy).expect("a policy of the product"),
     );
     if setup.newest_landlock {
-        profile.minimum_landlock_abi = u8::MAX;
+        profile.landlock = Landlock::AtLeast(u8::MAX);
     }
     profile
 }

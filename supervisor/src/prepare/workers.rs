@@ -43,6 +43,11 @@ impl Settings {
                 ),
                 // Until it becomes the client.
                 Entry::HelperOpen => (Role::Helper, Some(HelperKind::OpenPath), &users.loader),
+                Entry::HelperContainer => (
+                    Role::Helper,
+                    Some(HelperKind::OpenInContainer),
+                    &users.loader,
+                ),
             };
             WorkerArguments {
                 role,

@@ -4,7 +4,7 @@ use caps::errors::CapsError;
 use caps::{CapSet, Capability, CapsHashSet};
 
 /// What the workers and helpers need between their exec and the end of `sandbox::enter`, and what ending them needs.
-const PERMITTED: [(Capability, &str); 9] = [
+const PERMITTED: [(Capability, &str); 10] = [
     (
         Capability::CAP_BPF,
         "loader: bpf(2) is refused to everybody else (unprivileged_bpf_disabled)",
@@ -20,6 +20,10 @@ const PERMITTED: [(Capability, &str); 9] = [
     (
         Capability::CAP_SYS_ADMIN,
         "one-shot helpers: perf events that no smaller capability opens, entering a network namespace",
+    ),
+    (
+        Capability::CAP_SYS_PTRACE,
+        "one-shot helper: the root directory of a process in a container, for clients that are root",
     ),
     (
         Capability::CAP_CHOWN,
@@ -95,7 +99,6 @@ mod tests {
             Capability::CAP_DAC_OVERRIDE,
             Capability::CAP_DAC_READ_SEARCH,
             Capability::CAP_FOWNER,
-            Capability::CAP_SYS_PTRACE,
             Capability::CAP_SYS_MODULE,
             Capability::CAP_MKNOD,
             Capability::CAP_SYS_RAWIO,

@@ -22,11 +22,13 @@ pub enum Entry {
     HelperOpen,
     /// `bpfman-loader` as the one-shot helper that looks at an XDP program of somebody else.
     HelperXdp,
+    /// `bpfman-loader` as the one-shot helper that opens a path among the files of another process.
+    HelperContainer,
 }
 
 impl Entry {
     /// Every row.
-    pub const ALL: [Entry; 8] = [
+    pub const ALL: [Entry; 9] = [
         Entry::Loader,
         Entry::Image,
         Entry::Api,
@@ -35,6 +37,7 @@ impl Entry {
         Entry::HelperNetns,
         Entry::HelperOpen,
         Entry::HelperXdp,
+        Entry::HelperContainer,
     ];
 
     /// The row with this number.
@@ -65,6 +68,7 @@ impl Entry {
             HelperKind::NetworkNamespace => Entry::HelperNetns,
             HelperKind::OpenPath => Entry::HelperOpen,
             HelperKind::DescribeXdp => Entry::HelperXdp,
+            HelperKind::OpenInContainer => Entry::HelperContainer,
         }
     }
 
@@ -78,7 +82,8 @@ impl Entry {
             | Entry::HelperGroup
             | Entry::HelperNetns
             | Entry::HelperOpen
-            | Entry::HelperXdp => None,
+            | Entry::HelperXdp
+            | Entry::HelperContainer => None,
         }
     }
 
@@ -93,6 +98,7 @@ impl Entry {
             Entry::HelperNetns => "helper-netns",
             Entry::HelperOpen => "helper-open",
             Entry::HelperXdp => "helper-xdp",
+            Entry::HelperContainer => "helper-container",
         }
     }
 
@@ -104,7 +110,8 @@ impl Entry {
             | Entry::HelperGroup
             | Entry::HelperNetns
             | Entry::HelperOpen
-            | Entry::HelperXdp => "bpfman-loader",
+            | Entry::HelperXdp
+            | Entry::HelperContainer => "bpfman-loader",
             Entry::Image => "bpfman-image",
             Entry::Api => "bpfman-api",
         }

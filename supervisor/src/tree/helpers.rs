@@ -53,7 +53,7 @@ enum Serving {
 /// All kinds.
 #[derive(Debug)]
 pub struct Helpers {
-    desks: [Desk; 5],
+    desks: [Desk; 6],
 }
 
 impl Default for Helpers {
@@ -70,6 +70,7 @@ impl Default for Helpers {
                 desk(HelperKind::NetworkNamespace),
                 desk(HelperKind::OpenPath),
                 desk(HelperKind::DescribeXdp),
+                desk(HelperKind::OpenInContainer),
             ],
         }
     }

@@ -1,7 +1,10 @@
 //! Targets of uprobes where another process sees files: in its mount namespace, from its root, and nowhere else.
 
+use api_worker::proto::UprobeAttachInfo;
+use api_worker::proto::attach_info::Info;
 use bpfman_tests::binaries::program;
 use bpfman_tests::fixture::{Counter, slot};
+use bpfman_tests::grpc::Grpc;
 use bpfman_tests::instance::Instance;
 use bpfman_tests::leftovers::Traces;
 use bpfman_tests::uprobe_target::Target;
@@ -12,6 +15,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+use tonic::{Code, Status};
 
 const FUNCTION: &str = "bpfman_probe_inside";
 /// The program has the name of a library, so that it is found as one.
@@ -61,6 +65,81 @@ impl Container {
     fn path(&self) -> String {
         self.path.to_string_lossy().into_owned()
     }
+}
+
+/// The link of a probe that is attached over gRPC, and how often it counts three calls inside and five outside.
+fn count_over_grpc(
+    grpc: &Grpc,
+    counter: &Counter,
+    container: &mut Container,
+    target: &str,
+) -> Result<(u32, u64), Status> {
+    let info = UprobeAttachInfo {
+        container_pid: i32::try_from(container.inside.pid()).ok(),
+        ..function_of(target)
+    };
+    let link = grpc.attach(counter.program, Info::UprobeAttachInfo(info))?;
+    let start = counter.value();
+    container.inside.call(3);
+    container.outside.call(5);
+    Ok((link, counter.value() - start))
+}
+
+fn function_of(target: &str) -> UprobeAttachInfo {
+    UprobeAttachInfo {
+        fn_name: Some(FUNCTION.to_owned()),
+        target: target.to_owned(),
+        ..UprobeAttachInfo::default()
+    }
+}
+
+#[test]
+fn uprobes_in_a_container_are_opened_for_clients_of_grpc() {
+    let instance = Instance::start();
+    let before = Traces::of(&instance);
+    let grpc = Grpc::to(&instance);
+    let mut container = Container::start();
+    let (pid, path) = (container.pid(), container.path());
+    let counter = Counter::load(&instance, "uprobe:uprobe_count", slot::UPROBE);
+    let (link, counted) =
+        count_over_grpc(&grpc, &counter, &mut container, &path).expect("it attaches");
+    assert_eq!(counted, 3);
+    let shown = instance.ctl(&["link", "get", &link.to_string(), "-o", "json"]);
+    let details = shown.json()["record"]["details"].clone();
+    assert_eq!(details["container_pid"].to_string(), pid);
+    assert_eq!(details["target"], path);
+    grpc.detach(link).expect("it detaches");
+
+    // By name, from the container's own cache of the linker; that of the host does not know it.
+    let missing = count_over_grpc(&grpc, &counter, &mut container, LIBRARY).expect_err("no cache");
+    assert_eq!(missing.code(), Code::Internal);
+    fs::create_dir_all(container.in_root("etc")).expect("a directory");
+    let cache = linker_cache(NAME, &path);
+    fs::write(container.in_root("etc/ld.so.cache"), cache).expect("a cache");
+    let (link, counted) =
+        count_over_grpc(&grpc, &counter, &mut container, LIBRARY).expect("it attaches");
+    assert_eq!(counted, 3);
+    grpc.detach(link).expect("it detaches");
+
+    // No link leads out, as for bpfmanctl.
+    symlink("../secret", container.in_root("up")).expect("a link");
+    fs::copy(&container.path, container.folder.path().join("secret")).expect("a copy");
+    for (target, why) in [
+        ("/up", "does not exist"),
+        ("/etc", "is a directory"),
+        ("/nowhere", "does not exist"),
+    ] {
+        let refused =
+            count_over_grpc(&grpc, &counter, &mut container, target).expect_err("it is refused");
+        let message = refused.message();
+        let place = format!("\"{target}\" among the files of process {pid}");
+        assert!(
+            message.contains(&place) && message.contains(why),
+            "{message}"
+        );
+    }
+    instance.ctl(&["program", "unload", &counter.id()]).ok();
+    before.assert_unchanged(&instance, "unload");
 }
 
 /// How often a probe at this place counts three calls inside and five outside.

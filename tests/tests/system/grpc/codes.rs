@@ -407,11 +407,11 @@ fn attach() {
             to_uprobe(uprobe(&path, "nothing")),
         ),
         (
-            "uprobe: container_pid of a process",
+            "uprobe: container_pid of no process",
             Code::Internal,
             uprobe_id,
             to_uprobe(UprobeAttachInfo {
-                container_pid: Some(1),
+                container_pid: Some(i32::MAX),
                 ..uprobe(&path, "bpfman_probe_inside")
             }),
         ),
