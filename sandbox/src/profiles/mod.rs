@@ -15,7 +15,7 @@ mod loader;
 mod supervisor;
 
 use crate::seccomp::Policy;
-use crate::{Access, Landlock, PathRule, Profile, WorkerArguments};
+use crate::{Access, Landlock, Network, PathRule, Profile, ResourceLimits, WorkerArguments};
 use ipc::messages::helper::HelperKind;
 use ipc::role::Role;
 use std::os::fd::RawFd;
@@ -59,6 +59,29 @@ pub fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
             .map(|path| PathRule::required(path, Access::Read)),
     );
     profile
+}
+
+/// What one-shot helpers have in common, which is next to nothing; each adds its name, capabilities and paths.
+fn one_shot(arguments: &WorkerArguments, policy: Policy) -> Profile {
+    Profile {
+        role: "helper",
+        identity: arguments.identity.clone(),
+        capabilities: Vec::new(),
+        descriptors: WORKER_DESCRIPTORS.to_vec(),
+        working_directory: "/".into(),
+        paths: Vec::new(),
+        network: Network::None,
+        seccomp: policy,
+        limits: ResourceLimits {
+            open_files: 64,
+            address_space: Some(256 << 20),
+            // They can make no file; descriptor 2 may be one of any length.
+            file_bytes: None,
+            processes: None,
+        },
+        parent_death_signal: true,
+        landlock: LANDLOCK,
+    }
 }
 
 #[cfg(test)]
