@@ -9,7 +9,7 @@ use crate::helpers::Done;
 use crate::hooks::interface::vanished;
 use crate::hooks::{self, Site};
 use crate::kernel::clsact::Put;
-use crate::kernel::{Error, btf, info, link, map, pin, program};
+use crate::kernel::{Error, btf, cpus, info, link, map, pin, program};
 use crate::network_namespace::NetworkNamespace;
 use crate::store::records::MemberForm;
 use ipc::messages::attach::{LinkRecord, XdpMode};
@@ -17,7 +17,6 @@ use ipc::messages::chain::{HookKey, HookKind, Strategy};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::{HelperJob, HelperResult};
 use ipc::messages::kernel::{KernelLink, KernelProgram};
-use ipc::plan::MapPlan;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -159,28 +158,10 @@ impl<'a> Work<'a> {
     }
 
     fn open_counters(&mut self, path: &Path) -> Result<(), Failure> {
-        const PER_CPU_ARRAY: u32 = 6;
         match pin::get(path) {
             Ok(counters) => self.counters = Some(counters),
             Err(error) if error.is_not_found() => {
-                let plan = MapPlan {
-                    name: "counters".into(),
-                    map_type: PER_CPU_ARRAY,
-                    key_size: 4,
-                    // A fused program has at most 64 rows.
-                    value_size: u32::try_from(fused::COUNTER_BYTES).unwrap_or(u32::MAX),
-                    max_entries: 1,
-                    flags: 0,
-                    btf_key_type_id: 0,
-                    btf_value_type_id: 0,
-                    initial: None,
-                    freeze: false,
-                    pin_by_name: false,
-                    internal: false,
-                    inner: None,
-                    key_type: None,
-                    value_type: None,
-                };
+                let plan = fused::counters(possible_cpus()?);
                 let counters = map::create(&plan, None, None, "bpfman_counters")
                     .map_err(|error| error.into_failure(Stage::Maps, "the counters"))?;
                 self.counters = Some(counters);
@@ -240,7 +221,7 @@ impl<'a> Work<'a> {
                 })
             })
             .collect();
-        let fused = fused::generate(self.key.kind, &members)?;
+        let fused = fused::generate(self.key.kind, &members, possible_cpus()?)?;
         let types = btf::load(&fused.btf)
             .map_err(|error| error.into_failure(Stage::Attach, "the types of the fused program"))?;
         program::load(&fused.program, self.license(), Some(types.as_fd()), &maps).map_err(|error| {
@@ -369,6 +350,12 @@ fn pin_at(object: BorrowedFd<'_>, path: &Path) -> Result<(), Failure> {
 }
 
 /// Steps are planned in this crate, so this is a fault of it; it is still no reason to end the process.
+fn possible_cpus() -> Result<u32, Failure> {
+    cpus::possible().map_err(|errno| {
+        Error::new("counting possible CPUs", errno).into_failure(Stage::Maps, "the counters")
+    })
+}
+
 fn out_of_order(what: &str) -> Failure {
     Failure::new(
         FailureCode::Internal,

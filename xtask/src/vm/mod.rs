@@ -22,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(45 * 60);
 const END: &str = "vm: exit status ";
 
 /// What a machine's clock counts.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Clock {
     /// Time, as far as an emulator keeps up with it.
     Time,
@@ -39,6 +39,10 @@ pub(crate) struct Options {
     /// Only tests whose name contains this
     #[arg(long)]
     run: Option<String>,
+
+    /// What the machine's clock counts
+    #[arg(long, value_enum, default_value = "time")]
+    clock: Clock,
 
     /// Run this executable instead of the system tests, to look at what a kernel does
     #[arg(long, value_name = "FILE")]
@@ -68,7 +72,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         options.kernel,
         &artifacts,
         options.run.as_deref(),
-        Clock::Time,
+        options.clock,
     )?;
     if outcome.status != 0 {
         bail!(

@@ -94,15 +94,10 @@ impl Assembler {
         self.put(0x7b, to as u8, from as u8, offset, 0);
     }
 
-    /// `*(u32 *)(to + offset) = value`
-    pub(super) fn store32_constant(&mut self, to: Register, offset: i16, value: i32) {
-        self.put(0x62, to as u8, 0, offset, value);
-    }
-
-    /// The two instructions that a map's descriptor is written into.
-    pub(super) fn load_map(&mut self, to: Register) {
-        const PSEUDO_MAP_FD: u8 = 1;
-        self.put(0x18, to as u8, PSEUDO_MAP_FD, 0, 0);
+    /// The address of a map's only element: the two instructions that the map's descriptor is written into.
+    pub(super) fn load_map_value(&mut self, to: Register) {
+        const PSEUDO_MAP_VALUE: u8 = 2;
+        self.put(0x18, to as u8, PSEUDO_MAP_VALUE, 0, 0);
         self.put(0, 0, 0, 0, 0);
     }
 
@@ -134,8 +129,9 @@ impl Assembler {
         self.put(0x55, register as u8, 0, -distance, 0);
     }
 
-    pub(super) fn jump_if_not_zero(&mut self, register: Register) -> Jump {
-        self.branch(0x55, register as u8, 0)
+    /// Unsigned.
+    pub(super) fn jump_if_greater(&mut self, register: Register, value: i32) -> Jump {
+        self.branch(0x25, register as u8, value)
     }
 
     /// Unsigned, by the lower half.

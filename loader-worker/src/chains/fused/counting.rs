@@ -1,16 +1,21 @@
-//! Counters of a fused program: a per-CPU array of one element, in which every member has a row of verdicts. A packet is
-//! counted by what the member said of it, so the packets are the sum. One look-up per packet serves all members.
+//! Counters of a fused program: an array of one element, in which every CPU has a table, and in it every member a row of
+//! verdicts. A packet is counted by what the member said of it, so the packets are the sum. The number of the CPU and the
+//! address of the array, which the verifier writes into the program, are all that a look-up takes: a per-CPU array, where the
+//! kernel has that, costs twice as many instructions.
 
-use super::assembler::{Assembler, Register};
+use super::assembler::{Assembler, Jump, Register};
 use crate::chains::strategy::FUSED_MEMBERS;
 use crate::chains::verdicts;
 use ipc::messages::chain::{HookKind, OTHER_VERDICT, SlotCounters};
+use ipc::plan::MapPlan;
 
 /// Numbers of one row: one per bucket of verdicts, then room.
 const ROW: usize = 16;
 
-/// Bytes of the element: 8 KiB, a quarter of what the kernel lets a per-CPU value have.
-pub const COUNTER_BYTES: usize = FUSED_MEMBERS * ROW * 8;
+/// Bytes of a CPU's table, as a power of two.
+const TABLE_BITS: i32 = 13;
+const TABLE_BYTES: usize = FUSED_MEMBERS * ROW * 8;
+const _: () = assert!(TABLE_BYTES == 1 << TABLE_BITS);
 
 /// Buckets of verdicts: bits 0 to 11, the bit of `dispatcher_return`, all others.
 pub const BUCKETS: usize = 14;
@@ -20,37 +25,60 @@ const RETURN_BIT: i32 = 31;
 const RETURN_BUCKET: u32 = 12;
 const OTHER_BUCKET: u32 = 13;
 
-/// The instruction of [`begin`] that names the map.
-pub(super) const MAP_INSTRUCTION: u32 = 4;
+/// The map, on a machine with so many CPUs.
+pub fn counters(cpus: u32) -> MapPlan {
+    const ARRAY: u32 = 2;
+    MapPlan {
+        name: "counters".into(),
+        map_type: ARRAY,
+        key_size: 4,
+        // The kernel has at most 8192 CPUs.
+        value_size: cpus.saturating_mul(1 << TABLE_BITS),
+        max_entries: 1,
+        flags: 0,
+        btf_key_type_id: 0,
+        btf_value_type_id: 0,
+        initial: None,
+        freeze: false,
+        pin_by_name: false,
+        internal: false,
+        inner: None,
+        key_type: None,
+        value_type: None,
+    }
+}
 
-const ROWS: Register = Register::R7;
+/// A table that was looked for.
+pub(super) struct Found {
+    /// The instruction that names the map.
+    pub(super) map: usize,
+    /// Taken on a CPU that the map has no room for. There is none, which newer kernels know: then they take the comparison out.
+    pub(super) missing: Jump,
+}
 
-/// Finds the element; to be called when one instruction stands before.
-pub(super) fn begin(code: &mut Assembler, verdict_without: i32) {
-    const LOOKUP_ELEM: i32 = 1;
-    code.store32_constant(Register::R10, -4, 0);
-    code.mov(Register::R2, Register::R10);
-    code.add(Register::R2, -4);
-    code.load_map(Register::R1);
-    code.call_helper(LOOKUP_ELEM);
-    let found = code.jump_if_not_zero(Register::R0);
-    code.mov_constant(Register::R0, verdict_without);
-    code.exit();
-    code.land(found);
-    code.mov(ROWS, Register::R0);
+/// Finds the table of this CPU. What the other registers of a call hold does not stay.
+pub(super) fn find(code: &mut Assembler, to: Register, cpus: u32) -> Found {
+    const GET_SMP_PROCESSOR_ID: i32 = 8;
+    code.call_helper(GET_SMP_PROCESSOR_ID);
+    let last = i32::try_from(cpus.saturating_sub(1)).unwrap_or(i32::MAX);
+    let missing = code.jump_if_greater(Register::R0, last);
+    code.shift_left(Register::R0, TABLE_BITS);
+    let map = code.len();
+    code.load_map_value(to);
+    code.add_register(to, Register::R0);
+    Found { map, missing }
 }
 
 /// Counts a packet with a verdict that is known beforehand by its bit, at most [`LAST_NAMED`]. R0 stays; R3 does not. Nothing
 /// interrupts a program of the network by the same program on the same CPU, so plain additions do.
-pub(super) fn count_known(code: &mut Assembler, slot: usize, bit: i32) {
+pub(super) fn count_known(code: &mut Assembler, rows: Register, slot: usize, bit: i32) {
     let bucket = usize::try_from(bit).unwrap_or_default();
-    increment(code, ROWS, Register::R3, bytes(slot * ROW + bucket));
+    increment(code, rows, Register::R3, bytes(slot * ROW + bucket));
 }
 
-/// Puts the address of a slot's row into a register.
-pub(super) fn row(code: &mut Assembler, to: Register, slot: usize) {
-    code.mov(to, ROWS);
-    code.add(to, bytes(slot * ROW).into());
+/// From a table to the row of a slot.
+pub(super) fn to_row(code: &mut Assembler, rows: Register, slot: usize) {
+    code.add(rows, bytes(slot * ROW).into());
 }
 
 /// Counts a packet in a row with a verdict by its bit. Both registers stay; R4 and R5 do not.
@@ -81,10 +109,10 @@ fn increment(code: &mut Assembler, base: Register, by: Register, offset: i16) {
     code.store64(base, offset, by);
 }
 
-/// The row of a slot, summed over the CPUs. `element` is what the kernel returns for the one key: the values of all CPUs.
+/// The row of a slot, summed over the CPUs. `element` is what the kernel returns for the one key.
 pub fn buckets(element: &[u8], slot: usize) -> [u64; BUCKETS] {
     let mut sum = [0; BUCKETS];
-    for cpu in element.chunks_exact(COUNTER_BYTES) {
+    for cpu in element.chunks_exact(TABLE_BYTES) {
         let (numbers, _) = cpu.as_chunks::<8>();
         let row = numbers.iter().skip(slot * ROW);
         for (total, number) in sum.iter_mut().zip(row) {
@@ -128,9 +156,9 @@ mod tests {
 
     #[test]
     fn rows_are_summed_over_cpus_and_counted_from_their_owner_on() {
-        let mut element = vec![0; 2 * COUNTER_BYTES];
+        let mut element = vec![0; 2 * TABLE_BYTES];
         let mut set = |cpu: usize, slot: usize, index: usize, value: u64| {
-            let at = cpu * COUNTER_BYTES + (slot * ROW + index) * 8;
+            let at = cpu * TABLE_BYTES + (slot * ROW + index) * 8;
             element[at..at + 8].copy_from_slice(&value.to_ne_bytes());
         };
         set(0, 3, 2, 5);

@@ -13,12 +13,12 @@
 mod assembler;
 mod btf;
 mod counting;
+mod entry;
 
-pub use counting::{BUCKETS, COUNTER_BYTES, buckets, report};
+pub use counting::{BUCKETS, buckets, counters, report};
 
 use super::strategy::FUSED_MEMBERS;
-use super::verdicts;
-use assembler::{Assembler, Call, Jump, Register};
+use entry::Entry;
 use ipc::messages::chain::HookKind;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::program::ProgramKind;
@@ -52,30 +52,39 @@ pub struct Fused {
     pub btf: Vec<u8>,
 }
 
-/// Generates the program for these members, in this order.
-pub fn generate(hook: HookKind, members: &[Member<'_>]) -> Result<Fused, Failure> {
+/// Generates the program for these members, in this order, on a machine with so many CPUs.
+pub fn generate(hook: HookKind, members: &[Member<'_>], cpus: u32) -> Result<Fused, Failure> {
     if members.is_empty() || members.len() > FUSED_MEMBERS {
         return Err(refused(format!(
             "{} members cannot be fused",
             members.len()
         )));
     }
-    let (mut code, calls) = main_function(hook, members);
+    let Entry {
+        mut code,
+        members: calls,
+        unusual: unusual_calls,
+        counters,
+        ..
+    } = entry::function(hook, members, cpus);
     let unusual = code.len();
-    for call in calls.unusual {
+    for call in unusual_calls {
         code.set_call(call, unusual);
     }
-    unusual_function(&mut code);
+    entry::unusual_function(&mut code);
     let mut types = btf::Types::new(context(hook));
     let mut functions = vec![
         (0, types.function("bpfman_fused", btf::Linkage::Global)),
         (unusual, types.function("unusual", btf::Linkage::Static)),
     ];
-    let mut map_slots = vec![MapSlot {
-        instruction: counting::MAP_INSTRUCTION,
-        map: 0,
-    }];
-    for (index, (member, call)) in members.iter().zip(calls.members).enumerate() {
+    let mut map_slots: Vec<MapSlot> = counters
+        .into_iter()
+        .map(|instruction| MapSlot {
+            instruction: count(instruction),
+            map: 0,
+        })
+        .collect();
+    for (index, (member, call)) in members.iter().zip(calls).enumerate() {
         let start = code.len();
         code.set_call(call, start);
         for function in entry_points(&member.program.instructions)? {
@@ -137,89 +146,6 @@ pub fn generate(hook: HookKind, members: &[Member<'_>]) -> Result<Fused, Failure
     })
 }
 
-/// A member's verdict that is not the usual one is dealt with behind the function's straight path.
-struct Unusual {
-    from: Jump,
-    /// Where the chain goes on.
-    back: usize,
-}
-
-/// Calls of the function on the hook, whose targets are not known yet.
-struct Calls {
-    /// Of each member.
-    members: Vec<Call>,
-    /// Of the function that deals with unusual verdicts.
-    unusual: Vec<Call>,
-}
-
-/// The function on the hook.
-///
-/// Most packets get the verdict that lets them go on to the next member. For those the path is straight: a call, one
-/// comparison, one counter. Everything else stands behind it.
-fn main_function(hook: HookKind, members: &[Member<'_>]) -> (Assembler, Calls) {
-    const PACKET: Register = Register::R6;
-    /// Where a verdict waits, below the key of the counters. Another register would cost each packet a push and a pop.
-    const VERDICT: i16 = -16;
-    let mut code = Assembler::default();
-    code.mov(PACKET, Register::R1);
-    counting::begin(&mut code, verdict_of_failure(hook));
-    let mut calls = Calls {
-        members: Vec::with_capacity(members.len()),
-        unusual: Vec::with_capacity(members.len()),
-    };
-    let mut unusual = Vec::with_capacity(members.len());
-    for member in members {
-        code.mov(Register::R1, PACKET);
-        calls.members.push(code.call_later());
-        let from = if let Some(bit) = usual(hook, member.mask) {
-            let from = code.jump_unless_equal32(Register::R0, bit - verdicts::bit_of_zero(hook));
-            counting::count_known(&mut code, member.slot, bit);
-            from
-        } else {
-            code.jump()
-        };
-        let back = code.len();
-        unusual.push(Unusual { from, back });
-    }
-    // Nobody had the last word.
-    code.mov_constant(Register::R0, verdict_of_nobody(hook));
-    code.exit();
-    for (member, Unusual { from, back }) in members.iter().zip(unusual) {
-        code.land(from);
-        code.store64(Register::R10, VERDICT, Register::R0);
-        // The bit of the verdict: what both the counters and the mask go by.
-        code.mov32(Register::R1, Register::R0);
-        code.add32(Register::R1, verdicts::bit_of_zero(hook));
-        counting::row(&mut code, Register::R2, member.slot);
-        code.mov32_constant(Register::R3, member.mask);
-        calls.unusual.push(code.call_later());
-        code.jump_back_if_not_zero(Register::R0, back);
-        code.load64(Register::R0, Register::R10, VERDICT);
-        code.exit();
-    }
-    (code, calls)
-}
-
-/// `bool (u32 bit, u64 *row, u32 mask)`: counts a verdict, and says whether the chain goes on.
-fn unusual_function(code: &mut Assembler) {
-    counting::count(code, Register::R1, Register::R2);
-    code.mov_constant(Register::R0, 0);
-    let beyond = code.jump_if_greater32(Register::R1, 31);
-    code.mov(Register::R0, Register::R3);
-    code.shift_right(Register::R0, Register::R1);
-    code.and(Register::R0, 1);
-    code.land(beyond);
-    code.exit();
-}
-
-/// The bit of the verdict after which a chain usually goes on from a member: the one that stands for "go on" on the hook if
-/// the mask has it, otherwise the lowest one with a counter of its own.
-fn usual(hook: HookKind, mask: u32) -> Option<i32> {
-    let mut bits = std::iter::once(verdicts::go_on(hook) + verdicts::bit_of_zero(hook))
-        .chain(0..=counting::LAST_NAMED);
-    bits.find(|bit| mask & 1 << bit != 0)
-}
-
 /// Where functions begin, in instructions: 0, and whatever is called or taken the address of.
 fn entry_points(instructions: &[u8]) -> Result<BTreeSet<usize>, Failure> {
     const CALL: u8 = 0x85;
@@ -254,23 +180,6 @@ fn context(hook: HookKind) -> &'static str {
     match hook {
         HookKind::Xdp => "xdp_md",
         HookKind::TcIngress | HookKind::TcEgress => "__sk_buff",
-    }
-}
-
-/// What is said when every member lets the chain go on: pass, ok.
-fn verdict_of_nobody(hook: HookKind) -> i32 {
-    match hook {
-        HookKind::Xdp => 2,
-        HookKind::TcIngress | HookKind::TcEgress => 0,
-    }
-}
-
-/// What is said where the verifier thinks that the counters might be missing, which they never are: aborted, shot. No
-/// packet may pass members that have not seen it.
-fn verdict_of_failure(hook: HookKind) -> i32 {
-    match hook {
-        HookKind::Xdp => 0,
-        HookKind::TcIngress | HookKind::TcEgress => 2,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Without a kernel: what the generated program refers to is there, and where it should be.
 
 use super::*;
+use crate::chains::verdicts;
 use crate::valid_plan::sample;
 
 fn member<'a>(program: &'a ProgramPlan, maps: &'a [u32]) -> Member<'a> {
@@ -16,7 +17,7 @@ fn member<'a>(program: &'a ProgramPlan, maps: &'a [u32]) -> Member<'a> {
 fn slots_and_functions_move_with_their_member() {
     let program = sample::plan().programs[0].clone();
     let members = [member(&program, &[7, 8]), member(&program, &[9, 10])];
-    let fused = generate(HookKind::Xdp, &members).unwrap();
+    let fused = generate(HookKind::Xdp, &members, 2).unwrap();
     let (code, rest) = fused.program.instructions.as_chunks::<8>();
     assert!(rest.is_empty());
     let own = program.instructions.len() / 8;
@@ -61,6 +62,20 @@ fn slots_and_functions_move_with_their_member() {
 }
 
 #[test]
+fn the_only_member_is_called_at_once() {
+    let program = sample::plan().programs[0].clone();
+    let fused = generate(HookKind::Xdp, &[member(&program, &[7, 8])], 2).unwrap();
+    let (code, _) = fused.program.instructions.as_chunks::<8>();
+    assert_eq!(code[0][..2], [0x85, 0x10]);
+    // Its counters are looked for where the usual verdict goes on, and where another is dealt with.
+    let counters = fused.program.map_slots.iter().filter(|slot| slot.map == 0);
+    let found: Vec<u8> = counters
+        .map(|slot| code[slot.instruction as usize][0])
+        .collect();
+    assert_eq!(found, [0x18, 0x18]);
+}
+
+#[test]
 fn functions_are_found_by_their_calls() {
     // call +2; exit; r0 = 0; exit | r0 = function at 3 (two instructions) ...
     let call = [0x85, 0x10, 0, 0, 1, 0, 0, 0];
@@ -80,9 +95,9 @@ fn functions_are_found_by_their_calls() {
 fn one_member_more_than_there_is_room_for_is_refused() {
     let program = sample::plan().programs[0].clone();
     let members = vec![member(&program, &[1, 2]); FUSED_MEMBERS + 1];
-    assert!(generate(HookKind::Xdp, &members[1..]).is_ok());
-    assert!(generate(HookKind::Xdp, &members).is_err());
-    assert!(generate(HookKind::Xdp, &[]).is_err());
+    assert!(generate(HookKind::Xdp, &members[1..], 2).is_ok());
+    assert!(generate(HookKind::Xdp, &members, 2).is_err());
+    assert!(generate(HookKind::Xdp, &[], 2).is_err());
 }
 
 #[test]
@@ -92,7 +107,7 @@ fn fragments_are_allowed_when_every_member_allows_them() {
         flags: HAS_FRAGS,
         ..plain.clone()
     };
-    let flags = |hook, members: &[Member<'_>]| generate(hook, members).unwrap().program.flags;
+    let flags = |hook, members: &[Member<'_>]| generate(hook, members, 2).unwrap().program.flags;
     let both = [member(&frags, &[1, 2]), member(&frags, &[1, 2])];
     assert_eq!(flags(HookKind::Xdp, &both), HAS_FRAGS);
     assert_eq!(flags(HookKind::TcIngress, &both), 0);
@@ -103,11 +118,12 @@ fn fragments_are_allowed_when_every_member_allows_them() {
 #[test]
 fn usual_verdict_is_the_one_that_goes_on() {
     let mask = |hook, verdicts: &[i32]| verdicts::mask(hook, verdicts);
-    let xdp = |verdicts: &[i32]| usual(HookKind::Xdp, mask(HookKind::Xdp, verdicts));
+    let xdp = |verdicts: &[i32]| entry::usual(HookKind::Xdp, mask(HookKind::Xdp, verdicts));
     assert_eq!(xdp(&[0, 2, 31]), Some(2));
     assert_eq!(xdp(&[1, 3]), Some(1));
     assert_eq!(xdp(&[31]), None);
-    let tc = |verdicts: &[i32]| usual(HookKind::TcEgress, mask(HookKind::TcEgress, verdicts));
+    let tc =
+        |verdicts: &[i32]| entry::usual(HookKind::TcEgress, mask(HookKind::TcEgress, verdicts));
     assert_eq!(tc(&[-1, 3, 30]), Some(4));
     assert_eq!(tc(&[-1]), Some(0));
     assert_eq!(tc(&[30]), None);

@@ -10,10 +10,10 @@ use ipc::messages::attach::{AttachSpec, XdpMode};
 use ipc::messages::chain::{HookKind, Strategy};
 use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::program::{ProgramKind, ProgramRequest};
-use ipc::plan::{LoadPlan, MapPlan};
+use ipc::plan::LoadPlan;
 use loader_worker::chains::fused::{self, Fused};
 use loader_worker::chains::verdicts;
-use loader_worker::kernel::{btf, interfaces, link, map, pin, program};
+use loader_worker::kernel::{btf, cpus, interfaces, link, map, pin, program};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Barrier;
@@ -121,21 +121,7 @@ impl Floor {
             .map_err(|failure| anyhow::anyhow!("{failure}"))?;
         let types = plan.btf.as_deref().map(btf::load).transpose()?;
         let types = types.as_ref().map(AsFd::as_fd);
-        const PER_CPU_ARRAY: u32 = 6;
-        let counters = MapPlan {
-            map_type: PER_CPU_ARRAY,
-            value_size: u32::try_from(fused::COUNTER_BYTES)?,
-            btf_key_type_id: 0,
-            btf_value_type_id: 0,
-            initial: None,
-            freeze: false,
-            ..plan.maps.first().context("no map")?.clone()
-        };
-        let counters = MapPlan {
-            max_entries: 1,
-            flags: 0,
-            ..counters
-        };
+        let counters = fused::counters(cpus::possible()?);
         let mut maps = vec![map::create(&counters, None, None, "counters")?];
         for plan in &plan.maps {
             let created = map::create(plan, types, None, &plan.name)?;
@@ -183,7 +169,8 @@ fn load(plan: &LoadPlan, maps: &[OwnedFd], members: usize) -> Result<OwnedFd> {
     let Fused {
         program,
         btf: types,
-    } = fused::generate(HookKind::Xdp, &members).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    } = fused::generate(HookKind::Xdp, &members, cpus::possible()?)
+        .map_err(|failure| anyhow::anyhow!("{failure}"))?;
     let types = btf::load(&types)?;
     let maps: Vec<BorrowedFd<'_>> = maps.iter().map(AsFd::as_fd).collect();
     Ok(program::load(&program, "GPL", Some(types.as_fd()), &maps)?)
