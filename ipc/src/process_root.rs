@@ -11,6 +11,17 @@ const PROCESSES: [&str; 2] = ["/proc", "/host/proc"];
 
 const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
+/// Whether a path is that of the network namespace of a process, by its number. Looking there takes the same right as looking at
+/// its root.
+pub fn is_network_namespace(path: &str) -> bool {
+    PROCESSES.iter().any(|processes| {
+        let pid = path
+            .strip_prefix(processes)
+            .and_then(|rest| rest.strip_prefix('/')?.strip_suffix("/ns/net"));
+        pid.is_some_and(|pid| !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()))
+    })
+}
+
 /// The root directory of a process.
 #[derive(Debug)]
 pub struct ProcessRoot(OwnedFd);
@@ -131,6 +142,25 @@ mod tests {
                 .unwrap_err(),
             Errno::LOOP
         );
+    }
+
+    #[test]
+    fn namespaces_of_processes_are_told_from_other_paths() {
+        for path in ["/proc/1/ns/net", "/host/proc/4711/ns/net"] {
+            assert!(is_network_namespace(path), "{path}");
+        }
+        for path in [
+            "/proc/self/ns/net",
+            "/proc/1/ns/mnt",
+            "/proc/1/root/ns/net",
+            "/proc/1/ns/net/",
+            "/proc//ns/net",
+            "/proc/1/../1/ns/net",
+            "/run/netns/blue",
+            "/tmp/proc/1/ns/net",
+        ] {
+            assert!(!is_network_namespace(path), "{path}");
+        }
     }
 
     #[test]

@@ -107,8 +107,21 @@ fn late(kind: HelperKind) -> Failure {
 
 fn unavailable(kind: HelperKind, reason: &str) -> Failure {
     let cause = format!("there is no helper for {}: {reason}", purpose(kind));
-    Failure::new(FailureCode::Unavailable, Stage::Attach, cause)
-        .remedy("retry; see the service's log")
+    Failure::new(FailureCode::Unavailable, Stage::Attach, cause).remedy(format!(
+        "retry; if it stays so, see the service's log: bpfmand must have been started with {}",
+        capabilities(kind)
+    ))
+}
+
+/// What a helper has; without one of them it ends at once.
+fn capabilities(kind: HelperKind) -> &'static str {
+    match kind {
+        HelperKind::PerfEvent | HelperKind::DescribeXdp => "CAP_SYS_ADMIN",
+        HelperKind::ChangeGroup => "CAP_CHOWN",
+        HelperKind::NetworkNamespace => "CAP_SYS_ADMIN and CAP_NET_ADMIN",
+        HelperKind::OpenPath => "CAP_SETUID and CAP_SETGID",
+        HelperKind::OpenInContainer => "CAP_SYS_PTRACE",
+    }
 }
 
 fn purpose(kind: HelperKind) -> &'static str {

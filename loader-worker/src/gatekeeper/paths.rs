@@ -9,6 +9,7 @@ use ipc::limits::PATH_BYTES;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::{HelperJob, HelperKind};
 use ipc::messages::loader::{LoaderReply, Session};
+use ipc::process_root::is_network_namespace;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -22,8 +23,8 @@ impl State {
         reply: Reply,
     ) {
         let kind = match container_pid {
-            None => HelperKind::OpenPath,
-            Some(_) => HelperKind::OpenInContainer,
+            None if !is_network_namespace(&path) => HelperKind::OpenPath,
+            _ => HelperKind::OpenInContainer,
         };
         let job = check(&path)
             .and_then(|()| check_process(container_pid))

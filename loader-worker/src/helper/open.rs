@@ -6,7 +6,7 @@
 use crate::kernel::Error;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::HelperJob;
-use ipc::process_root::ProcessRoot;
+use ipc::process_root::{ProcessRoot, is_network_namespace};
 use ipc::regular_file::{NotOpened, reopen};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -17,6 +17,10 @@ use rustix::thread::{
 };
 use std::os::fd::OwnedFd;
 use std::path::Path;
+
+/// What to do about a process that may not be looked into.
+const LOOKING: &str = "ask as root, or as the user of the process if that has no capability; security modules of the kernel \
+                       may forbid it, too";
 
 /// Does the job of either helper that opens paths; `None` when it is for another.
 pub(super) fn perform(
@@ -33,14 +37,18 @@ pub(super) fn perform(
     else {
         return None;
     };
-    let client = || become_client(*uid, *gid, groups);
-    match container_pid {
-        None if !is_for_containers => Some(client().and_then(|()| Wanted::own(path, *uid).open())),
-        Some(pid) if is_for_containers => {
-            Some(client().and_then(|()| Wanted::of(*pid, path, *uid)?.open()))
-        }
-        _ => None,
-    }
+    let is_fit = match container_pid {
+        Some(_) => is_for_containers,
+        None => is_for_containers == is_network_namespace(path),
+    };
+    is_fit.then(|| {
+        become_client(*uid, *gid, groups)?;
+        let wanted = match container_pid {
+            Some(pid) => Wanted::of(*pid, path, *uid)?,
+            None => Wanted::own(path, *uid),
+        };
+        wanted.open()
+    })
 }
 
 /// Makes this thread the client, for ever: its user, its groups, no capability but the one to look into processes, where it has
@@ -95,6 +103,12 @@ fn keep(lent: CapabilitySet) -> Result<(), Errno> {
     }
 }
 
+fn keep_nothing() -> Result<(), Failure> {
+    keep(CapabilitySet::empty()).map_err(|errno| {
+        Error::new("capset", errno).into_failure(Stage::Object, "giving up CAP_SYS_PTRACE")
+    })
+}
+
 /// A path of a client, and where it begins.
 struct Wanted<'a> {
     path: &'a str,
@@ -115,20 +129,20 @@ impl<'a> Wanted<'a> {
     /// Finds the root of the process, and gives up the capability for that before it looks at a path.
     fn of(pid: i32, path: &'a str, uid: u32) -> Result<Self, Failure> {
         let root = ProcessRoot::of(pid).map_err(|errno| unseen(errno, pid, uid))?;
-        keep(CapabilitySet::empty()).map_err(|errno| {
-            Error::new("capset", errno).into_failure(Stage::Object, "giving up CAP_SYS_PTRACE")
-        })?;
+        keep_nothing()?;
         let process = Some((pid, root));
         Ok(Self { path, uid, process })
     }
 
-    /// Opens a regular file for reading.
+    /// Opens a regular file for reading. Who was lent a capability has it to look at the path only where that is the namespace of
+    /// a process.
     fn open(&self) -> Result<OwnedFd, Failure> {
         let seen = match &self.process {
             Some((_, root)) => root.look(Path::new(self.path)),
             None => rustix::fs::open(self.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
         };
         let seen = seen.map_err(|errno| self.refused(errno))?;
+        keep_nothing()?;
         let what = match reopen(&seen) {
             Ok(file) => return Ok(file),
             Err(NotOpened::Refused(errno)) => return Err(self.refused(errno)),
@@ -153,6 +167,11 @@ impl<'a> Wanted<'a> {
                     },
                 )
             }
+            Errno::ACCESS | Errno::PERM if is_network_namespace(self.path) => failure(
+                FailureCode::PermissionDenied,
+                format!("uid {} may not look into the process of {name}", self.uid),
+            )
+            .remedy(LOOKING),
             Errno::ACCESS | Errno::PERM => failure(
                 FailureCode::PermissionDenied,
                 format!("uid {} may not read {name}", self.uid),
@@ -186,9 +205,7 @@ fn unseen(errno: Errno, pid: i32, uid: u32) -> Failure {
             FailureCode::PermissionDenied,
             format!("{what}: uid {uid} may not look into it"),
         )
-        .remedy(
-            "ask as root, or as the user of the process if it has no capability; security modules of the kernel may forbid it, too",
-        ),
+        .remedy(LOOKING),
         _ => Error::new("open", errno).into_failure(Stage::Object, what),
     }
 }
@@ -242,17 +259,20 @@ mod tests {
 
     #[test]
     fn each_helper_has_its_own_jobs() {
-        let job = |container_pid| HelperJob::OpenPath {
-            path: "/etc/passwd".to_owned(),
+        let job = |path: &str, container_pid| HelperJob::OpenPath {
+            path: path.to_owned(),
             container_pid,
             uid: u32::MAX,
             gid: 0,
             groups: Vec::new(),
         };
-        assert!(perform(&job(None), false).is_some());
-        assert!(perform(&job(Some(1)), true).is_some());
-        assert!(perform(&job(None), true).is_none());
-        assert!(perform(&job(Some(1)), false).is_none());
+        for path in ["/etc/passwd", "/proc/1/ns/net"] {
+            let is_namespace = path != "/etc/passwd";
+            assert_eq!(perform(&job(path, None), false).is_some(), !is_namespace);
+            assert_eq!(perform(&job(path, None), true).is_some(), is_namespace);
+            assert!(perform(&job(path, Some(1)), true).is_some());
+            assert!(perform(&job(path, Some(1)), false).is_none());
+        }
         assert!(perform(&HelperJob::ChangeGroup { gid: 1 }, true).is_none());
     }
 }

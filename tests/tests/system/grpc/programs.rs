@@ -294,6 +294,37 @@ fn network_namespaces_are_opened_for_the_client() {
     grpc.detach(link).expect("it detaches");
 }
 
+#[test]
+fn namespaces_of_processes_are_opened_for_the_client() {
+    let instance = Instance::start();
+    let grpc = Grpc::to(&instance);
+    let (id, counter) = load_counter(&instance, &grpc, "xdp_count", XDP, slot::XDP);
+    let elsewhere = Netns::new();
+    let process = elsewhere.inside(|| Command::new("sleep").arg("600").spawn());
+    let mut process = process.expect("sleep");
+    let pid = process.id();
+    let to = |netns: String| {
+        let info = XdpAttachInfo {
+            iface: INTERFACE.to_owned(),
+            priority: 50,
+            netns: Some(netns),
+            ..XdpAttachInfo::default()
+        };
+        grpc.attach(id, Info::XdpAttachInfo(info))
+    };
+    let link = to(format!("/proc/{pid}/ns/net")).expect("it attaches");
+    elsewhere.send_packets(3);
+    assert!(counter.value() >= 3, "{}", counter.value());
+    let counted = counter.value();
+    instance.netns().send_packets(3);
+    assert_eq!(counter.value(), counted, "it runs there alone");
+    grpc.detach(link).expect("it detaches");
+    process.kill().expect("its end");
+    process.wait().expect("its end");
+    let gone = to(format!("/proc/{pid}/ns/net")).expect_err("no process");
+    assert_eq!(gone.code(), tonic::Code::InvalidArgument, "{gone}");
+}
+
 /// What a process of another user is told.
 fn ask_as(uid: u32, instance: &Instance, arguments: &[&str]) -> String {
     let output = Command::new(program("as-user"))
