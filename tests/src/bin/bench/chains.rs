@@ -17,7 +17,7 @@ use loader_worker::kernel::{btf, cpus, interfaces, link, map, pin, program};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Barrier;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Members before.
 const MEMBERS: usize = 5;
@@ -38,6 +38,8 @@ pub(crate) struct Sixth {
 pub(crate) struct Many {
     pub(crate) one_by_one: Samples,
     pub(crate) at_once: Samples,
+    /// Programs put in one another's place by system calls alone.
+    pub(crate) floor: Samples,
 }
 
 fn pair(instance: &Instance, name: &str) {
@@ -100,13 +102,18 @@ pub(crate) fn sixth(instance: &Instance, rounds: usize) -> Result<Sixth> {
 
 /// What the loader does of a sixth member, without records and without a process between.
 struct Floor {
-    plan: LoadPlan,
-    maps: Vec<OwnedFd>,
+    parts: Parts,
     five: OwnedFd,
     hook: OwnedFd,
 }
 
-impl Floor {
+/// What chains are made of.
+struct Parts {
+    plan: LoadPlan,
+    maps: Vec<OwnedFd>,
+}
+
+impl Parts {
     fn new() -> Result<Self> {
         let request = Request {
             programs: &[ProgramRequest {
@@ -130,19 +137,41 @@ impl Floor {
             }
             maps.push(created);
         }
-        let five = load(&plan, &maps, MEMBERS)?;
-        let ifindex = interfaces::index(INTERFACE)?.context("no interface")?;
-        let hook = link::create_xdp(five.as_fd(), ifindex, XdpMode::Native)?;
-        Ok(Self {
-            plan,
-            maps,
-            five,
-            hook,
-        })
+        Ok(Self { plan, maps })
+    }
+
+    /// The program of a chain with so many members, all of which have the same maps.
+    fn load(&self, members: usize) -> Result<OwnedFd> {
+        let own: Vec<u32> = (1..).take(self.plan.maps.len()).collect();
+        let members: Vec<_> = (0..members)
+            .map(|slot| fused::Member {
+                program: &self.plan.programs[0],
+                maps: &own,
+                mask: verdicts::mask(HookKind::Xdp, &[2, 31]),
+                slot,
+            })
+            .collect();
+        let Fused {
+            program,
+            btf: types,
+        } = fused::generate(HookKind::Xdp, &members, cpus::possible()?)
+            .map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        let types = btf::load(&types)?;
+        let maps: Vec<BorrowedFd<'_>> = self.maps.iter().map(AsFd::as_fd).collect();
+        Ok(program::load(&program, "GPL", Some(types.as_fd()), &maps)?)
+    }
+}
+
+impl Floor {
+    fn new() -> Result<Self> {
+        let parts = Parts::new()?;
+        let five = parts.load(MEMBERS)?;
+        let hook = put(&five, INTERFACE)?;
+        Ok(Self { parts, five, hook })
     }
 
     fn attach(&self, head: &std::path::Path) -> Result<OwnedFd> {
-        let six = load(&self.plan, &self.maps, MEMBERS + 1)?;
+        let six = self.parts.load(MEMBERS + 1)?;
         pin::pin(six.as_fd(), head)?;
         link::update(self.hook.as_fd(), six.as_fd(), Some(self.five.as_fd()))?;
         Ok(six)
@@ -155,25 +184,54 @@ impl Floor {
     }
 }
 
-/// The program of a chain with so many members, all of which have the same maps.
-fn load(plan: &LoadPlan, maps: &[OwnedFd], members: usize) -> Result<OwnedFd> {
-    let own: Vec<u32> = (1..).take(plan.maps.len()).collect();
-    let members: Vec<_> = (0..members)
-        .map(|slot| fused::Member {
-            program: &plan.programs[0],
-            maps: &own,
-            mask: verdicts::mask(HookKind::Xdp, &[2, 31]),
-            slot,
-        })
-        .collect();
-    let Fused {
-        program,
-        btf: types,
-    } = fused::generate(HookKind::Xdp, &members, cpus::possible()?)
-        .map_err(|failure| anyhow::anyhow!("{failure}"))?;
-    let types = btf::load(&types)?;
-    let maps: Vec<BorrowedFd<'_>> = maps.iter().map(AsFd::as_fd).collect();
-    Ok(program::load(&program, "GPL", Some(types.as_fd()), &maps)?)
+fn put(program: &OwnedFd, interface: &str) -> Result<OwnedFd> {
+    let ifindex = interfaces::index(interface)?.context("no interface")?;
+    Ok(link::create_xdp(program.as_fd(), ifindex, XdpMode::Native)?)
+}
+
+/// Has every hook changed on a thread of its own; how long it takes until all are done.
+fn all_at_once<H: Send>(
+    hooks: impl ExactSizeIterator<Item = H>,
+    change: impl Fn(H) -> Result<()> + Sync,
+) -> Result<Duration> {
+    let barrier = Barrier::new(hooks.len() + 1);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = hooks
+            .map(|hook| {
+                let (barrier, change) = (&barrier, &change);
+                scope.spawn(move || {
+                    barrier.wait();
+                    change(hook)
+                })
+            })
+            .collect();
+        barrier.wait();
+        let started = Instant::now();
+        for thread in threads {
+            let changed = thread.join();
+            changed.map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+        }
+        Ok(started.elapsed())
+    })
+}
+
+/// The same by what the kernel does of it: a longer program in the place of a shorter, and back.
+fn many_by_system_calls(interfaces: &[String], rounds: usize) -> Result<Samples> {
+    let parts = Parts::new()?;
+    let (one, two) = (parts.load(1)?, parts.load(2)?);
+    let hooks: Vec<OwnedFd> = interfaces
+        .iter()
+        .map(|interface| put(&one, interface))
+        .collect::<Result<_>>()?;
+    let mut samples = Samples::default();
+    for _ in 0..rounds {
+        samples.push(all_at_once(hooks.iter(), |hook| {
+            link::update(hook.as_fd(), two.as_fd(), Some(one.as_fd()))?;
+            link::update(hook.as_fd(), one.as_fd(), Some(two.as_fd()))?;
+            Ok(())
+        })?);
+    }
+    Ok(samples)
 }
 
 /// 64 hooks, each with a chain of one that gets a second member, and loses it again.
@@ -182,13 +240,19 @@ pub(crate) fn many(instance: &Instance, rounds: usize) -> Result<Many> {
     for interface in &interfaces {
         pair(instance, interface);
     }
+    let floor = instance
+        .netns()
+        .inside(|| many_by_system_calls(&interfaces, rounds))?;
     let counter = Counter::load(instance, "xdp:xdp_count", slot::XDP);
     let program = counter.program;
     let mut clients: Vec<Client> = interfaces.iter().map(|_| instance.client()).collect();
     for interface in &interfaces {
         attach(&mut clients[0], program, interface, 1)?;
     }
-    let mut many = Many::default();
+    let mut many = Many {
+        floor,
+        ..Many::default()
+    };
     for _ in 0..rounds {
         many.one_by_one.time(|| -> Result<()> {
             let client = &mut clients[0];
@@ -198,30 +262,11 @@ pub(crate) fn many(instance: &Instance, rounds: usize) -> Result<Many> {
             }
             Ok(())
         })?;
-        let barrier = Barrier::new(HOOKS + 1);
-        let elapsed = std::thread::scope(|scope| -> Result<_> {
-            let threads: Vec<_> = interfaces
-                .iter()
-                .zip(&mut clients)
-                .map(|(interface, client)| {
-                    let barrier = &barrier;
-                    scope.spawn(move || {
-                        barrier.wait();
-                        let link = attach(client, program, interface, 2)?;
-                        detach(client, link)
-                    })
-                })
-                .collect();
-            barrier.wait();
-            let started = Instant::now();
-            for thread in threads {
-                thread
-                    .join()
-                    .map_err(|_| anyhow::anyhow!("a thread panicked"))??;
-            }
-            Ok(started.elapsed())
-        })?;
-        many.at_once.push(elapsed);
+        let hooks = interfaces.iter().zip(&mut clients);
+        many.at_once.push(all_at_once(hooks, |(interface, client)| {
+            let link = attach(client, program, interface, 2)?;
+            detach(client, link)
+        })?);
     }
     instance.ctl(&["program", "unload", &counter.id()]).ok();
     Ok(many)

@@ -127,7 +127,8 @@ fn print_chains(sixth: &chains::Sixth, many: &chains::Many) {
     println!(
         "Fused XDP chains, over IPC connections; milliseconds, median / p99. The floor of a sixth member is generating, \
          verifying and pinning the new program, and putting it in the place of the old one; {} rounds. 64 hooks: each gets \
-         a second member and loses it again, over one connection, or each over its own; {} rounds of all.\n",
+         a second member and loses it again, over one connection, or each over its own; {} rounds of all. Their floor is \
+         one program in the place of another and back, on 64 threads: the kernel does that to one hook after the other.\n",
         sixth.floor.count(),
         many.at_once.count()
     );
@@ -156,6 +157,7 @@ fn print_chains(sixth: &chains::Sixth, many: &chains::Many) {
         "| attach to a chain of five: over the floor | {} |",
         milliseconds(over)
     );
+    print("64 hooks at once: floor, system calls alone", &many.floor);
     print("64 hooks one after the other", &many.one_by_one);
     print("64 hooks at once", &many.at_once);
     println!();
