@@ -74,6 +74,10 @@ impl Answer {
             untaken.notify_one();
         });
         place.answered();
+        // A failure is all headers: nobody asks for what is behind them.
+        if body.is_end_stream() {
+            place.taken();
+        }
         Self {
             body,
             rest: Bytes::new(),
@@ -119,5 +123,46 @@ impl Body for Answer {
 
     fn is_end_stream(&self) -> bool {
         self.rest.is_empty() && self.body.is_end_stream()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grpc::places::{Owner, Places};
+    use crate::limits::GRPC_PROCESS_READS;
+    use std::time::Duration;
+    use tokio::time::{Instant, sleep};
+    use tonic::body::Body as Contents;
+
+    /// How long the next question waits when this was answered, and so many pieces of it were taken.
+    async fn wait_after(body: fn() -> Contents, pieces: usize) -> Duration {
+        let seat = Places::default()
+            .seat(Owner { pid: 7, uid: 0 })
+            .expect("a seat");
+        let mut answers = Vec::new();
+        for _ in 0..GRPC_PROCESS_READS {
+            let place = Arc::new(seat.place(true).await.expect("a place"));
+            place.begin();
+            sleep(Duration::from_millis(10)).await;
+            answers.push(Answer::new(body(), place, Arc::default()));
+        }
+        for answer in &mut answers {
+            for _ in 0..pieces {
+                std::future::poll_fn(|context| Pin::new(&mut *answer).poll_frame(context)).await;
+            }
+        }
+        drop(answers);
+        let freed = Instant::now();
+        seat.place(true).await.expect("a place");
+        freed.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_are_taken_with_their_last_frame() {
+        let whole = || Contents::new(http_body_util::Full::new(Bytes::from_static(b"answer")));
+        assert_eq!(wait_after(whole, 2).await, Duration::ZERO);
+        assert!(wait_after(whole, 0).await > Duration::from_secs(1));
+        assert_eq!(wait_after(Contents::empty, 0).await, Duration::ZERO);
     }
 }
