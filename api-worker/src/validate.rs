@@ -219,6 +219,11 @@ pub fn attach(spec: &AttachSpec, descriptors: usize) -> Result<(), Failure> {
             interface,
             priority,
             ..
+        }
+        | AttachSpec::Netkit {
+            interface,
+            priority,
+            ..
         } => {
             self::interface(interface)?;
             if *priority < 0 {

@@ -21,6 +21,8 @@ enum slot {
 	SLOT_URETPROBE_MULTI,
 	SLOT_USDT,
 	SLOT_NETFILTER,
+	SLOT_NETKIT_PRIMARY,
+	SLOT_NETKIT_PEER,
 	SLOTS,
 };
 
@@ -156,6 +158,21 @@ int netfilter_count(void *context)
 {
 	count_always(SLOT_NETFILTER);
 	return 1;
+}
+
+/* At the ends of a pair of netkit devices. Let the hook go on: NETKIT_NEXT. */
+SEC("netkit/primary")
+int netkit_primary_count(struct __sk_buff *packet)
+{
+	count_always(SLOT_NETKIT_PRIMARY);
+	return -1;
+}
+
+SEC("netkit/peer")
+int netkit_peer_count(struct __sk_buff *packet)
+{
+	count_always(SLOT_NETKIT_PEER);
+	return -1;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

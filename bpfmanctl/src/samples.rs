@@ -15,6 +15,7 @@ use ipc::messages::attach::{
 };
 use ipc::messages::chain::Strategy;
 use ipc::messages::kernel::{KernelLink, KernelMap, KernelProgram, ProgramStats};
+use ipc::messages::mprog::NetkitHook;
 use ipc::messages::netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace};
 use ipc::messages::program::{
     GlobalValue, Program, ProgramEntry, ProgramKind, ProgramRecord, Source,
@@ -388,6 +389,23 @@ fn netfilter_link() -> Link {
     link(19, ProgramKind::Netfilter, 10, details)
 }
 
+fn netkit_link() -> Link {
+    let details = LinkDetails::Netkit {
+        interface: "nk0".to_owned(),
+        ifindex: 7,
+        hook: NetkitHook::Peer,
+        priority: 50,
+        position: 1,
+        netns: "/run/netns/blue".to_owned(),
+        nsid: 4_026_532_001,
+    };
+    let mut link = link(20, ProgramKind::Netkit, 13, details);
+    if let Some(kernel) = &mut link.kernel {
+        kernel.attach_type = Some(55);
+    }
+    link
+}
+
 /// One of each kind.
 pub(crate) fn links() -> Vec<Link> {
     vec![
@@ -412,6 +430,7 @@ pub(crate) fn links() -> Vec<Link> {
         uprobe_multi_link(),
         usdt_link(),
         netfilter_link(),
+        netkit_link(),
     ]
 }
 

@@ -20,12 +20,13 @@ use ipc::messages::attach::{
 };
 use ipc::messages::chain::Strategy;
 use ipc::messages::client::{ClientReply, ClientRequest};
-use ipc::messages::helper::{HelperJob, HelperKind, HelperResult, TcxMember};
+use ipc::messages::helper::{HelperJob, HelperKind, HelperResult};
 use ipc::messages::image::{ImageReply, ImageRequest, PlanDelivery, PlanReceipt};
 use ipc::messages::kernel::{
     ForeignLink, Inventory, KernelLink, KernelMap, KernelProgram, ProgramStats,
 };
 use ipc::messages::loader::{DoctorReport, LoaderReply, LoaderRequest};
+use ipc::messages::mprog::{MprogHook, MprogMember};
 use ipc::messages::program::{Program, ProgramEntry, ProgramKind, ProgramRecord, Source};
 use ipc::messages::supervision::{Control, SandboxReport, Status};
 use ipc::role::Role;
@@ -433,16 +434,16 @@ fn every_message_has_its_golden_frame() {
             interface: "eth0".to_owned(),
             program_id: 42,
         },
-        HelperJob::CreateTcxLink {
+        HelperJob::CreateMprogLink {
             ifindex: 2,
             interface: "eth0".to_owned(),
-            direction: Direction::Egress,
-            member: TcxMember {
+            hook: MprogHook::Tcx(Direction::Egress),
+            member: MprogMember {
                 program_id: 42,
                 priority: 50,
                 link_id: 0,
             },
-            siblings: vec![TcxMember {
+            siblings: vec![MprogMember {
                 program_id: 41,
                 priority: 10,
                 link_id: 7,

@@ -16,6 +16,7 @@ use ipc::messages::chain::{HookKind, InterfaceHook, Strategy};
 use ipc::messages::failure::{FailureCode, Stage};
 use ipc::messages::helper::HelperKind;
 use ipc::messages::kernel::Inventory;
+use ipc::messages::mprog::{MprogHook, NetkitHook};
 use ipc::messages::program::{GlobalType, ProgramKind, Source};
 use ipc::messages::pull::{ImageSource, PullPolicy};
 use ipc::messages::supervision::ProcessState;
@@ -65,7 +66,7 @@ fn every_variant_has_its_golden_bytes() {
         lines,
         ProgramKind: Xdp, Tc, Tcx, Tracepoint, Kprobe, Kretprobe, Uprobe, Uretprobe, Fentry, Fexit, Lsm, RawTracepoint,
         TpBtf, Iter, SkLookup, CgroupSkb, CgroupSock, CgroupSockAddr, CgroupSockopt, CgroupSysctl, CgroupDevice,
-        PerfEvent, KprobeMulti, KretprobeMulti, UprobeMulti, UretprobeMulti, Usdt, Netfilter,
+        PerfEvent, KprobeMulti, KretprobeMulti, UprobeMulti, UretprobeMulti, Usdt, Netfilter, Netkit,
     );
     variants!(lines, Inventory: Programs, Maps, Links);
     variants!(lines, GlobalType: U8, U16, U32, U64, I8, I16, I32, I64, Bool, Char, String);
@@ -80,7 +81,9 @@ fn every_variant_has_its_golden_bytes() {
     variants!(lines, XdpMode: Native, Generic);
     variants!(lines, Strategy: Direct, Libxdp, Fused);
     variants!(lines, HookKind: Xdp, TcIngress, TcEgress);
-    variants!(lines, InterfaceHook: Xdp, TcxIngress, TcIngress, TcxEgress, TcEgress);
+    variants!(lines, InterfaceHook: Xdp, TcxIngress, TcIngress, TcxEgress, TcEgress, NetkitPrimary, NetkitPeer);
+    variants!(lines, NetkitHook: Primary, Peer);
+    variants!(lines, MprogHook: Tcx(Direction::Egress), Netkit(NetkitHook::Peer));
     variants!(lines, Sampling: Period(1000), Frequency(99));
     variants!(
         lines,
@@ -113,6 +116,7 @@ fn every_variant_has_its_golden_bytes() {
             target: text("libc"), path: text("/lib/libc.so.6"), provider: text("libc"), name: text("setjmp"), pid: None,
         },
         Netfilter(golden_samples::netfilter_place()),
+        Netkit { interface: text("nk0"), hook: NetkitHook::Peer, priority: 50 },
     );
     variants!(
         lines,
@@ -156,6 +160,10 @@ fn every_variant_has_its_golden_bytes() {
             places: 2,
         },
         Netfilter { place: golden_samples::netfilter_place(), netns: text("/run/netns/a"), nsid: 4_026_531_840 },
+        Netkit {
+            interface: text("nk0"), ifindex: 2, hook: NetkitHook::Primary, priority: 50, position: 1,
+            netns: text("/run/netns/a"), nsid: 4_026_531_840,
+        },
     );
 
     golden_file::assert_lines("variants.txt", &golden);

@@ -362,6 +362,9 @@ fn lost_place(details: &LinkDetails, found: &KernelLink) -> Option<String> {
     match details {
         LinkDetails::Tcx {
             interface, netns, ..
+        }
+        | LinkDetails::Netkit {
+            interface, netns, ..
         } if found.ifindex == 0 => Some(interface_at(interface, netns)),
         LinkDetails::SkLookup { netns, .. } if found.netns_ino == 0 => Some(match netns.as_str() {
             "" => "the service's network namespace".to_owned(),

@@ -14,7 +14,8 @@ use ipc::blocking::Link;
 use ipc::limits::HELPER_DEADLINE;
 use ipc::messages::attach::{Direction, XdpMode};
 use ipc::messages::failure::{Failure, FailureCode};
-use ipc::messages::helper::{HelperJob, HelperKind, HelperResult, TcxMember};
+use ipc::messages::helper::{HelperJob, HelperKind, HelperResult};
+use ipc::messages::mprog::{MprogHook, MprogMember};
 use ipc::messages::netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace};
 use ipc::messages::program::ProgramKind;
 use ipc::role::Role;
@@ -258,19 +259,19 @@ fn it_keeps_the_order_of_tcx_in_the_namespace_that_it_is_given() {
             return kernel_support::skipped(missing);
         }
         let namespace = elsewhere(|| ip("link add elsewhere0 index 77 type veth peer name near"));
-        let mut siblings: Vec<TcxMember> = Vec::new();
+        let mut siblings: Vec<MprogMember> = Vec::new();
         let mut held = Vec::new();
         for (link_id, priority) in [(1, 50), (2, 10), (3, 30)] {
             let loaded = load(bpf::COUNTER, &[("tcx_ingress_count", ProgramKind::Tcx)]);
-            let member = TcxMember {
+            let member = MprogMember {
                 program_id: loaded.record(0).program_id,
                 priority,
                 link_id,
             };
-            let job = HelperJob::CreateTcxLink {
+            let job = HelperJob::CreateMprogLink {
                 ifindex: 77,
                 interface: "elsewhere0".into(),
-                direction: Direction::Ingress,
+                hook: MprogHook::Tcx(Direction::Ingress),
                 member,
                 siblings: siblings.clone(),
             };
@@ -285,7 +286,9 @@ fn it_keeps_the_order_of_tcx_in_the_namespace_that_it_is_given() {
         }
         let on_hook = std::sync::Mutex::new(Vec::new());
         inside(&namespace, || {
-            *on_hook.lock().unwrap() = query::tcx(77, Direction::Ingress).unwrap().programs;
+            *on_hook.lock().unwrap() = query::mprog(77, MprogHook::Tcx(Direction::Ingress))
+                .unwrap()
+                .programs;
         });
         let wanted: Vec<u32> = siblings.iter().map(|member| member.program_id).collect();
         assert_eq!(*on_hook.lock().unwrap(), wanted);

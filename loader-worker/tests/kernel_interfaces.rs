@@ -11,11 +11,12 @@ mod kernel_support;
 use ipc::messages::attach::{Direction, XdpMode};
 use ipc::messages::chain::{Filter, HookKey, HookKind};
 use ipc::messages::failure::{Failure, FailureCode};
+use ipc::messages::mprog::MprogHook;
 use ipc::messages::program::ProgramKind;
 use kernel_support::{ip, isolated, load, veth};
 use loader_worker::chains::filter;
 use loader_worker::chains::rebuild::FilterPlace;
-use loader_worker::hooks::{Site, interface, tcx, xdp};
+use loader_worker::hooks::{Site, interface, mprog, xdp};
 use loader_worker::kernel::clsact::Put;
 use loader_worker::kernel::probe;
 use std::os::fd::AsFd;
@@ -58,7 +59,8 @@ fn an_interface_that_is_deleted_before_the_act_is_told_as_that() {
         let programs = &loaded.programs;
         assert_told(xdp::create(programs[0].as_fd(), site).unwrap_err());
         if probe::tcx().is_ok() {
-            let made = tcx::create(programs[1].as_fd(), site, Direction::Ingress, 50, &[]);
+            let hook = MprogHook::Tcx(Direction::Ingress);
+            let made = mprog::create(programs[1].as_fd(), site, hook, 50, &[]);
             assert_told(made.unwrap_err());
         }
         assert_told(filter::place(clsact(ifindex), ("far", ""), None).unwrap_err());

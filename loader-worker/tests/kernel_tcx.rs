@@ -10,15 +10,19 @@ mod kernel_support;
 
 use ipc::messages::attach::Direction;
 use ipc::messages::failure::FailureCode;
+use ipc::messages::mprog::MprogHook;
 use ipc::messages::program::ProgramKind;
 use kernel_support::{isolated, link_record, load, position, send, tcx, veth};
-use loader_worker::hooks::tcx_order;
-use loader_worker::kernel::link::{Place, create_tcx};
+use loader_worker::hooks::mprog_order;
+use loader_worker::kernel::link::{Place, create_mprog};
 use loader_worker::kernel::{info, interfaces, pin, probe, query};
 use loader_worker::kinds::{self, Release};
 use rustix::io::Errno;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
+
+const INGRESS: MprogHook = MprogHook::Tcx(Direction::Ingress);
+const EGRESS: MprogHook = MprogHook::Tcx(Direction::Egress);
 
 /// Runs a test where the kernel has tcx; elsewhere says why not and passes.
 fn with_tcx(test: impl FnOnce(&std::path::Path) + Send + 'static) {
@@ -93,22 +97,14 @@ fn lower_priorities_run_first_and_equal_ones_by_age() {
             links.push(link_record(id as u64 + 1, &attached));
             order.insert(rank as usize, attached.kernel.program_id);
             held.push((loaded, attached));
-            assert_eq!(
-                query::tcx(ifindex, Direction::Ingress).unwrap().programs,
-                order
-            );
+            assert_eq!(query::mprog(ifindex, INGRESS).unwrap().programs, order);
         }
         let ranks: Vec<u32> = links
             .iter()
-            .filter_map(|link| tcx_order::position(link, &links))
+            .filter_map(|link| mprog_order::position(link, &links))
             .collect();
         assert_eq!(ranks, [2, 1, 4, 3, 0]);
-        assert!(
-            query::tcx(ifindex, Direction::Egress)
-                .unwrap()
-                .programs
-                .is_empty()
-        );
+        assert!(query::mprog(ifindex, EGRESS).unwrap().programs.is_empty());
     });
 }
 
@@ -116,18 +112,18 @@ fn lower_priorities_run_first_and_equal_ones_by_age() {
 fn foreign_programs_stay_where_they_are() {
     with_tcx(|_| {
         let ifindex = interfaces::index("far").unwrap().unwrap();
-        let on_hook = || query::tcx(ifindex, Direction::Ingress).unwrap().programs;
+        let on_hook = || query::mprog(ifindex, INGRESS).unwrap().programs;
         let (first, foreign, second, third) = (counter(), counter(), counter(), counter());
         let ids = [&first, &foreign, &second, &third].map(|loaded| loaded.record(0).program_id);
 
         let one = first
             .attach(0, &tcx("far", Direction::Ingress, 50), None, &[])
             .unwrap();
-        let revision = query::tcx(ifindex, Direction::Ingress).unwrap().revision;
-        let _foreign = create_tcx(
+        let revision = query::mprog(ifindex, INGRESS).unwrap().revision;
+        let _foreign = create_mprog(
             foreign.programs[0].as_fd(),
             ifindex,
-            Direction::Ingress,
+            INGRESS,
             Place::After(ids[0]),
             revision,
         )
@@ -160,14 +156,13 @@ fn foreign_programs_stay_where_they_are() {
 fn a_hook_that_has_changed_is_looked_at_again() {
     with_tcx(|_| {
         let ifindex = interfaces::index("far").unwrap().unwrap();
-        let stale = query::tcx(ifindex, Direction::Ingress).unwrap().revision;
+        let stale = query::mprog(ifindex, INGRESS).unwrap().revision;
         let (first, second) = (counter(), counter());
         let _one = first
             .attach(0, &tcx("far", Direction::Ingress, 1), None, &[])
             .unwrap();
         let program = second.programs[0].as_fd();
-        let error =
-            create_tcx(program, ifindex, Direction::Ingress, Place::Head, stale).unwrap_err();
+        let error = create_mprog(program, ifindex, INGRESS, Place::Head, stale).unwrap_err();
         assert_eq!(error.errno, Errno::STALE);
         second
             .attach(0, &tcx("far", Direction::Ingress, 1), None, &[])

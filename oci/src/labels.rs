@@ -58,7 +58,9 @@ impl Labels {
 pub fn meant_by(spelling: &str) -> &'static [&'static str] {
     match spelling {
         "xdp" => &["xdp"],
-        "tc" | "tcx" | "sched_cls" | "sched-cls" | "schedcls" | "classifier" => &["tc", "tcx"],
+        "tc" | "tcx" | "netkit" | "sched_cls" | "sched-cls" | "schedcls" | "classifier" => {
+            &["tc", "tcx", "netkit"]
+        }
         "tracepoint" => &["tracepoint"],
         "kprobe" | "kretprobe" | "uprobe" | "uretprobe" | "probe" => {
             // The kernel has one type for all four, and tools label a program by the section that it happens to be in.

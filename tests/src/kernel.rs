@@ -18,6 +18,7 @@ const PROG_GET_NEXT_ID: i32 = 11;
 const MAP_GET_NEXT_ID: i32 = 12;
 const OBJ_GET_INFO_BY_FD: i32 = 15;
 const BTF_GET_NEXT_ID: i32 = 23;
+const LINK_CREATE: i32 = 28;
 const LINK_GET_NEXT_ID: i32 = 31;
 
 /// `BPF_F_RDONLY` of `BPF_OBJ_GET`.
@@ -123,6 +124,35 @@ pub fn link_behind(pin: &Path) -> io::Result<(u32, u32)> {
     // has no pointers.
     unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut attributes) }?;
     Ok((info[1], info[2]))
+}
+
+/// Puts a pinned program on a hook that the kernel orders (tcx, netkit), directly behind the one with this id, by a link that
+/// lives as long as its descriptor.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn attach_behind(
+    pin: &Path,
+    ifindex: u32,
+    attach_type: u32,
+    behind: u32,
+) -> io::Result<OwnedFd> {
+    /// `BPF_F_AFTER` and `BPF_F_ID`.
+    const AFTER: u64 = 1 << 4 | 1 << 5;
+    let program = open_pin(pin, 0)?;
+    let mut attributes: Attributes = [0; 18];
+    // prog_fd at 0, target_ifindex at 4, attach_type at 8, flags at 12, relative_id at 16.
+    attributes[0] = u64::from(program.as_raw_fd().unsigned_abs()) | (u64::from(ifindex) << 32);
+    attributes[1] = u64::from(attach_type) | (AFTER << 32);
+    attributes[2] = u64::from(behind);
+    // SAFETY: the attributes hold no pointer, and the result is a fresh descriptor that nobody else owns.
+    unsafe {
+        let descriptor = bpf(LINK_CREATE, &mut attributes)?;
+        Ok(OwnedFd::from_raw_fd(
+            i32::try_from(descriptor).map_err(io::Error::other)?,
+        ))
+    }
 }
 
 /// Reads the value of a key into the buffer, which must be as large as the kernel will write: the value's size rounded up
@@ -262,6 +292,11 @@ pub fn kprobes() -> Result<(), String> {
 /// refuse them, and then bpfman has to say so.
 pub fn must_take_trampolines() -> bool {
     matches!(version(), (6, 1) | (6, 12))
+}
+
+/// Whether this is the kernel of the virtual machines that is built with netkit.
+pub fn must_have_netkit() -> bool {
+    version() == (6, 12)
 }
 
 /// tcx links, since 6.6.

@@ -20,6 +20,15 @@ pub const ADDRESS: &str = "192.0.2.1";
 /// Address of the other end.
 pub const PEER_ADDRESS: &str = "192.0.2.2";
 
+/// The device that [`Netns::add_netkit`] makes, and its address.
+pub const NETKIT: &str = "nk0";
+
+/// Address of [`NETKIT`].
+const NETKIT_ADDRESS: &str = "198.51.100.1";
+
+/// Address of the other end.
+const NETKIT_PEER_ADDRESS: &str = "198.51.100.2";
+
 /// Hardware addresses of both.
 const HARDWARE: &str = "02:00:00:00:00:01";
 const PEER_HARDWARE: &str = "02:00:00:00:00:02";
@@ -95,6 +104,40 @@ impl Netns {
         ip(&["-n", &self.name], &format!("{command}\n"));
     }
 
+    /// Joins both namespaces by a pair of netkit devices called [`NETKIT`], too; the primary one is in that of the instance.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel knows no such devices.
+    pub fn add_netkit(&self) -> std::io::Result<()> {
+        let peer = File::open(format!("/run/netns/{}", self.peer))?;
+        self.inside(|| crate::netkit::add(NETKIT, peer.as_fd()))?;
+        for (namespace, address) in [
+            (&self.name, NETKIT_ADDRESS),
+            (&self.peer, NETKIT_PEER_ADDRESS),
+        ] {
+            ip(
+                &["-n", namespace],
+                &format!(
+                    "address add {address}/24 dev {NETKIT}\n\
+                     link set {NETKIT} addrgenmode none\n\
+                     link set {NETKIT} up\n"
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// Sends datagrams that leave by the primary device of [`Netns::add_netkit`], to a port where nobody listens.
+    pub fn send_by_netkit(&self, count: usize) {
+        self.inside(|| send(count, NETKIT_ADDRESS, NETKIT_PEER_ADDRESS));
+    }
+
+    /// Sends datagrams that leave by the peer of [`Netns::add_netkit`], to a port where nobody listens.
+    pub fn send_by_netkit_peer(&self, count: usize) {
+        self.at_peer(|| send(count, NETKIT_PEER_ADDRESS, NETKIT_ADDRESS));
+    }
+
     /// Takes the names of both namespaces away. They end when nobody holds them any more.
     pub fn delete(&self) {
         for namespace in [&self.peer, &self.name] {
@@ -117,19 +160,21 @@ impl Netns {
 
     /// Sends datagrams from the other end to a port where nobody listens; each is at least one packet on [`INTERFACE`].
     pub fn send_packets(&self, count: usize) {
-        inside(&self.peer, || {
-            let socket = UdpSocket::bind((PEER_ADDRESS, 0)).expect("bind");
-            for _ in 0..count {
-                // Unreachable ports are reported on a later send: that is the other end's answer to the packet before.
-                let _ = socket.send_to(b"bpfman", (ADDRESS, 9));
-            }
-        });
+        self.at_peer(|| send(count, PEER_ADDRESS, ADDRESS));
     }
 }
 
 impl Drop for Netns {
     fn drop(&mut self) {
         self.delete();
+    }
+}
+
+fn send(count: usize, from: &str, to: &str) {
+    let socket = UdpSocket::bind((from, 0)).expect("bind");
+    for _ in 0..count {
+        // Unreachable ports are reported on a later send: that is the other end's answer to the packet before.
+        let _ = socket.send_to(b"bpfman", (to, 9));
     }
 }
 

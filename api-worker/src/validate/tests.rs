@@ -2,6 +2,7 @@
 
 use super::*;
 use ipc::messages::attach::Direction;
+use ipc::messages::mprog::NetkitHook;
 use ipc::messages::netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace};
 use ipc::messages::program::{GlobalType, ProgramRequest};
 
@@ -209,6 +210,15 @@ fn hopeless_attachments_are_refused_here() {
     assert_eq!(attach(&cgroup(skb, "/sys/fs/cgroup/a"), 1), Ok(()));
     assert!(cause(attach(&cgroup(skb, "/a"), 0)).contains("descriptors"));
     assert!(cause(attach(&cgroup(ProgramKind::Xdp, "/a"), 1)).contains("no control group"));
+    let netkit = |interface: &str, priority| AttachSpec::Netkit {
+        interface: interface.into(),
+        hook: NetkitHook::Peer,
+        priority,
+    };
+    assert_eq!(attach(&netkit("nk0", 0), 0), Ok(()));
+    assert!(cause(attach(&netkit("nk0", -1), 0)).contains("negative"));
+    assert!(cause(attach(&netkit("", 0), 0)).contains("interface name"));
+    assert!(cause(attach(&netkit("nk0", 0), 1)).contains("descriptors"));
     let netfilter = |priority, defragment| {
         AttachSpec::Netfilter(NetfilterPlace {
             family: NetfilterFamily::Ipv4,

@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod netfilter;
+mod netkit;
 mod perf_event;
 mod probes;
 
@@ -12,6 +13,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use ipc::messages::attach::Direction;
 pub(crate) use netfilter::NetfilterArgs;
+pub(crate) use netkit::NetkitArgs;
 pub(crate) use perf_event::PerfEventArgs;
 pub(crate) use probes::{KprobeMultiArgs, UprobeMultiArgs, UsdtArgs};
 
@@ -182,6 +184,15 @@ pub(crate) enum AttachCommand {
             bpfmanctl link attach netfilter 512 --family ipv6 --hook forward --priority 10 --defrag --netns /run/netns/blue"
     )]
     Netfilter(NetfilterArgs),
+
+    /// To an end of a pair of netkit devices, beside other programs there
+    #[command(
+        long_about = "To an end of a pair of netkit devices, beside other programs there (Linux 6.7, CONFIG_NETKIT).\n\n\
+            Both ends are reached through the primary device, whose name is wanted. A program at \"primary\" sees what leaves \
+            by the primary device, one at \"peer\" what leaves by its peer, before the other end has it.",
+        after_help = "Examples:\n  bpfmanctl link attach netkit 512 nk0 --hook peer --priority 50"
+    )]
+    Netkit(NetkitArgs),
 }
 
 #[derive(Args, Debug)]

@@ -11,8 +11,8 @@ mod serve;
 
 pub(crate) use attach::{
     AttachCommand, CgroupCommand, FixedArgs, KprobeArgs, KprobeMultiArgs, LinkArgs, NamespaceArgs,
-    NetfilterArgs, PerfEventArgs, RawTracepointArgs, SkLookupArgs, StrategyArgs, TcArgs, TcxArgs,
-    TracepointArgs, UprobeArgs, UprobeMultiArgs, UsdtArgs, XdpArgs,
+    NetfilterArgs, NetkitArgs, PerfEventArgs, RawTracepointArgs, SkLookupArgs, StrategyArgs,
+    TcArgs, TcxArgs, TracepointArgs, UprobeArgs, UprobeMultiArgs, UsdtArgs, XdpArgs,
 };
 pub(crate) use chain::{
     ChainCommand, ChainConvertArgs, ChainShowArgs, DispatcherCommand, DispatcherGetArgs,

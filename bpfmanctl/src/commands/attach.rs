@@ -15,7 +15,7 @@ use crate::target::open_target;
 use crate::{json, text};
 pub(super) use cgroup::cgroup;
 use ipc::messages::attach::{AttachSpec, Link};
-pub(super) use network::{netfilter, sk_lookup, tc, tcx, xdp};
+pub(super) use network::{netfilter, netkit, sk_lookup, tc, tcx, xdp};
 pub(super) use probes::{kprobe_multi, uprobe_multi, usdt};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

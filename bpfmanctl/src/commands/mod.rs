@@ -134,6 +134,7 @@ fn attach(
         AttachCommand::SkLookup(arguments) => {
             return attach::sk_lookup(arguments, service, console);
         }
+        AttachCommand::Netkit(arguments) => return attach::netkit(arguments, service, console),
         AttachCommand::Netfilter(arguments) => {
             return attach::netfilter(arguments, service, console);
         }

@@ -161,6 +161,16 @@ enum Details {
         /// At how many places the probe is.
         places: u32,
     },
+    Netkit {
+        interface: String,
+        ifindex: u32,
+        /// Which end: primary or peer.
+        hook: &'static str,
+        priority: i32,
+        position: u32,
+        netns: String,
+        nsid: u64,
+    },
     Netfilter {
         family: &'static str,
         hook: &'static str,
@@ -289,6 +299,23 @@ impl From<LinkDetails> for Details {
                     cpu,
                 }
             }
+            LinkDetails::Netkit {
+                interface,
+                ifindex,
+                hook,
+                priority,
+                position,
+                netns,
+                nsid,
+            } => Details::Netkit {
+                interface,
+                ifindex,
+                hook: hook.name(),
+                priority,
+                position,
+                netns,
+                nsid,
+            },
             LinkDetails::Netfilter { place, netns, nsid } => Details::Netfilter {
                 family: place.family.name(),
                 hook: place.hook.name(),

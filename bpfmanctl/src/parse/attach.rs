@@ -4,6 +4,7 @@ use super::suggestion;
 use crate::cli::WantedStrategy;
 use ipc::messages::attach::Direction;
 use ipc::messages::chain::{HookKind, Strategy, UnknownHook};
+use ipc::messages::mprog::NetkitHook;
 use ipc::messages::netfilter::{NetfilterFamily, NetfilterHook};
 
 /// Names of XDP verdicts and their numbers, which are also their bits in a mask.
@@ -108,6 +109,13 @@ pub(crate) fn netfilter_hook(text: &str) -> Result<NetfilterHook, String> {
         })
 }
 
+pub(crate) fn netkit_hook(text: &str) -> Result<NetkitHook, String> {
+    NetkitHook::ALL
+        .into_iter()
+        .find(|hook| hook.name() == text)
+        .ok_or_else(|| format!("invalid hook \"{text}\": must be primary or peer"))
+}
+
 /// `group/name`.
 pub(crate) fn tracepoint(text: &str) -> Result<(String, String), String> {
     match text.split_once('/') {
@@ -193,6 +201,15 @@ mod tests {
         assert_eq!(
             direction("in").unwrap_err(),
             "invalid direction \"in\": must be ingress or egress"
+        );
+    }
+
+    #[test]
+    fn ends_of_netkit_have_names() {
+        assert_eq!(netkit_hook("peer"), Ok(NetkitHook::Peer));
+        assert_eq!(
+            netkit_hook("ingress").unwrap_err(),
+            "invalid hook \"ingress\": must be primary or peer"
         );
     }
 

@@ -9,8 +9,8 @@ mod program;
 mod selector;
 
 pub(crate) use attach::{
-    TC_ACTIONS, XDP_ACTIONS, direction, dispatcher_type, netfilter_family, netfilter_hook, offset,
-    strategy, tc_action, tracepoint, usdt, xdp_action,
+    TC_ACTIONS, XDP_ACTIONS, direction, dispatcher_type, netfilter_family, netfilter_hook,
+    netkit_hook, offset, strategy, tc_action, tracepoint, usdt, xdp_action,
 };
 pub(crate) use duration::duration;
 pub(crate) use global::{GlobalArgument, global};

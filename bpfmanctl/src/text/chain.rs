@@ -229,7 +229,10 @@ fn kind(hook: InterfaceHook) -> Option<HookKind> {
         InterfaceHook::Xdp => Some(HookKind::Xdp),
         InterfaceHook::TcIngress => Some(HookKind::TcIngress),
         InterfaceHook::TcEgress => Some(HookKind::TcEgress),
-        InterfaceHook::TcxIngress | InterfaceHook::TcxEgress => None,
+        InterfaceHook::TcxIngress
+        | InterfaceHook::TcxEgress
+        | InterfaceHook::NetkitPrimary
+        | InterfaceHook::NetkitPeer => None,
     }
 }
 

@@ -107,6 +107,13 @@ pub(super) fn attachment(details: &LinkDetails) -> String {
                 at(netns)
             )
         }
+        LinkDetails::Netkit {
+            interface,
+            hook,
+            position,
+            netns,
+            ..
+        } => format!("{interface} {} pos-{position}{}", hook.name(), at(netns)),
         LinkDetails::Tracepoint { group, name } => format!("{group}/{name}"),
         LinkDetails::Kprobe {
             function, offset, ..
@@ -245,6 +252,20 @@ fn details(spec: &mut Section, details: &LinkDetails) {
             ..
         } => {
             spec.row("Direction", direction.name());
+            spec.row("Interface", interface);
+            spec.row("Network Namespace", netns);
+            spec.row("Position", position);
+            spec.row("Priority", priority);
+        }
+        LinkDetails::Netkit {
+            interface,
+            hook,
+            priority,
+            position,
+            netns,
+            ..
+        } => {
+            spec.row("Hook", hook.name());
             spec.row("Interface", interface);
             spec.row("Network Namespace", netns);
             spec.row("Position", position);

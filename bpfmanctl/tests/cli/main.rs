@@ -16,6 +16,7 @@ mod conformance;
 mod failures;
 mod grammar;
 mod namespaces;
+mod netkit;
 mod removals;
 mod requests;
 mod schemas;

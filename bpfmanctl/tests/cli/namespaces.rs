@@ -22,13 +22,14 @@ fn a_namespace_is_sent_as_an_open_file() {
         "xdp 5 eth0 -p 50 --netns /proc/self/ns/net",
         "tcx 5 eth0 ingress -p 50 -n /proc/self/ns/net",
         "sk_lookup 5 -n /proc/self/ns/net -m a=1",
+        "netkit 5 nk0 --hook peer -p 50 -n /proc/self/ns/net",
         "netfilter 5 --family ipv4 --hook input -p -50 -n /proc/self/ns/net",
     ] {
         let outcome = service.run(&format!("link attach {line}"));
         assert_eq!((outcome.code, outcome.errors.as_str()), (0, ""), "{line}");
     }
     let own = std::fs::metadata(path).unwrap().ino();
-    assert_eq!(*inodes.lock().unwrap(), [own; 4]);
+    assert_eq!(*inodes.lock().unwrap(), [own; 5]);
     let names: Vec<_> = service
         .requests()
         .into_iter()
@@ -42,7 +43,7 @@ fn a_namespace_is_sent_as_an_open_file() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(names, ["xdp", "tcx", "sk_lookup", "netfilter"]);
+    assert_eq!(names, ["xdp", "tcx", "sk_lookup", "netkit", "netfilter"]);
 
     for (path, cause) in [
         ("/nowhere/blue", "does not exist"),
@@ -57,5 +58,5 @@ fn a_namespace_is_sent_as_an_open_file() {
         );
         assert_eq!(outcome.errors, expected);
     }
-    assert_eq!(service.requests().len(), 4, "nothing more was asked");
+    assert_eq!(service.requests().len(), 5, "nothing more was asked");
 }

@@ -40,7 +40,7 @@ const KINDS: [(&str, ProgramKind); 29] = [
     ("tc", ProgramKind::Tc),
     ("classifier", ProgramKind::Tc),
     ("action", ProgramKind::Tc),
-    ("netkit", ProgramKind::Tcx),
+    ("netkit", ProgramKind::Netkit),
     ("netfilter", ProgramKind::Netfilter),
 ];
 
@@ -86,7 +86,7 @@ fn family(kind: ProgramKind) -> ProgramKind {
         ProgramKind::Uretprobe | ProgramKind::UprobeMulti | ProgramKind::UretprobeMulti => {
             ProgramKind::Uprobe
         }
-        ProgramKind::Tcx => ProgramKind::Tc,
+        ProgramKind::Tcx | ProgramKind::Netkit => ProgramKind::Tc,
         other => other,
     }
 }
@@ -148,6 +148,10 @@ fn expected_attach_type(kind: &str, target: Option<&str>, declared: ProgramKind)
         (ProgramKind::SkLookup, _, _) => bpf_attach_type::BPF_SK_LOOKUP as u32,
         (ProgramKind::Iter, _, _) => bpf_attach_type::BPF_TRACE_ITER as u32,
         (ProgramKind::Netfilter, _, _) => bpf_attach_type::BPF_NETFILTER as u32,
+        (ProgramKind::Netkit, "netkit", Some("primary")) => {
+            bpf_attach_type::BPF_NETKIT_PRIMARY as u32
+        }
+        (ProgramKind::Netkit, "netkit", Some("peer")) => bpf_attach_type::BPF_NETKIT_PEER as u32,
         _ => 0,
     }
 }
@@ -170,7 +174,7 @@ mod tests {
             ("action", Some(Tc)),
             ("tcx/ingress", Some(Tcx)),
             ("tcx/egress", Some(Tcx)),
-            ("netkit/primary", Some(Tcx)),
+            ("netkit/primary", Some(Netkit)),
             ("tracepoint/syscalls/sys_enter_openat", Some(Tracepoint)),
             ("tp/syscalls/sys_enter_openat", Some(Tracepoint)),
             ("kprobe/do_unlinkat", Some(Kprobe)),
@@ -220,6 +224,8 @@ mod tests {
         for (section, declared) in [
             ("tc", Tcx),
             ("tcx/ingress", Tc),
+            ("netkit/primary", Tc),
+            ("tc", Netkit),
             ("kprobe/x", Kretprobe),
             ("kprobe.multi/x", Kprobe),
             ("kprobe/x", KretprobeMulti),
@@ -252,6 +258,10 @@ mod tests {
             ("xdp/cpumap", Xdp, (6, 35, 0), Some("cpumap")),
             ("tcx/ingress", Tcx, (3, 0, 0), Some("ingress")),
             ("classifier", Tc, (3, 0, 0), None),
+            ("netkit/primary", Netkit, (3, 54, 0), Some("primary")),
+            ("netkit/peer", Netkit, (3, 55, 0), Some("peer")),
+            ("netkit/peer", Tcx, (3, 0, 0), Some("peer")),
+            ("tcx/ingress", Netkit, (3, 0, 0), Some("ingress")),
             (
                 "tracepoint/syscalls/sys_enter_openat",
                 Tracepoint,

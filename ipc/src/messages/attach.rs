@@ -3,6 +3,7 @@
 use super::chain::Strategy;
 use super::kernel::KernelLink;
 pub use super::link_details::LinkDetails;
+use super::mprog::NetkitHook;
 use super::netfilter::NetfilterPlace;
 use super::program::ProgramKind;
 use bincode::{Decode, Encode};
@@ -196,6 +197,15 @@ pub enum AttachSpec {
     },
     /// A hook of netfilter in a network namespace. Since version 2.
     Netfilter(NetfilterPlace),
+    /// A pair of netkit devices, by a netkit link. Since version 2.
+    Netkit {
+        /// Name of the primary device.
+        interface: String,
+        /// Which end.
+        hook: NetkitHook,
+        /// Lower runs first.
+        priority: i32,
+    },
 }
 
 impl AttachSpec {
@@ -221,6 +231,7 @@ impl AttachSpec {
             AttachSpec::UprobeMulti { .. } => "uprobe_multi",
             AttachSpec::Usdt { .. } => "usdt",
             AttachSpec::Netfilter(_) => "netfilter",
+            AttachSpec::Netkit { .. } => "netkit",
         }
     }
 
@@ -232,6 +243,7 @@ impl AttachSpec {
                 | AttachSpec::Xdp { .. }
                 | AttachSpec::SkLookup
                 | AttachSpec::Netfilter(_)
+                | AttachSpec::Netkit { .. }
         )
     }
 }

@@ -206,16 +206,22 @@ pub enum InterfaceHook {
     TcxEgress,
     /// clsact, packets that leave.
     TcEgress,
+    /// netkit, packets that leave by the primary device.
+    NetkitPrimary,
+    /// netkit, packets that leave by the peer.
+    NetkitPeer,
 }
 
 impl InterfaceHook {
     /// Every hook, in the order in which a packet comes by.
-    pub const ALL: [InterfaceHook; 5] = [
+    pub const ALL: [InterfaceHook; 7] = [
+        InterfaceHook::NetkitPeer,
         InterfaceHook::Xdp,
         InterfaceHook::TcxIngress,
         InterfaceHook::TcIngress,
         InterfaceHook::TcxEgress,
         InterfaceHook::TcEgress,
+        InterfaceHook::NetkitPrimary,
     ];
 
     /// The name for people and in JSON.
@@ -226,6 +232,8 @@ impl InterfaceHook {
             InterfaceHook::TcIngress => "tc-ingress",
             InterfaceHook::TcxEgress => "tcx-egress",
             InterfaceHook::TcEgress => "tc-egress",
+            InterfaceHook::NetkitPrimary => "netkit-primary",
+            InterfaceHook::NetkitPeer => "netkit-peer",
         }
     }
 }

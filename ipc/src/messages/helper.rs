@@ -1,10 +1,11 @@
 //! Loader ⇄ one-shot helper: one job, one answer, exit.
 
-use super::attach::{Direction, Sampling, XdpMode};
+use super::attach::{Sampling, XdpMode};
 use super::chain::ForeignDispatcher;
 use super::edge;
 use super::failure::Failure;
 use super::hello::Hello;
+use super::mprog::{MprogHook, MprogMember};
 use super::netfilter::NetfilterPlace;
 use bincode::{Decode, Encode};
 
@@ -28,18 +29,6 @@ pub enum HelperKind {
     /// Opens a path among the files of another process with the identity of a client (CAP_SETUID and CAP_SETGID, and
     /// CAP_SYS_PTRACE for root, all of which it gives up before it opens). Since version 2.
     OpenInContainer,
-}
-
-/// A program that bpfman has on a tcx hook, or wants there.
-#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
-#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
-pub struct TcxMember {
-    /// Kernel id of the program.
-    pub program_id: u32,
-    /// Lower runs first.
-    pub priority: i32,
-    /// bpfman's id of the link; 0 for one that is to be made.
-    pub link_id: u64,
 }
 
 /// Loader to helper.
@@ -92,20 +81,20 @@ pub enum HelperJob {
         /// Kernel id of the program, for messages.
         program_id: u32,
     },
-    /// Put a program on a tcx hook in its place; the network namespace and the program are beside the message. Since
+    /// Put a program on a hook of tcx or netkit in its place; the network namespace and the program are beside the message. Since
     /// version 2.
-    CreateTcxLink {
+    CreateMprogLink {
         /// Index of the interface.
         ifindex: u32,
         /// Its name, for messages.
         interface: String,
-        /// Direction.
-        direction: Direction,
+        /// Which hook of it.
+        hook: MprogHook,
         /// What is to be put there.
-        member: TcxMember,
+        member: MprogMember,
         /// bpfman's programs there, in running order.
         #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
-        siblings: Vec<TcxMember>,
+        siblings: Vec<MprogMember>,
     },
     /// Open a perf event that is sampled. Since version 2.
     OpenSampled {
@@ -148,7 +137,7 @@ pub enum HelperJob {
     },
 }
 
-edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateTcxLink, OpenSampled, OpenPath, DescribeXdp, CreateNetfilterLink);
+edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateMprogLink, OpenSampled, OpenPath, DescribeXdp, CreateNetfilterLink);
 
 /// Helper to loader.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]

@@ -2,6 +2,7 @@
 
 use super::attach::{Direction, Sampling, XdpMode};
 use super::chain::{HookKey, HookKind, Strategy};
+use super::mprog::{MprogHook, MprogPlace, NetkitHook};
 use super::netfilter::NetfilterPlace;
 use bincode::{Decode, Encode};
 
@@ -214,6 +215,23 @@ pub enum LinkDetails {
         /// Inode of the network namespace.
         nsid: u64,
     },
+    /// netkit. Since version 2.
+    Netkit {
+        /// Name of the primary device at the time of attaching.
+        interface: String,
+        /// Its index.
+        ifindex: u32,
+        /// Which end.
+        hook: NetkitHook,
+        /// Lower runs first.
+        priority: i32,
+        /// Rank among bpfman's links on the hook, computed when asked.
+        position: u32,
+        /// Path of the network namespace, empty for bpfman's own.
+        netns: String,
+        /// Inode of the network namespace.
+        nsid: u64,
+    },
 }
 
 impl LinkDetails {
@@ -238,8 +256,36 @@ impl LinkDetails {
             | LinkDetails::KprobeMulti { .. }
             | LinkDetails::UprobeMulti { .. }
             | LinkDetails::Usdt { .. }
-            | LinkDetails::Netfilter { .. } => 2,
+            | LinkDetails::Netfilter { .. }
+            | LinkDetails::Netkit { .. } => 2,
         }
+    }
+
+    /// Of a hook on which the kernel keeps the order: which, and the priority there.
+    pub fn mprog(&self) -> Option<(MprogPlace, i32)> {
+        let (hook, nsid, ifindex, priority) = match *self {
+            LinkDetails::Tcx {
+                direction,
+                nsid,
+                ifindex,
+                priority,
+                ..
+            } => (MprogHook::Tcx(direction), nsid, ifindex, priority),
+            LinkDetails::Netkit {
+                hook,
+                nsid,
+                ifindex,
+                priority,
+                ..
+            } => (MprogHook::Netkit(hook), nsid, ifindex, priority),
+            _ => return None,
+        };
+        let place = MprogPlace {
+            hook,
+            nsid,
+            ifindex,
+        };
+        Some((place, priority))
     }
 
     /// The program on the hook, where it is another than the link's own: in a chain whose members have no links of their

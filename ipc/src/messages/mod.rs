@@ -13,6 +13,7 @@ pub mod image;
 pub mod kernel;
 mod link_details;
 pub mod loader;
+pub mod mprog;
 pub mod netfilter;
 pub mod program;
 pub mod pull;

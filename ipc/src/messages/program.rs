@@ -41,11 +41,12 @@ pub enum ProgramKind {
     UretprobeMulti,
     Usdt,
     Netfilter,
+    Netkit,
 }
 
 impl ProgramKind {
     /// Every kind.
-    pub const ALL: [ProgramKind; 28] = [
+    pub const ALL: [ProgramKind; 29] = [
         ProgramKind::Xdp,
         ProgramKind::Tc,
         ProgramKind::Tcx,
@@ -74,6 +75,7 @@ impl ProgramKind {
         ProgramKind::UretprobeMulti,
         ProgramKind::Usdt,
         ProgramKind::Netfilter,
+        ProgramKind::Netkit,
     ];
 
     /// The name in the command line, in JSON and in image labels.
@@ -107,6 +109,7 @@ impl ProgramKind {
             ProgramKind::UretprobeMulti => "uretprobe_multi",
             ProgramKind::Usdt => "usdt",
             ProgramKind::Netfilter => "netfilter",
+            ProgramKind::Netkit => "netkit",
         }
     }
 
@@ -148,7 +151,7 @@ impl ProgramKind {
             | ProgramKind::UprobeMulti
             | ProgramKind::UretprobeMulti
             | ProgramKind::Usdt => 2,
-            ProgramKind::Tc | ProgramKind::Tcx => 3,
+            ProgramKind::Tc | ProgramKind::Tcx | ProgramKind::Netkit => 3,
             ProgramKind::Tracepoint => 5,
             ProgramKind::Xdp => 6,
             ProgramKind::PerfEvent => 7,

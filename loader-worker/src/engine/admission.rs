@@ -10,8 +10,9 @@ use crate::reconcile;
 use crate::request;
 use crate::room;
 use crate::store::records::StoredProgram;
-use ipc::messages::attach::{LinkDetails, LinkRecord};
+use ipc::messages::attach::LinkRecord;
 use ipc::messages::failure::Failure;
+use ipc::messages::mprog::MprogPlace;
 use std::sync::atomic::Ordering;
 
 /// A link that is being made: it counts for the bounds until it is on record, or is not made after all.
@@ -107,16 +108,13 @@ pub(super) fn of_attachment(command: &AttachCommand, place: Option<&NetworkPlace
 /// What taking a link away needs for itself.
 pub(super) fn of_link(link: &LinkRecord) -> Vec<Need> {
     let program = Key::Program(link.program_id);
-    match (link.details.hook(), &link.details) {
+    match (link.details.hook(), link.details.mprog()) {
         (Some(chain), _) => vec![Need::alone(Key::Chain(chain)), Need::shared(program)],
-        (None, LinkDetails::Tcx { nsid, ifindex, .. }) => {
-            let hook = Key::Interface {
-                nsid: *nsid,
-                ifindex: *ifindex,
-            };
+        (None, Some((MprogPlace { nsid, ifindex, .. }, _))) => {
+            let hook = Key::Interface { nsid, ifindex };
             vec![Need::alone(hook), Need::shared(program)]
         }
-        (None, _) => vec![Need::alone(program)],
+        (None, None) => vec![Need::alone(program)],
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Engine;
 use super::chain::{counted, no_hook};
 use crate::chains::{explain, fused, verdicts};
-use crate::hooks::{interface, tcx_order};
+use crate::hooks::{interface, mprog_order};
 use crate::kernel::netlink::Socket;
 use crate::kernel::{Error, clsact, probe, query, xdp_hook};
 use crate::network_namespace::NetworkNamespace;
@@ -14,6 +14,8 @@ use ipc::messages::chain::{
     SlotCounters,
 };
 use ipc::messages::failure::{Failure, Stage};
+use ipc::messages::mprog::{MprogHook, MprogPlace, NetkitHook};
+use rustix::io::Errno;
 
 impl Engine {
     /// All hooks, by kind, namespace and interface.
@@ -75,11 +77,19 @@ impl Engine {
         let socket = Socket::open().map_err(failed)?;
         let mut views = Vec::new();
         for hook in InterfaceHook::ALL {
+            let mprog = |on| {
+                let place = MprogPlace {
+                    hook: on,
+                    nsid,
+                    ifindex,
+                };
+                self.on_mprog(hook, place)
+            };
             let view = match hook {
                 InterfaceHook::Xdp => {
                     let found = xdp_hook::programs(&socket, ifindex).map_err(failed)?;
                     let found = found.into_iter().map(|id| (id, String::new())).collect();
-                    self.with_chain(hook, HookKind::Xdp, (nsid, ifindex), found)?
+                    Some(self.with_chain(hook, HookKind::Xdp, (nsid, ifindex), found)?)
                 }
                 InterfaceHook::TcIngress | InterfaceHook::TcEgress => {
                     let (kind, direction) = if hook == InterfaceHook::TcIngress {
@@ -97,16 +107,14 @@ impl Engine {
                     let found = found
                         .into_iter()
                         .map(|found| (found.program_id.unwrap_or_default(), filter_name(&found)));
-                    self.with_chain(hook, kind, (nsid, ifindex), found.collect())?
+                    Some(self.with_chain(hook, kind, (nsid, ifindex), found.collect())?)
                 }
-                InterfaceHook::TcxIngress => {
-                    self.on_tcx(hook, Direction::Ingress, (nsid, ifindex))?
-                }
-                InterfaceHook::TcxEgress => {
-                    self.on_tcx(hook, Direction::Egress, (nsid, ifindex))?
-                }
+                InterfaceHook::TcxIngress => mprog(MprogHook::Tcx(Direction::Ingress))?,
+                InterfaceHook::TcxEgress => mprog(MprogHook::Tcx(Direction::Egress))?,
+                InterfaceHook::NetkitPrimary => mprog(MprogHook::Netkit(NetkitHook::Primary))?,
+                InterfaceHook::NetkitPeer => mprog(MprogHook::Netkit(NetkitHook::Peer))?,
             };
-            views.push(view);
+            views.extend(view);
         }
         Ok(views)
     }
@@ -146,31 +154,43 @@ impl Engine {
         Ok(view)
     }
 
-    fn on_tcx(
+    /// Programs on a hook that the kernel orders; `None` where the interface has no such hook.
+    fn on_mprog(
         &self,
         hook: InterfaceHook,
-        direction: Direction,
-        (nsid, ifindex): (u64, u32),
-    ) -> Result<HookView, Failure> {
+        place: MprogPlace,
+    ) -> Result<Option<HookView>, Failure> {
         let mut view = HookView {
             hook,
             dispatcher: None,
             entries: Vec::new(),
             foreign: None,
         };
-        if probe::tcx().is_err() {
-            return Ok(view);
-        }
-        let present = query::tcx(ifindex, direction)
-            .map_err(|error| error.into_failure(Stage::Query, hook.name()))?;
+        let present = match place.hook {
+            MprogHook::Tcx(_) if probe::tcx().is_err() => return Ok(Some(view)),
+            MprogHook::Netkit(_) if probe::netkit().is_err() => return Ok(None),
+            _ => query::mprog(place.ifindex, place.hook),
+        };
+        let present = match (place.hook, present) {
+            // Other devices, and the peer of a pair, have no hooks of netkit.
+            (MprogHook::Netkit(_), Err(error))
+                if matches!(error.errno, Errno::NXIO | Errno::ACCESS) =>
+            {
+                return Ok(None);
+            }
+            (_, present) => {
+                present.map_err(|error| error.into_failure(Stage::Query, hook.name()))?
+            }
+        };
         let links = self.store.links()?;
         for program_id in present.programs {
-            let own = links.iter().find(|link| {
-                link.program_id == program_id
-                    && matches!(link.details, LinkDetails::Tcx { ifindex: at, direction: to, nsid: within, .. }
-                        if (at, to, within) == (ifindex, direction, nsid))
+            let own = links.iter().find_map(|link| match link.details.mprog() {
+                Some((on, priority)) if link.program_id == program_id && on == place => {
+                    Some((link, priority))
+                }
+                _ => None,
             });
-            let Some(link) = own else {
+            let Some((link, priority)) = own else {
                 view.entries
                     .push(explain::foreign(program_id, String::new(), hook));
                 continue;
@@ -179,10 +199,6 @@ impl Engine {
             let (name, pin) = program.map_or_else(Default::default, |program| {
                 (program.record.name, program.record.pin_path)
             });
-            let priority = match link.details {
-                LinkDetails::Tcx { priority, .. } => priority,
-                _ => 0,
-            };
             view.entries.push(HookEntry {
                 program_id,
                 name: name.clone(),
@@ -193,7 +209,7 @@ impl Engine {
                     link_id: link.id,
                     kernel_link_id: link.kernel_link_id,
                     link_pin: link.pin_path.clone(),
-                    position: tcx_order::position(link, &links).unwrap_or_default(),
+                    position: mprog_order::position(link, &links).unwrap_or_default(),
                     priority,
                     proceed_on: 0,
                     metadata: link.metadata.clone(),
@@ -204,7 +220,7 @@ impl Engine {
                 ),
             });
         }
-        Ok(view)
+        Ok(Some(view))
     }
 }
 

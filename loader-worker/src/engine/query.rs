@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::drift::{Behind, is_recorded};
-use crate::hooks::tcx_order;
+use crate::hooks::mprog_order;
 use crate::kernel::{info, pin};
 use crate::observe;
 use crate::reconcile;
@@ -123,10 +123,14 @@ impl Engine {
         let mut links = self.store.links()?;
         let positions: Vec<_> = links
             .iter()
-            .map(|link| tcx_order::position(link, &links))
+            .map(|link| mprog_order::position(link, &links))
             .collect();
         for (link, rank) in links.iter_mut().zip(positions) {
-            if let (LinkDetails::Tcx { position, .. }, Some(rank)) = (&mut link.details, rank) {
+            if let (
+                LinkDetails::Tcx { position, .. } | LinkDetails::Netkit { position, .. },
+                Some(rank),
+            ) = (&mut link.details, rank)
+            {
                 *position = rank;
             }
         }

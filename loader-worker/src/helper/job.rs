@@ -126,7 +126,7 @@ fn is_for_namespaces(job: &HelperJob) -> bool {
         job,
         HelperJob::FindInterface { .. }
             | HelperJob::CreateXdpLink { .. }
-            | HelperJob::CreateTcxLink { .. }
+            | HelperJob::CreateMprogLink { .. }
             | HelperJob::CreateNetfilterLink { .. }
     )
 }
@@ -156,10 +156,10 @@ fn act_inside(job: &HelperJob, descriptors: &[OwnedFd]) -> Result<Done, Failure>
                 descriptors: vec![link],
             })
         }
-        HelperJob::CreateTcxLink {
+        HelperJob::CreateMprogLink {
             ifindex,
             interface,
-            direction,
+            hook,
             member,
             siblings,
         } => {
@@ -169,7 +169,7 @@ fn act_inside(job: &HelperJob, descriptors: &[OwnedFd]) -> Result<Done, Failure>
                 program_id: member.program_id,
             };
             let program = program(job, descriptors)?;
-            hooks::tcx::create(program, site, *direction, member.priority, siblings).map(opened)
+            hooks::mprog::create(program, site, *hook, member.priority, siblings).map(opened)
         }
         HelperJob::CreateNetfilterLink { place, program_id } => {
             hooks::netfilter::create(program(job, descriptors)?, place, *program_id).map(opened)

@@ -1,12 +1,12 @@
 //! Acts at the hooks of network interfaces and of netfilter, in the network namespace that the calling thread is in.
 //!
 //! The loader calls them for its own namespace; for any other the one-shot helper does, after it has entered. What is to be
-//! done is decided before and comes as arguments; what depends on the moment ([`tcx_order`]) is decided by pure functions.
+//! done is decided before and comes as arguments; what depends on the moment ([`mprog_order`]) is decided by pure functions.
 
 pub mod interface;
+pub mod mprog;
+pub mod mprog_order;
 pub mod netfilter;
-pub mod tcx;
-pub mod tcx_order;
 pub mod xdp;
 
 use crate::kernel::Error;

@@ -8,7 +8,7 @@ pub const LOG_BYTES_FIRST: usize = 64 * 1024;
 /// by [`ipc::limits::VERIFIER_LOG_BYTES`].
 pub const LOG_BYTES_LAST: usize = 16 * 1024 * 1024;
 
-/// `BPF_MPROG_MAX`: the kernel puts no more programs on one tcx hook.
+/// `BPF_MPROG_MAX`: the kernel puts no more programs on one hook of tcx or netkit.
 pub const HOOK_PROGRAMS: usize = 64;
 
 /// `MAX_USED_MAPS`: the kernel lets a program use no more maps.
@@ -17,7 +17,7 @@ pub const PROGRAM_MAPS: usize = 64;
 /// A load that the verifier broke off for a signal (`EAGAIN`) is repeated this often, as libbpf does.
 pub const LOAD_ATTEMPTS: u32 = 5;
 
-/// A tcx attach that lost against another process (`ESTALE`) is repeated this often. Each round means that somebody
+/// A tcx or netkit attach that lost against another process (`ESTALE`) is repeated this often. Each round means that somebody
 /// else changed the hook within microseconds.
 pub const ATTACH_ATTEMPTS: u32 = 16;
 

@@ -2,13 +2,14 @@
 
 use super::program::{KPROBE_MULTI, UPROBE_MULTI, XDP};
 use super::{Error, sys};
-use ipc::messages::attach::{Direction, ProbePlace, XdpMode};
+use ipc::messages::attach::{ProbePlace, XdpMode};
+use ipc::messages::mprog::MprogHook;
 use ipc::messages::netfilter::NetfilterPlace;
 use rustix::io::Errno;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-/// Where a program goes among those on a tcx hook.
+/// Where a program goes among those on a hook of tcx or netkit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Place {
     /// Before all others, foreign ones included.
@@ -19,19 +20,11 @@ pub enum Place {
     After(u32),
 }
 
-/// `enum bpf_attach_type` of a direction.
-pub fn tcx_attach_type(direction: Direction) -> u32 {
-    match direction {
-        Direction::Ingress => 46,
-        Direction::Egress => 47,
-    }
-}
-
-/// Puts a program on a tcx hook, provided that the hook is still at `revision` (else `ESTALE`).
-pub fn create_tcx(
+/// Puts a program on a hook of tcx or netkit, provided that the hook is still at `revision` (else `ESTALE`).
+pub fn create_mprog(
     program: BorrowedFd<'_>,
     ifindex: u32,
-    direction: Direction,
+    hook: MprogHook,
     place: Place,
     revision: u64,
 ) -> Result<OwnedFd, Error> {
@@ -43,10 +36,10 @@ pub fn create_tcx(
         Place::Before(program) => (BEFORE | ID, program),
         Place::After(program) => (AFTER | ID, program),
     };
-    sys::link::create_tcx(
+    sys::link::create_mprog(
         program,
         ifindex,
-        tcx_attach_type(direction),
+        hook.attach_type(),
         flags,
         anchor,
         revision,

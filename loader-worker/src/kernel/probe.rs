@@ -1,10 +1,11 @@
 //! What this kernel can do, found by trying, never by its version number. Each answer is remembered for the life of the
 //! process, because it cannot change.
 
-use super::link::{self, tcx_attach_type};
+use super::link;
 use super::program::{KPROBE_MULTI, UPROBE_MULTI};
 use super::{Error, name, program, sys};
 use ipc::messages::attach::Direction;
+use ipc::messages::mprog::{MprogHook, NetkitHook};
 use ipc::plan::ProgramPlan;
 use rustix::io::Errno;
 use std::os::fd::AsFd;
@@ -56,7 +57,17 @@ fn try_kprobe_multi(function: &str) -> Result<(), Error> {
 pub fn tcx() -> &'static Result<(), Missing> {
     static ANSWER: OnceLock<Result<(), Missing>> = OnceLock::new();
     ANSWER.get_or_init(|| {
-        try_tcx().map_err(|reason| Missing(format!("this kernel has no tcx: {reason}")))
+        let hook = MprogHook::Tcx(Direction::Ingress);
+        try_mprog(hook).map_err(|reason| Missing(format!("this kernel has no tcx: {reason}")))
+    })
+}
+
+/// Programs on pairs of netkit devices (from 6.7 on, where it is built in).
+pub fn netkit() -> &'static Result<(), Missing> {
+    static ANSWER: OnceLock<Result<(), Missing>> = OnceLock::new();
+    ANSWER.get_or_init(|| {
+        let hook = MprogHook::Netkit(NetkitHook::Primary);
+        try_mprog(hook).map_err(|reason| Missing(format!("this kernel has no netkit: {reason}")))
     })
 }
 
@@ -148,15 +159,10 @@ fn empty(prog_type: u32) -> sys::program::Load<'static> {
     }
 }
 
-fn try_tcx() -> Result<(), String> {
-    // No interface has this index. A kernel with tcx looks for it (ENODEV); one without does not know the hook (EINVAL).
+fn try_mprog(hook: MprogHook) -> Result<(), String> {
+    // No interface has this index. A kernel with the hook looks for it (ENODEV); one without does not know it (EINVAL).
     const NOWHERE: u32 = i32::MAX as u32;
-    match sys::program::query_tcx(
-        NOWHERE,
-        tcx_attach_type(Direction::Ingress),
-        &mut [0],
-        &mut [0],
-    ) {
+    match sys::program::query_mprog(NOWHERE, hook.attach_type(), &mut [0], &mut [0]) {
         Ok(_) | Err(Errno::NODEV) => Ok(()),
         Err(errno) => Err(format!("BPF_PROG_QUERY: {errno}")),
     }

@@ -1,10 +1,10 @@
 //! What is on a hook. Needs CAP_NET_ADMIN.
 
 use super::limits::HOOK_PROGRAMS;
-use super::{Error, link, sys};
-use ipc::messages::attach::Direction;
+use super::{Error, sys};
+use ipc::messages::mprog::MprogHook;
 
-/// A tcx hook at one moment.
+/// A hook of tcx or netkit at one moment.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Hook {
     /// Changes with every change of the hook.
@@ -15,17 +15,13 @@ pub struct Hook {
     pub links: Vec<u32>,
 }
 
-/// The programs on a tcx hook.
-pub fn tcx(ifindex: u32, direction: Direction) -> Result<Hook, Error> {
+/// The programs on a hook of tcx or netkit.
+pub fn mprog(ifindex: u32, hook: MprogHook) -> Result<Hook, Error> {
     let mut programs = vec![0; HOOK_PROGRAMS];
     let mut links = vec![0; HOOK_PROGRAMS];
-    let (revision, count) = sys::program::query_tcx(
-        ifindex,
-        link::tcx_attach_type(direction),
-        &mut programs,
-        &mut links,
-    )
-    .map_err(|errno| Error::new("BPF_PROG_QUERY", errno))?;
+    let (revision, count) =
+        sys::program::query_mprog(ifindex, hook.attach_type(), &mut programs, &mut links)
+            .map_err(|errno| Error::new("BPF_PROG_QUERY", errno))?;
     programs.truncate(count);
     links.truncate(count);
     Ok(Hook {

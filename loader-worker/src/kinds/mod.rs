@@ -14,11 +14,11 @@ pub mod iter;
 pub mod kprobe;
 pub mod kprobe_multi;
 pub mod lsm;
+pub mod mprog;
 pub mod netfilter;
 pub mod perf_event;
 pub mod raw_tracepoint;
 pub mod sk_lookup;
-pub mod tcx;
 pub mod tp_btf;
 pub mod tracepoint;
 pub mod uprobe;
@@ -172,7 +172,7 @@ pub trait Kind: Sync {
 /// The kind of an attach request.
 pub fn of(spec: &AttachSpec) -> &'static dyn Kind {
     match spec {
-        AttachSpec::Tcx { .. } => &tcx::Tcx,
+        AttachSpec::Tcx { .. } => &mprog::TCX,
         AttachSpec::Xdp { .. } => &chained::Xdp,
         AttachSpec::Tracepoint { .. } => &tracepoint::Tracepoint,
         AttachSpec::Uprobe { .. } => &uprobe::Uprobe,
@@ -191,6 +191,7 @@ pub fn of(spec: &AttachSpec) -> &'static dyn Kind {
         AttachSpec::UprobeMulti { .. } => &uprobe_multi::UprobeMulti,
         AttachSpec::Usdt { .. } => &uprobe_multi::Usdt,
         AttachSpec::Netfilter(_) => &netfilter::Netfilter,
+        AttachSpec::Netkit { .. } => &mprog::NETKIT,
     }
 }
 
@@ -296,6 +297,7 @@ mod tests {
     use super::*;
     use ipc::limits::{NAME_BYTES, PATH_BYTES, PROBE_PLACES};
     use ipc::messages::attach::{Direction, Sampling};
+    use ipc::messages::mprog::NetkitHook;
 
     /// Requests of each kind that has texts, with one of this length.
     fn with_text(name: &str, path: &str) -> Vec<AttachSpec> {
@@ -315,6 +317,11 @@ mod tests {
             AttachSpec::Tcx {
                 interface: name.into(),
                 direction: Direction::Ingress,
+                priority: 0,
+            },
+            AttachSpec::Netkit {
+                interface: name.into(),
+                hook: NetkitHook::Peer,
                 priority: 0,
             },
             AttachSpec::Xdp {

@@ -3,6 +3,7 @@
 use crate::host::{network, now, other_tracepoint, tcx, tracepoint, with_host};
 use ipc::messages::attach::{AttachSpec, Direction, LinkDetails};
 use ipc::messages::failure::{Failure, FailureCode};
+use ipc::messages::mprog::MprogHook;
 use ipc::messages::program::ProgramKind;
 use loader_worker::drift::Drift;
 use loader_worker::kernel::{map, pin, probe};
@@ -212,7 +213,8 @@ fn tcx_links_run_in_the_order_of_their_priorities() {
         let LinkDetails::Tcx { ifindex, .. } = links[0].details else {
             panic!("not a tcx link")
         };
-        let hook = loader_worker::kernel::query::tcx(ifindex, Direction::Ingress).unwrap();
+        let hook = loader_worker::kernel::query::mprog(ifindex, MprogHook::Tcx(Direction::Ingress))
+            .unwrap();
         let expected = [&links[1], &links[3], &links[0], &links[2]].map(|link| link.program_id);
         assert_eq!(
             hook.programs, expected,

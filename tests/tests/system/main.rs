@@ -31,6 +31,7 @@ mod kernel_cgroups;
 mod kernel_functions;
 mod kernel_multi;
 mod kernel_netfilter;
+mod kernel_netkit;
 mod kernel_perf_events;
 mod kernel_tracepoints;
 mod loading_rules;

@@ -1,8 +1,9 @@
-//! `link attach tcx`, `xdp`, `tc`, `sk_lookup` and `netfilter`: hooks that are in a network namespace.
+//! `link attach tcx`, `netkit`, `xdp`, `tc`, `sk_lookup` and `netfilter`: hooks that are in a network namespace.
 
 use super::{Service, show};
 use crate::cli::{
-    LinkArgs, NamespaceArgs, NetfilterArgs, SkLookupArgs, StrategyArgs, TcArgs, TcxArgs, XdpArgs,
+    LinkArgs, NamespaceArgs, NetfilterArgs, NetkitArgs, SkLookupArgs, StrategyArgs, TcArgs,
+    TcxArgs, XdpArgs,
 };
 use crate::console::Console;
 use crate::exit::Error;
@@ -28,6 +29,27 @@ pub(in crate::commands) fn tcx(
     let spec = AttachSpec::Tcx {
         interface,
         direction,
+        priority,
+    };
+    attach(program_id, spec, namespace, link, service, console)
+}
+
+pub(in crate::commands) fn netkit(
+    arguments: NetkitArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let NetkitArgs {
+        program_id,
+        interface,
+        hook,
+        priority,
+        namespace,
+        link,
+    } = arguments;
+    let spec = AttachSpec::Netkit {
+        interface,
+        hook,
         priority,
     };
     attach(program_id, spec, namespace, link, service, console)

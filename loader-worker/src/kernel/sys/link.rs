@@ -16,7 +16,7 @@ struct Head {
 }
 
 #[repr(C)]
-struct Tcx {
+struct Mprog {
     head: Head,
     relative_id: u32,
     padding: u32,
@@ -88,7 +88,7 @@ struct Detach {
     link_fd: u32,
 }
 
-pub(in crate::kernel) fn create_tcx(
+pub(in crate::kernel) fn create_mprog(
     program: BorrowedFd<'_>,
     ifindex: u32,
     attach_type: u32,
@@ -102,7 +102,7 @@ pub(in crate::kernel) fn create_tcx(
         attach_type,
         flags,
     };
-    let mut attributes = Tcx {
+    let mut attributes = Mprog {
         head,
         relative_id,
         padding: 0,

@@ -124,7 +124,7 @@ fn length(bytes: &[u8]) -> Result<u32, Errno> {
     u32::try_from(bytes.len()).map_err(|_| Errno::TOOBIG)
 }
 
-/// `BPF_PROG_QUERY` of a tcx hook.
+/// `BPF_PROG_QUERY` of a hook of tcx or netkit.
 #[derive(Default)]
 #[repr(C)]
 struct Query {
@@ -142,7 +142,7 @@ struct Query {
 }
 
 /// Revision of the hook and how many programs are on it; their ids and those of their links in running order.
-pub(in crate::kernel) fn query_tcx(
+pub(in crate::kernel) fn query_mprog(
     ifindex: u32,
     attach_type: u32,
     programs: &mut [u32],

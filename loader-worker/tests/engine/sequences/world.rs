@@ -8,6 +8,7 @@ use crate::switch::Mode;
 use ipc::messages::attach::{AttachSpec, Direction};
 use ipc::messages::chain::{HookKey, HookKind, Strategy};
 use ipc::messages::failure::Failure;
+use ipc::messages::mprog::MprogHook;
 use ipc::messages::program::{GlobalValue, ProgramKind};
 use loader_worker::chains::support;
 use loader_worker::engine::Engine;
@@ -274,7 +275,7 @@ impl<'a> World<'a> {
             if hook == Hook::Tcx {
                 let wanted = members.iter().map(|(_, link, _)| link.program);
                 let wanted: Vec<u32> = wanted.chain(self.other_on_tcx()).collect();
-                let found = query::tcx(self.ifindex, Direction::Ingress);
+                let found = query::mprog(self.ifindex, MprogHook::Tcx(Direction::Ingress));
                 assert_eq!(found.map_or_else(|_| vec![], |hook| hook.programs), wanted);
                 continue;
             }

@@ -1,34 +1,21 @@
-//! The order of programs on a tcx hook. Pure.
+//! The order of programs on a hook of tcx or netkit. Pure.
 //!
 //! Lower priorities run first; of equal ones the older. Programs of others on the hook are left where they are.
 
 use crate::kernel::link::Place;
-use ipc::messages::attach::{Direction, LinkDetails, LinkRecord};
-use ipc::messages::helper::TcxMember;
+use ipc::messages::attach::LinkRecord;
+use ipc::messages::mprog::{MprogMember, MprogPlace};
 
 /// bpfman's links on one hook, in running order.
-pub fn siblings(
-    links: &[LinkRecord],
-    on_nsid: u64,
-    on_ifindex: u32,
-    on_direction: Direction,
-) -> Vec<TcxMember> {
-    let mut siblings: Vec<TcxMember> = links
+pub fn siblings(links: &[LinkRecord], on: MprogPlace) -> Vec<MprogMember> {
+    let mut siblings: Vec<MprogMember> = links
         .iter()
-        .filter_map(|link| match link.details {
-            LinkDetails::Tcx {
-                ifindex,
-                direction,
+        .filter_map(|link| match link.details.mprog() {
+            Some((place, priority)) if place == on => Some(MprogMember {
+                program_id: link.program_id,
                 priority,
-                nsid,
-                ..
-            } if (nsid, ifindex, direction) == (on_nsid, on_ifindex, on_direction) => {
-                Some(TcxMember {
-                    program_id: link.program_id,
-                    priority,
-                    link_id: link.id,
-                })
-            }
+                link_id: link.id,
+            }),
             _ => None,
         })
         .collect();
@@ -37,7 +24,7 @@ pub fn siblings(
 }
 
 /// Where a new program goes. `programs` are those that are on the hook; siblings that are gone from it are no anchors.
-pub fn place(siblings: &[TcxMember], programs: &[u32], priority: i32) -> Place {
+pub fn place(siblings: &[MprogMember], programs: &[u32], priority: i32) -> Place {
     let mut present = siblings
         .iter()
         .filter(|sibling| programs.contains(&sibling.program_id));
@@ -50,7 +37,7 @@ pub fn place(siblings: &[TcxMember], programs: &[u32], priority: i32) -> Place {
 }
 
 /// Rank of a new program among the siblings: after those of the same priority.
-pub fn rank(siblings: &[TcxMember], priority: i32) -> u32 {
+pub fn rank(siblings: &[MprogMember], priority: i32) -> u32 {
     count(
         siblings
             .iter()
@@ -58,18 +45,10 @@ pub fn rank(siblings: &[TcxMember], priority: i32) -> u32 {
     )
 }
 
-/// Rank of a tcx link among bpfman's links on its hook, from 0: by priority, then in the order of attaching.
+/// Rank of a link among bpfman's links on its hook, from 0: by priority, then in the order of attaching.
 pub fn position(link: &LinkRecord, links: &[LinkRecord]) -> Option<u32> {
-    let LinkDetails::Tcx {
-        ifindex,
-        direction,
-        nsid,
-        ..
-    } = link.details
-    else {
-        return None;
-    };
-    let siblings = siblings(links, nsid, ifindex, direction);
+    let (on, _) = link.details.mprog()?;
+    let siblings = siblings(links, on);
     let before = siblings
         .iter()
         .take_while(|sibling| sibling.link_id != link.id);
@@ -83,10 +62,12 @@ fn count<T>(items: impl Iterator<Item = T>) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ipc::messages::attach::{Direction, LinkDetails};
+    use ipc::messages::mprog::NetkitHook;
     use ipc::messages::program::ProgramKind;
 
-    fn sibling(link_id: u64, priority: i32) -> TcxMember {
-        TcxMember {
+    fn sibling(link_id: u64, priority: i32) -> MprogMember {
+        MprogMember {
             program_id: 100 + link_id as u32,
             priority,
             link_id,
@@ -156,6 +137,18 @@ mod tests {
             };
             record(id, details)
         };
+        let netkit = |id, hook, priority| {
+            let details = LinkDetails::Netkit {
+                interface: "eth0".into(),
+                ifindex: 2,
+                hook,
+                priority,
+                position: 0,
+                netns: String::new(),
+                nsid: 1,
+            };
+            record(id, details)
+        };
         let tracepoint = LinkDetails::Tracepoint {
             group: "g".into(),
             name: "n".into(),
@@ -167,8 +160,14 @@ mod tests {
             tcx(4, 2, Direction::Egress, 1),
             tcx(5, 3, Direction::Ingress, 1),
             record(6, tracepoint),
+            netkit(7, NetkitHook::Primary, 50),
+            netkit(8, NetkitHook::Primary, 10),
+            netkit(9, NetkitHook::Peer, 60),
         ];
         let ranks: Vec<_> = links.iter().map(|link| position(link, &links)).collect();
-        assert_eq!(ranks, [Some(1), Some(0), Some(2), Some(0), Some(0), None]);
+        assert_eq!(
+            ranks,
+            [1, 0, 2, 0, 0, -1, 1, 0, 0].map(|rank| u32::try_from(rank).ok())
+        );
     }
 }

@@ -1,0 +1,78 @@
+//! Putting a program on a hook of tcx or netkit, in its place among those that are there.
+
+use super::{Site, mprog_order};
+use crate::kernel::limits::ATTACH_ATTEMPTS;
+use crate::kernel::{Error, link, query};
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::mprog::{MprogHook, MprogMember};
+use rustix::io::Errno;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// Looks at the hook, decides, attaches provided that nobody has changed the hook meanwhile; else looks again.
+/// `siblings` are bpfman's programs there, in running order.
+pub fn create(
+    program: BorrowedFd<'_>,
+    site: Site<'_>,
+    hook: MprogHook,
+    priority: i32,
+    siblings: &[MprogMember],
+) -> Result<OwnedFd, Failure> {
+    let name = format!("{} {}", site.interface, hook.name());
+    let refused = |error: Error| {
+        no_netkit(error.errno, hook, site.interface).unwrap_or_else(|| site.refused(error, &name))
+    };
+    for _ in 0..ATTACH_ATTEMPTS {
+        let present = query::mprog(site.ifindex, hook).map_err(refused)?;
+        let place = mprog_order::place(siblings, &present.programs, priority);
+        match link::create_mprog(program, site.ifindex, hook, place, present.revision) {
+            Ok(link) => return Ok(link),
+            // Somebody else changed the hook in between: look again.
+            Err(error) if error.errno == Errno::STALE => {}
+            // The kernel takes a program once. Records do not tell: what they say may be gone.
+            Err(error) if error.errno == Errno::EXIST => {
+                return Err(duplicate(site.program_id, &name, siblings));
+            }
+            Err(error) => return Err(refused(error)),
+        }
+    }
+    Err(Failure::new(
+        FailureCode::Unavailable,
+        Stage::Attach,
+        format!("{name} was changed by others {ATTACH_ATTEMPTS} times while attaching"),
+    )
+    .remedy("retry"))
+}
+
+/// What the kernel says of interfaces that have no such hook.
+fn no_netkit(errno: Errno, hook: MprogHook, interface: &str) -> Option<Failure> {
+    let MprogHook::Netkit(_) = hook else {
+        return None;
+    };
+    let (cause, remedy) = match errno {
+        Errno::NXIO => (
+            format!("interface \"{interface}\" is no netkit device"),
+            "name the primary device of a netkit pair, or attach by tcx",
+        ),
+        Errno::ACCESS => (
+            format!("interface \"{interface}\" is the peer of a netkit pair"),
+            "name the primary device; its hook \"peer\" is this end",
+        ),
+        _ => return None,
+    };
+    Some(Failure::new(FailureCode::InvalidArgument, Stage::Attach, cause).remedy(remedy))
+}
+
+fn duplicate(program_id: u32, hook: &str, siblings: &[MprogMember]) -> Failure {
+    let refused = |by: &str| {
+        Failure::new(
+            FailureCode::AlreadyExists,
+            Stage::Attach,
+            format!("program {program_id} is already attached to {hook} {by}"),
+        )
+    };
+    let own = |sibling: &&MprogMember| sibling.program_id == program_id;
+    match siblings.iter().find(own) {
+        Some(sibling) => refused(&format!("as link {}", sibling.link_id)).remedy("detach it first"),
+        None => refused("by a link that bpfman did not make"),
+    }
+}
