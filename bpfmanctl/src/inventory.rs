@@ -1,6 +1,7 @@
 //! What bpfman manages and what else is in the kernel, put side by side. Pure.
 
 use ipc::messages::attach::LinkEntry;
+use ipc::messages::chain::HookView;
 use ipc::messages::kernel::{ForeignLink, KernelMap, KernelProgram};
 use ipc::messages::program::{Program, ProgramEntry};
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,6 +80,23 @@ pub(crate) fn foreign_links(
         .collect()
 }
 
+/// Whether a program on a hook is known by its number alone.
+pub(crate) fn is_nameless(hooks: &[HookView]) -> bool {
+    let mut entries = hooks.iter().flat_map(|view| &view.entries);
+    entries.any(|entry| entry.name.is_empty() && entry.program_id != 0)
+}
+
+/// Gives programs on hooks the names that the kernel has for them.
+pub(crate) fn name(hooks: &mut [HookView], programs: &[KernelProgram]) {
+    let entries = hooks.iter_mut().flat_map(|view| &mut view.entries);
+    for entry in entries.filter(|entry| entry.name.is_empty()) {
+        let found = programs
+            .iter()
+            .find(|program| program.id == entry.program_id);
+        entry.name = found.map_or_else(String::new, |program| program.name.clone());
+    }
+}
+
 /// The maps of managed programs and, of the kernel's, those that are none of theirs; ascending by id.
 pub(crate) fn maps(
     managed: Vec<Program>,
@@ -133,6 +151,32 @@ pub(crate) mod rows;
 mod tests {
     use super::*;
     use crate::samples;
+
+    #[test]
+    fn programs_on_hooks_get_the_names_that_they_lack() {
+        let mut hooks = samples::hooks();
+        assert!(is_nameless(&hooks));
+        let names = |hooks: &[HookView]| -> Vec<String> {
+            let entries = hooks.iter().flat_map(|view| &view.entries);
+            entries.map(|entry| entry.name.clone()).collect()
+        };
+        let mut expected = names(&hooks);
+        let kernel = |id, name: &str| KernelProgram {
+            id,
+            name: name.into(),
+            ..KernelProgram::default()
+        };
+        name(&mut hooks, &[kernel(76, "other"), kernel(77, "meter")]);
+        for word in expected.iter_mut().filter(|name| name.is_empty()) {
+            *word = "meter".into();
+        }
+        assert_eq!(names(&hooks), expected);
+        assert!(!is_nameless(&hooks));
+        // Another classifier than bpf is no program.
+        hooks[0].entries[0].name.clear();
+        hooks[0].entries[0].program_id = 0;
+        assert!(!is_nameless(&hooks));
+    }
 
     #[test]
     fn what_is_managed_is_not_foreign() {

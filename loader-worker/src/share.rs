@@ -17,22 +17,25 @@ pub fn open(
     with: Sharing,
     form: Option<&MapForm>,
 ) -> Result<OwnedFd, Failure> {
-    let (what, missing, remedy) = match with {
+    let (what, (missing, find), remedy) = match with {
         Sharing::Owner(owner) => (
             format!("load shared map \"{}\" from owner {owner}", plan.name),
-            "the owner has no map of this name",
+            (
+                "the owner has no map of this name",
+                "see `bpfmanctl program get OWNER` for its maps",
+            ),
             "load an object that declares the same maps as the owner's",
         ),
         Sharing::Name => (
             format!("share map \"{}\" by name", plan.name),
-            "it was taken away",
+            ("it was taken away", "see `bpfmanctl doctor`"),
             "declare the map as the programs that share it do, or give it another name",
         ),
     };
     let refused = |code, reason: &str| Failure::new(code, Stage::Maps, format!("{what}: {reason}"));
     let opened = pin::get(path).map_err(|error| {
         if error.is_not_found() {
-            refused(FailureCode::FailedPrecondition, missing)
+            refused(FailureCode::FailedPrecondition, missing).remedy(find)
         } else {
             refused(FailureCode::Internal, &error.to_string())
         }

@@ -4,8 +4,8 @@ use super::{Service, print};
 use crate::cli::{ChainConvertArgs, ChainShowArgs, DispatcherGetArgs, DispatcherListArgs};
 use crate::console::Console;
 use crate::exit::Error;
-use crate::{json, text};
-use ipc::messages::chain::HookView;
+use crate::{inventory, json, text};
+use ipc::messages::chain::{Dispatcher, HookView};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 
 pub(super) fn list(
@@ -52,7 +52,7 @@ pub(super) fn show(
         console,
         arguments.output.output,
         |_| text::chains(&arguments.interface, &hooks),
-        || json::Hooks::from(hooks.clone()),
+        || json::Hooks::new(&arguments.interface, hooks.clone()),
     )
 }
 
@@ -66,12 +66,18 @@ pub(super) fn explain(
         console,
         arguments.output.output,
         |_| text::explanation(&arguments.interface, &hooks),
-        || json::Hooks::from(hooks.clone()),
+        || json::Hooks::new(&arguments.interface, hooks.clone()),
     )
 }
 
 fn hooks(arguments: &ChainShowArgs, service: &Service) -> Result<Vec<HookView>, Error> {
-    Ok(service.connect()?.hooks(arguments.interface.clone())?)
+    let mut client = service.connect()?;
+    let mut hooks = client.hooks(arguments.interface.clone())?;
+    if inventory::is_nameless(&hooks) {
+        // What others have there is shown without names where the kernel does not tell them.
+        inventory::name(&mut hooks, &client.kernel_programs().unwrap_or_default());
+    }
+    Ok(hooks)
 }
 
 pub(super) fn convert(
@@ -80,10 +86,20 @@ pub(super) fn convert(
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
     let mut client = service.connect()?;
-    let mut found = client.dispatchers()?;
+    // Interfaces may have got other names since the attach; those of other network namespaces are known by the old ones.
+    let mut found = client
+        .hooks(arguments.interface.clone())
+        .map_or_else(|_| Vec::new(), of_hooks);
+    let elsewhere = client.dispatchers()?.into_iter().filter(|dispatcher| {
+        !dispatcher.netns.is_empty() && dispatcher.interface == arguments.interface
+    });
+    for dispatcher in elsewhere {
+        if found.iter().all(|known| known.key != dispatcher.key) {
+            found.push(dispatcher);
+        }
+    }
     found.retain(|dispatcher| {
         dispatcher.key.kind == arguments.kind
-            && dispatcher.interface == arguments.interface
             && arguments
                 .nsid
                 .is_none_or(|nsid| nsid == dispatcher.key.nsid)
@@ -114,4 +130,9 @@ pub(super) fn convert(
         |width| text::dispatcher(&chain, width),
         || json::Chain::from(chain.clone()),
     )
+}
+
+fn of_hooks(hooks: Vec<HookView>) -> Vec<Dispatcher> {
+    let dispatchers = hooks.into_iter().filter_map(|view| view.dispatcher);
+    dispatchers.collect()
 }

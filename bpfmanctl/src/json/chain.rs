@@ -241,30 +241,20 @@ struct Entry {
     reason: String,
 }
 
-impl From<Vec<chain::HookView>> for Hooks {
-    fn from(views: Vec<chain::HookView>) -> Self {
-        let hook = |view: chain::HookView| {
-            let interface = view
-                .dispatcher
-                .as_ref()
-                .map(|dispatcher| dispatcher.interface.clone())
-                .unwrap_or_default();
-            Hook {
-                hook: view.hook.name(),
-                dispatcher: view.dispatcher.map(Dispatcher::from),
-                foreign_dispatcher: view.foreign.map(ForeignDispatcher::from),
-                programs: view
-                    .entries
-                    .into_iter()
-                    .map(|entry| Entry {
-                        program_id: entry.program_id,
-                        function_name: entry.name,
-                        managed: entry.member.is_some(),
-                        member: entry.member.map(|member| Member::new(member, &interface)),
-                        reason: entry.reason,
-                    })
-                    .collect(),
-            }
+impl Hooks {
+    pub(crate) fn new(interface: &str, views: Vec<chain::HookView>) -> Self {
+        let entry = |entry: chain::HookEntry| Entry {
+            program_id: entry.program_id,
+            function_name: entry.name,
+            managed: entry.member.is_some(),
+            member: entry.member.map(|member| Member::new(member, interface)),
+            reason: entry.reason,
+        };
+        let hook = |view: chain::HookView| Hook {
+            hook: view.hook.name(),
+            dispatcher: view.dispatcher.map(Dispatcher::from),
+            foreign_dispatcher: view.foreign.map(ForeignDispatcher::from),
+            programs: view.entries.into_iter().map(entry).collect(),
         };
         Self {
             hooks: views.into_iter().map(hook).collect(),
@@ -292,8 +282,8 @@ mod tests {
 
     #[test]
     fn hooks() {
-        insta::assert_snapshot!(render(&Hooks::from(samples::hooks())).unwrap());
-        let foreign = Hooks::from(vec![samples::foreign_hook()]);
+        insta::assert_snapshot!(render(&Hooks::new("eth0", samples::hooks())).unwrap());
+        let foreign = Hooks::new("eth0", vec![samples::foreign_hook()]);
         insta::assert_snapshot!(render(&foreign).unwrap());
     }
 }

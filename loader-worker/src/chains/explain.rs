@@ -2,6 +2,7 @@
 
 use super::order::{Rank, Reason};
 use ipc::messages::chain::{DispatcherMember, HookEntry, InterfaceHook};
+use std::cmp::Ordering;
 
 /// The members of a chain, each compared with the one before it.
 pub fn members(members: &[DispatcherMember]) -> Vec<HookEntry> {
@@ -52,6 +53,25 @@ fn rank(member: &DispatcherMember) -> Rank {
         program_id: member.program_id,
         mask: member.proceed_on,
         link_id: member.link_id,
+    }
+}
+
+/// A program on a hook of tcx, by priority and link, beside the one of bpfman's that runs before it. The kernel keeps the order,
+/// and lets the hook go on after a verdict of -1 whatever bpfman says.
+pub fn by_the_kernel((priority, link_id): (i32, u64), before: Option<(i32, u64)>) -> String {
+    let Some((lower, other)) = before else {
+        return format!("first of bpfman's: none has a priority below {priority}");
+    };
+    match (priority.cmp(&lower), link_id > other) {
+        (Ordering::Greater, _) => {
+            format!("behind link {other}: priority {priority} is greater than {lower}")
+        }
+        (Ordering::Equal, true) => {
+            format!("behind link {other}: same priority, and attached later")
+        }
+        _ => format!(
+            "behind link {other}, whose priority is {lower}, although its own is {priority}: somebody else has moved it"
+        ),
     }
 }
 
@@ -109,5 +129,25 @@ mod tests {
                 "behind link 4: equal in everything, and attached later",
             ]
         );
+    }
+
+    #[test]
+    fn the_kernels_order_is_explained_by_what_bpfman_asked_for() {
+        assert_eq!(
+            by_the_kernel((10, 3), None),
+            "first of bpfman's: none has a priority below 10"
+        );
+        assert_eq!(
+            by_the_kernel((20, 1), Some((10, 3))),
+            "behind link 3: priority 20 is greater than 10"
+        );
+        assert_eq!(
+            by_the_kernel((10, 5), Some((10, 3))),
+            "behind link 3: same priority, and attached later"
+        );
+        for moved in [(9, 5), (10, 2)] {
+            let words = by_the_kernel(moved, Some((10, 3)));
+            assert!(words.ends_with("somebody else has moved it"), "{words}");
+        }
     }
 }

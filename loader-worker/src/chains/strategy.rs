@@ -41,9 +41,15 @@ pub fn choose(requested: Option<Strategy>, facts: &Facts<'_>) -> Result<Choice, 
         Some(Strategy::Direct) if facts.members > 1 => Err(Failure::new(
             FailureCode::FailedPrecondition,
             Stage::Attach,
-            "the hook is used directly, by one program with nothing between, and has one",
+            format!(
+                "strategy direct is one program alone on the hook, and {} would be on it",
+                facts.members
+            ),
         )
-        .remedy("turn it into a chain first: bpfmanctl chain convert HOOK IFACE auto")),
+        .remedy(
+            "detach the others, or have them called as a chain: `bpfmanctl chain convert TYPE INTERFACE auto` turns a \
+             hook with one program into one",
+        )),
         Some(Strategy::Direct) => chosen(Strategy::Direct, "asked for"),
         Some(Strategy::Libxdp) => {
             if let Some(missing) = facts.no_replacing {
@@ -170,9 +176,9 @@ mod tests {
             strategy(Some(Strategy::Direct), &facts(1)),
             Ok(Strategy::Direct)
         );
-        assert_eq!(
-            strategy(Some(Strategy::Direct), &facts(2)),
-            Err(FailureCode::FailedPrecondition)
-        );
+        let failure = choose(Some(Strategy::Direct), &facts(2)).unwrap_err();
+        assert_eq!(failure.code, FailureCode::FailedPrecondition);
+        // Whether the hook is used directly, or a chain is asked to be.
+        assert!(failure.cause.ends_with("and 2 would be on it"), "{failure}");
     }
 }

@@ -183,6 +183,7 @@ impl Engine {
             }
         };
         let links = self.store.links()?;
+        let mut before = None;
         for program_id in present.programs {
             let own = links.iter().find_map(|link| match link.details.mprog() {
                 Some((on, priority)) if link.program_id == program_id && on == place => {
@@ -215,10 +216,9 @@ impl Engine {
                     metadata: link.metadata.clone(),
                     counters: None,
                 }),
-                reason: format!(
-                    "priority {priority}, in the kernel's own order; a verdict of -1 (next) lets the hook go on"
-                ),
+                reason: explain::by_the_kernel((priority, link.id), before),
             });
+            before = Some((priority, link.id));
         }
         Ok(Some(view))
     }

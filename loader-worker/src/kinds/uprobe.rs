@@ -7,6 +7,7 @@ use super::{
     AttachRequest, Attached, Hook, Kind, Prepared, Target, attached, invalid, mismatched, refused,
 };
 use crate::helpers::Done;
+use crate::kernel::error::ENOTSUPP;
 use crate::kernel::{Error, link, probe};
 use crate::request::{check_name, check_path};
 use ipc::messages::attach::{AttachSpec, LinkDetails, ProbePlace};
@@ -167,8 +168,10 @@ pub fn explain_open(error: Error, target: &str, file_offset: u64, pid: Option<i3
             FailureCode::NotFound,
             Stage::Resolve,
             format!("process {pid} does not exist"),
-        ),
-        (Errno::INVAL, _) => invalid(
+        )
+        .remedy("see `ps` for those that do"),
+        // Bytes that are no instruction, and those in whose place the kernel puts no trap.
+        (Errno::INVAL | Errno::ILSEQ | ENOTSUPP, _) => invalid(
             Stage::Attach,
             format!("the kernel takes no probe at offset {file_offset:#x} of {target}"),
         )
@@ -188,11 +191,38 @@ fn explain(
     pid: Option<i32>,
 ) -> Failure {
     match error.errno {
-        Errno::SRCH | Errno::INVAL => explain_open(error, target, file_offset, pid),
+        Errno::SRCH | Errno::INVAL | Errno::ILSEQ | ENOTSUPP => {
+            explain_open(error, target, file_offset, pid)
+        }
         _ => refused(
             error,
             request,
             &format!("offset {file_offset:#x} of {target}"),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_numbers_become_causes() {
+        let explained = |errno, pid| {
+            explain_open(Error::new("BPF_LINK_CREATE", errno), "/bin/x", 0x24, pid).to_string()
+        };
+        for errno in [Errno::INVAL, Errno::ILSEQ, ENOTSUPP] {
+            assert_eq!(
+                explained(errno, None),
+                "attach: the kernel takes no probe at offset 0x24 of /bin/x; \
+                 give an offset at which an instruction of the file starts"
+            );
+        }
+        assert_eq!(
+            explained(Errno::SRCH, Some(7)),
+            "resolve: process 7 does not exist; see `ps` for those that do"
+        );
+        // Without a process to name, the number itself is told.
+        assert!(explained(Errno::SRCH, None).contains("BPF_LINK_CREATE"));
     }
 }

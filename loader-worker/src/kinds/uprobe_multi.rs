@@ -9,6 +9,7 @@ use super::{
     unsupported,
 };
 use crate::helpers::Done;
+use crate::kernel::error::ENOTSUPP;
 use crate::kernel::{Error, link, probe};
 use crate::request::{bound, check_name, check_path};
 use ipc::limits::PROBE_PLACES;
@@ -180,8 +181,9 @@ fn explain(error: Error, request: &AttachRequest<'_>, name: &str, pid: Option<i3
             FailureCode::NotFound,
             Stage::Resolve,
             format!("process {pid} does not exist"),
-        ),
-        (Errno::INVAL, _) => invalid(
+        )
+        .remedy("see `ps` for those that do"),
+        (Errno::INVAL | Errno::ILSEQ | ENOTSUPP, _) => invalid(
             Stage::Attach,
             format!("the kernel takes no probe at one of the places in {name} ({error})"),
         )

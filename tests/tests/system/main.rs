@@ -14,6 +14,7 @@
 )]
 
 mod bad_input;
+mod chain_views;
 mod chains;
 mod configuration;
 mod crash;
