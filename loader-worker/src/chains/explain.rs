@@ -56,8 +56,8 @@ fn rank(member: &DispatcherMember) -> Rank {
     }
 }
 
-/// A program on a hook of tcx, by priority and link, beside the one of bpfman's that runs before it. The kernel keeps the order,
-/// and lets the hook go on after a verdict of -1 whatever bpfman says.
+/// A program on a hook of tcx or netkit, by priority and link, beside the one of bpfman's that runs before it. The kernel
+/// keeps the order.
 pub fn by_the_kernel((priority, link_id): (i32, u64), before: Option<(i32, u64)>) -> String {
     let Some((lower, other)) = before else {
         return format!("first of bpfman's: none has a priority below {priority}");

@@ -21,24 +21,37 @@ pub fn create(
     let refused = |error: Error| {
         no_netkit(error.errno, hook, site.interface).unwrap_or_else(|| site.refused(error, &name))
     };
-    for _ in 0..ATTACH_ATTEMPTS {
+    let attempt = || {
         let present = query::mprog(site.ifindex, hook).map_err(refused)?;
         let place = mprog_order::place(siblings, &present.programs, priority);
         match link::create_mprog(program, site.ifindex, hook, place, present.revision) {
-            Ok(link) => return Ok(link),
-            // Somebody else changed the hook in between: look again.
-            Err(error) if error.errno == Errno::STALE => {}
+            Ok(link) => Ok(Some(link)),
+            // Somebody else changed the hook in between.
+            Err(error) if error.errno == Errno::STALE => Ok(None),
             // The kernel takes a program once. Records do not tell: what they say may be gone.
             Err(error) if error.errno == Errno::EXIST => {
-                return Err(duplicate(site.program_id, &name, siblings));
+                Err(duplicate(site.program_id, &name, siblings))
             }
-            Err(error) => return Err(refused(error)),
+            Err(error) => Err(refused(error)),
+        }
+    };
+    until_it_is_first(&name, attempt)
+}
+
+/// Repeats an attempt, which looks at the hook anew each time, until nobody has changed the hook under it.
+fn until_it_is_first<T>(
+    hook: &str,
+    mut attempt: impl FnMut() -> Result<Option<T>, Failure>,
+) -> Result<T, Failure> {
+    for _ in 0..ATTACH_ATTEMPTS {
+        if let Some(made) = attempt()? {
+            return Ok(made);
         }
     }
     Err(Failure::new(
         FailureCode::Unavailable,
         Stage::Attach,
-        format!("{name} was changed by others {ATTACH_ATTEMPTS} times while attaching"),
+        format!("{hook} was changed by others {ATTACH_ATTEMPTS} times while attaching"),
     )
     .remedy("retry"))
 }
@@ -74,5 +87,48 @@ fn duplicate(program_id: u32, hook: &str, siblings: &[MprogMember]) -> Failure {
     match siblings.iter().find(own) {
         Some(sibling) => refused(&format!("as link {}", sibling.link_id)).remedy("detach it first"),
         None => refused("by a link that bpfman did not make"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An attempt that loses this often, and the attempts that were made.
+    fn after(lost: u32) -> (Result<u32, Failure>, u32) {
+        let mut made = 0;
+        let outcome = until_it_is_first("eth0 ingress", || {
+            made += 1;
+            Ok((made > lost).then_some(made))
+        });
+        (outcome, made)
+    }
+
+    #[test]
+    fn a_lost_race_is_run_again_until_the_bound() {
+        for lost in [0, 1, ATTACH_ATTEMPTS - 1] {
+            let (outcome, made) = after(lost);
+            assert_eq!(outcome.ok(), Some(lost + 1));
+            assert_eq!(made, lost + 1);
+        }
+        let (outcome, made) = after(ATTACH_ATTEMPTS);
+        let failure = outcome.unwrap_err();
+        assert_eq!(failure.code, FailureCode::Unavailable);
+        assert_eq!(
+            failure.to_string(),
+            "attach: eth0 ingress was changed by others 16 times while attaching; retry"
+        );
+        assert_eq!(made, ATTACH_ATTEMPTS);
+    }
+
+    #[test]
+    fn a_refusal_is_no_lost_race() {
+        let mut made = 0;
+        let outcome: Result<u32, Failure> = until_it_is_first("eth0 ingress", || {
+            made += 1;
+            Err(duplicate(7, "eth0 ingress", &[]))
+        });
+        assert_eq!(outcome.unwrap_err().code, FailureCode::AlreadyExists);
+        assert_eq!(made, 1);
     }
 }
