@@ -234,6 +234,8 @@ const DIRECTIONS: &[&[Permission]] = &[
         OpenPath ATTACH 0..=0 REPEAT,
         DescribeXdp SMALL 0..=0 REPEAT,
         CreateNetfilterLink SMALL 2..=2 REPEAT,
+        OpenNetlink SMALL 1..=1 REPEAT,
+        NoteInterface SMALL 2..=2 REPEAT,
     ),
     rows!(Helper => Loader:
         Opened SMALL 1..=1 ONCE,

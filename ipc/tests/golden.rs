@@ -470,6 +470,11 @@ fn every_message_has_its_golden_frame() {
             place: netfilter_place(),
             program_id: 42,
         },
+        HelperJob::OpenNetlink,
+        HelperJob::NoteInterface {
+            ifindex: 2,
+            interface: "eth0".into(),
+        },
     ];
     direction(&mut golden, Role::Loader, Role::Helper, &jobs);
     let results = [

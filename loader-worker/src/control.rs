@@ -21,6 +21,7 @@ use ractor::{Actor, ActorRef};
 use sandbox::WorkerArguments;
 use sandbox::start::Started;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 
 /// Why the loader ended without being told to.
@@ -63,6 +64,7 @@ pub async fn serve(started: Started) -> Result<(), Error> {
     };
     let mut root = Root::start(&arguments, sender.clone()).await?;
     sender.send(0, &Status::Serving, &[]).await?;
+    root.finish_leftovers();
     for envelope in early {
         root.obey(envelope);
     }
@@ -95,6 +97,8 @@ struct Root {
     gatekeeper_life: JoinHandle<()>,
     engine: ActorRef<crate::engine::actor::Order>,
     engine_life: JoinHandle<()>,
+    /// For what the engine could not finish without helpers.
+    leftovers: Arc<Engine>,
     draining: Option<JoinHandle<()>>,
 }
 
@@ -109,10 +113,13 @@ impl Root {
             layout: Layout::new(&arguments.runtime_dir, &arguments.state_dir),
             helpers: helpers.clone(),
             faults: Faults::default(),
-        })?;
+        })
+        .await?;
         for difference in drift {
             tracing::warn!("{difference}");
         }
+        let engine = Arc::new(engine);
+        let leftovers = Arc::clone(&engine);
         let (engine, engine_life) = Actor::spawn(None, EngineActor, engine).await?;
         let (gatekeeper, gatekeeper_life) = Actor::spawn(
             None,
@@ -135,6 +142,7 @@ impl Root {
             gatekeeper_life,
             engine,
             engine_life,
+            leftovers,
             draining: None,
         })
     }
@@ -164,6 +172,16 @@ impl Root {
                 }
             }
         }
+    }
+
+    /// From now on the supervisor starts helpers.
+    fn finish_leftovers(&self) {
+        let (engine, runtime) = (Arc::clone(&self.leftovers), Handle::current());
+        tokio::task::spawn_blocking(move || {
+            if let Err(failure) = runtime.block_on(engine.finish_leftovers()) {
+                tracing::error!(%failure, "unfinished changes stay");
+            }
+        });
     }
 
     fn obey(&mut self, envelope: Envelope<Control>) {

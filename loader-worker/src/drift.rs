@@ -97,6 +97,12 @@ pub enum Drift {
         place: String,
         links: String,
     },
+    /// A hook with members whose network namespace is not found, though it exists.
+    HookUnreachable {
+        hook: HookKind,
+        links: String,
+        reason: String,
+    },
     /// A link's program has no record.
     LinkAlone { id: u64, program: u32 },
     /// A pin that cannot be opened.
@@ -170,6 +176,14 @@ impl fmt::Display for Drift {
                 out,
                 "the chain on the {hook} hook (links {links}) has no effect: {place} is gone, or somebody took the chain \
                  off it; detach these links, and attach again if the interface is there"
+            ),
+            Drift::HookUnreachable {
+                hook,
+                links,
+                reason,
+            } => write!(
+                out,
+                "the chain on the {hook} hook (links {links}) cannot be looked at or changed: {reason}"
             ),
             Drift::LinkAlone { id, program } => {
                 write!(
@@ -383,17 +397,25 @@ fn interface_at(interface: &str, netns: &str) -> String {
 
 fn compare_hook(hook: &StoredHook, links: &[LinkRecord], seen: &Seen, drift: &mut Vec<Drift>) {
     let key = hook.dispatcher.key;
+    let members = || {
+        let members = links
+            .iter()
+            .filter(|link| link.details.hook() == Some(key))
+            .map(|link| link.id.to_string());
+        members.collect::<Vec<_>>().join(", ")
+    };
     match seen.hooks.get(&key).unwrap_or(&Behind::Nothing) {
         Behind::Found(()) => {}
-        Behind::Nothing => {
-            let members = links
-                .iter()
-                .filter(|link| link.details.hook() == Some(key))
-                .map(|link| link.id.to_string());
-            drift.push(Drift::HookIdle {
+        Behind::Nothing => drift.push(Drift::HookIdle {
+            hook: key.kind,
+            place: interface_at(&hook.dispatcher.interface, &hook.dispatcher.netns),
+            links: members(),
+        }),
+        Behind::Unknown(reason) if key.kind != HookKind::Xdp => {
+            drift.push(Drift::HookUnreachable {
                 hook: key.kind,
-                place: interface_at(&hook.dispatcher.interface, &hook.dispatcher.netns),
-                links: members.collect::<Vec<_>>().join(", "),
+                links: members(),
+                reason: reason.clone(),
             });
         }
         Behind::Unknown(reason) => drift.push(Drift::Unreadable {
@@ -421,6 +443,7 @@ fn known_pins(wanted: Wanted<'_>) -> BTreeSet<PathBuf> {
         [
             wanted.layout.hook_link(key),
             wanted.layout.hook_counters(key),
+            wanted.layout.hook_witness(key),
             wanted.layout.head(key, revision),
         ]
     });

@@ -96,7 +96,7 @@ impl<'a> Executor<'a> {
     }
 
     /// Takes back what was done, last first. What cannot be taken back is told to the log and left to the intent.
-    pub fn undo(&mut self) -> Result<(), Failure> {
+    pub async fn undo(&mut self) -> Result<(), Failure> {
         let removals = undo::plan(&self.done);
         self.done.clear();
         // A link has to lose this holder before it can go.
@@ -106,7 +106,7 @@ impl<'a> Executor<'a> {
         }
         let mut outcome = Ok(());
         for removal in &removals {
-            if let Err(failure) = remove(removal) {
+            if let Err(failure) = remove(removal, self.helpers).await {
                 tracing::error!(?removal, %failure, "a failed request could not be taken back");
                 outcome = Err(failure);
             }
@@ -326,7 +326,7 @@ impl<'a> Executor<'a> {
             None => work.execute(step),
             Some((job, beside)) => {
                 let kind = HelperKind::NetworkNamespace;
-                work.attached(self.helpers.run(kind, job, beside).await?)
+                work.helped(step, self.helpers.run(kind, job, beside).await?)
             }
         }
     }

@@ -60,6 +60,12 @@ impl Layout {
             .join(format!("dispatcher_{}_{}_counters", key.nsid, key.ifindex))
     }
 
+    /// Pin of the witness of a hook's interface (clsact in another network namespace).
+    pub fn hook_witness(&self, key: HookKey) -> PathBuf {
+        self.hook_directory(key.kind)
+            .join(format!("dispatcher_{}_{}_witness", key.nsid, key.ifindex))
+    }
+
     /// Directory with the pins of one revision of a hook.
     pub fn revision(&self, key: HookKey, revision: u32) -> PathBuf {
         self.hook_directory(key.kind).join(format!(

@@ -50,8 +50,12 @@ pub const KERNEL_PROGRAM_BYTES: usize = 512;
 pub const KERNEL_LINK_BYTES: usize = 64;
 
 /// Hooks with members of others that an unload leaves in one step. It holds the new head of each open until all are on
-/// their hooks, with the links of up to 10 members: 1408 of the 4096 descriptors that the loader may have.
+/// their hooks, with the links of up to 10 members and a socket: 1536 of the 4096 descriptors that the loader may have.
 pub const HOOKS_AT_ONCE: usize = 128;
+
+/// How long the kernel may take to end a network namespace that has lost its name. It is a matter of milliseconds, of seconds
+/// where many end at once.
+pub const NAMESPACE_END: Duration = Duration::from_secs(5);
 
 /// Managed links: a dispatcher-sized handful for each program.
 pub const LINKS: usize = 16384;

@@ -1,14 +1,18 @@
 //! Looks at bpffs and the kernel for what the store says is there.
 
 use crate::chains::presence;
+use crate::chains::reach::{Elsewhere, Way};
 use crate::drift::{Behind, Seen};
+use crate::helpers::Helpers;
 use crate::kernel::memlock::Memlocks;
+use crate::kernel::witness::Testimony;
 use crate::kernel::{Error, info, pin};
 use crate::layout::Layout;
 use crate::limits::PINS;
 use crate::store::records::{StoredHook, StoredProgram};
 use ipc::messages::attach::{LinkDetails, LinkRecord};
 use ipc::messages::chain::{Dispatcher, Strategy};
+use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::kernel::{KernelLink, KernelProgram, ProgramStats};
 use std::collections::BTreeSet;
 use std::fs;
@@ -48,13 +52,34 @@ pub fn link(record: &LinkRecord) -> Behind<KernelLink> {
     }
 }
 
-/// Whether what the record of a hook says is on the hook.
-pub fn hook(layout: &Layout, dispatcher: &Dispatcher) -> Behind<()> {
-    match presence::is_live(layout, dispatcher) {
+/// Whether what the record of a hook says is on the hook. Nobody goes into other network namespaces without `helpers`: a
+/// filter there is believed to be on its interface as long as that is there.
+pub async fn hook(
+    layout: &Layout,
+    dispatcher: &Dispatcher,
+    helpers: Option<&dyn Helpers>,
+) -> Behind<()> {
+    let live = async {
+        let elsewhere = Elsewhere::of(layout, dispatcher.key, &dispatcher.netns)?;
+        let way = match (&elsewhere, helpers) {
+            (Some(elsewhere), None) => {
+                let is_pinned = presence::is_pinned(layout, dispatcher).map_err(unclear)?;
+                return Ok(is_pinned && elsewhere.testimony()? != Testimony::Gone);
+            }
+            (Some(elsewhere), Some(helpers)) => Way::to(Some(elsewhere), helpers).await?,
+            (None, _) => Some(Way::Own),
+        };
+        presence::is_live(layout, dispatcher, way.as_ref()).map_err(unclear)
+    };
+    match live.await {
         Ok(true) => Behind::Found(()),
         Ok(false) => Behind::Nothing,
-        Err(error) => Behind::Unknown(error.to_string()),
+        Err(Failure { cause, .. }) => Behind::Unknown(cause),
     }
+}
+
+fn unclear(error: Error) -> Failure {
+    Failure::new(FailureCode::Internal, Stage::Query, error.to_string())
 }
 
 fn behind<T>(
@@ -73,12 +98,13 @@ pub fn map(path: &Path) -> Behind<u32> {
     behind(pin::get_to_read(path), |map| Ok(info::map(map)?.id))
 }
 
-/// Everything that matters for comparing.
-pub fn observe(
+/// Everything that matters for comparing; other network namespaces are looked into if there are `helpers`.
+pub async fn observe(
     layout: &Layout,
     programs: &[StoredProgram],
     links: &[LinkRecord],
     hooks: &[StoredHook],
+    helpers: Option<&dyn Helpers>,
 ) -> io::Result<Seen> {
     let mut seen = Seen::default();
     for program in programs {
@@ -99,7 +125,8 @@ pub fn observe(
         seen.links.insert(record.id, link(record));
     }
     for dispatcher in hooks.iter().map(|hook| &hook.dispatcher) {
-        seen.hooks.insert(dispatcher.key, hook(layout, dispatcher));
+        let found = hook(layout, dispatcher, helpers).await;
+        seen.hooks.insert(dispatcher.key, found);
     }
     seen.truncated = !walk(layout.fs(), PINS, &mut seen.pins)?;
     // Iterators have no records: they are there or are made again.

@@ -1,9 +1,10 @@
 //! Carries out [`Removal`]s. Each may be repeated: what is gone already is no error.
 
+use crate::chains::reach::Way;
 use crate::chains::rebuild::FilterPlace;
 use crate::chains::{filter, work};
+use crate::helpers::Helpers;
 use crate::kernel::clsact::{self, Put};
-use crate::kernel::netlink::Socket;
 use crate::kernel::{Error, pin};
 use crate::kinds;
 use crate::limits::PINS;
@@ -15,8 +16,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-/// Carries out one removal.
-pub fn remove(removal: &Removal) -> Result<(), Failure> {
+/// Carries out one removal. What is in another network namespace is reached with the help of `helpers`.
+pub async fn remove(removal: &Removal, helpers: &dyn Helpers) -> Result<(), Failure> {
     match removal {
         Removal::RemoveLink { pin } => kinds::detach(pin)
             .map(drop)
@@ -28,10 +29,22 @@ pub fn remove(removal: &Removal) -> Result<(), Failure> {
         Removal::RemoveRevision { path } => remove_revision(path),
         Removal::RestoreHead { link, head } => restore_head(link, head)
             .map_err(|error| error.into_failure(Stage::Detach, link.display())),
-        Removal::RemoveFilter(place) => remove_filter(*place)
-            .map_err(|error| error.into_failure(Stage::Detach, "the filter of a chain")),
-        Removal::RestoreFilter { place, head } => restore_filter(*place, head)
-            .map_err(|error| error.into_failure(Stage::Detach, "the filter of a chain")),
+        Removal::RemoveFilter(place) => remove_filter(*place, &Way::Own),
+        Removal::RestoreFilter { place, head } => restore_filter(*place, head, &Way::Own),
+        Removal::RemoveFilterElsewhere { place, elsewhere } => {
+            match Way::to(Some(elsewhere), helpers).await? {
+                Some(way) => remove_filter(*place, &way),
+                None => Ok(()),
+            }
+        }
+        Removal::RestoreFilterElsewhere {
+            place,
+            head,
+            elsewhere,
+        } => match Way::to(Some(elsewhere), helpers).await? {
+            Some(way) => restore_filter(*place, head, &way),
+            None => Ok(()),
+        },
     }
 }
 
@@ -54,25 +67,31 @@ fn restore_head(link: &Path, head: &Path) -> Result<(), Error> {
     }
 }
 
-fn remove_filter(place: FilterPlace) -> Result<(), Error> {
-    let socket = Socket::open()?;
-    let filters = clsact::filters(&socket, place.ifindex, place.direction)?;
-    let is_ours = filters
-        .iter()
-        .any(|found| found.filter == place.filter && found.program_id == Some(place.program_id));
-    if is_ours {
-        clsact::remove(&socket, place.ifindex, place.direction, place.filter)?;
-    }
-    Ok(())
+fn remove_filter(place: FilterPlace, way: &Way) -> Result<(), Failure> {
+    let removed = way.with(|socket| {
+        let filters = clsact::filters(socket, place.ifindex, place.direction)?;
+        let is_ours = filters.iter().any(|found| {
+            found.filter == place.filter && found.program_id == Some(place.program_id)
+        });
+        if is_ours {
+            clsact::remove(socket, place.ifindex, place.direction, place.filter)?;
+        }
+        Ok(())
+    });
+    removed.map_err(of_filter)
 }
 
-fn restore_filter(place: FilterPlace, head: &Path) -> Result<(), Error> {
-    let restored = pin::get(head).and_then(|head| filter::put(place, head.as_fd(), Put::InPlace));
-    match restored {
+fn restore_filter(place: FilterPlace, head: &Path, way: &Way) -> Result<(), Failure> {
+    let head = pin::get(head);
+    match head.and_then(|head| filter::put(place, head.as_fd(), Put::InPlace, way)) {
         // The filter, clsact or the interface is gone.
         Err(error) if matches!(error.errno, Errno::NOENT | Errno::NODEV | Errno::INVAL) => Ok(()),
-        restored => restored,
+        restored => restored.map_err(of_filter),
     }
+}
+
+fn of_filter(error: Error) -> Failure {
+    error.into_failure(Stage::Detach, "the filter of a chain")
 }
 
 fn unlink(path: &Path) -> Result<(), Failure> {

@@ -6,6 +6,7 @@
 //! what the kernel gave and hence the paths, [`keep`] and [`keep_link`] (pins and files), which an intent covers.
 
 use crate::chains;
+use crate::chains::reach::Elsewhere;
 use crate::chains::rebuild::{ChainStep, FilterPlace};
 use crate::layout::Layout;
 use crate::store::records::MapForm;
@@ -162,6 +163,22 @@ pub enum Removal {
         place: FilterPlace,
         /// Pin of the program.
         head: PathBuf,
+    },
+    /// Take a filter off its hook in another network namespace, if it is bpfman's.
+    RemoveFilterElsewhere {
+        /// Where.
+        place: FilterPlace,
+        /// In which namespace.
+        elsewhere: Elsewhere,
+    },
+    /// Put the program that was in a filter in another network namespace back in it.
+    RestoreFilterElsewhere {
+        /// Where.
+        place: FilterPlace,
+        /// Pin of the program.
+        head: PathBuf,
+        /// In which namespace.
+        elsewhere: Elsewhere,
     },
 }
 

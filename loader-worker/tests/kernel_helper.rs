@@ -20,7 +20,9 @@ use ipc::messages::netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace};
 use ipc::messages::program::ProgramKind;
 use ipc::role::Role;
 use kernel_support::{elsewhere, inside, ip, isolated, load, plan};
-use loader_worker::kernel::{info, map, pin, probe, query};
+use loader_worker::kernel::clsact::{self, Qdisc};
+use loader_worker::kernel::netlink::Socket;
+use loader_worker::kernel::{info, interfaces, map, pin, probe, query, witness};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, LinkNameSpaceType, move_into_link_name_space};
@@ -327,6 +329,36 @@ fn it_puts_programs_on_hooks_of_netfilter_in_the_namespace_that_it_is_given() {
         assert_eq!(ask(kind, &job, &beside()).1.len(), 1, "the first is gone");
         let other = failure(ask(HelperKind::PerfEvent, &job, &beside()).0);
         assert_eq!(other.code, FailureCode::Internal, "{other}");
+    });
+}
+
+/// What it opened is used in this namespace, by this process, and speaks about that one.
+#[test]
+fn it_opens_a_netlink_socket_in_the_namespace_that_it_is_given() {
+    isolated(|_| {
+        ip("link add here0 index 76 type veth peer name near");
+        let namespace = elsewhere(|| ip("link add elsewhere0 index 77 type veth peer name near"));
+        let kind = HelperKind::NetworkNamespace;
+        let (answer, opened) = ask(kind, &HelperJob::OpenNetlink, &[copy(&namespace)]);
+        assert_eq!(answer, HelperResult::Opened);
+        let [opened] = <[OwnedFd; 1]>::try_from(opened).unwrap();
+        let socket = Socket::from(opened);
+        assert!(interfaces::exists(&socket, 77).unwrap());
+        assert!(!interfaces::exists(&socket, 76).unwrap());
+        // It is no mere looking: the kernel counts the capability of both.
+        clsact::add_qdisc(&socket, 77).unwrap();
+        assert_eq!(clsact::qdisc(&socket, 77).unwrap(), Qdisc::Clsact);
+        let own = Socket::open().unwrap();
+        assert_eq!(clsact::qdisc(&own, 76).unwrap(), Qdisc::None);
+        let note = |ifindex| {
+            let interface = "elsewhere0".into();
+            let job = HelperJob::NoteInterface { ifindex, interface };
+            let beside = [copy(&namespace), witness::create().unwrap()];
+            ask(kind, &job, &beside).0
+        };
+        assert_eq!(note(77), HelperResult::Changed);
+        let gone = failure(note(76));
+        assert_eq!(gone.code, FailureCode::NotFound, "{gone}");
     });
 }
 

@@ -12,6 +12,8 @@ pub mod slot {
     pub const TCX_INGRESS: usize = 0;
     /// `tcx_egress_count`.
     pub const TCX_EGRESS: usize = 1;
+    /// `tc_count`.
+    pub const TC: usize = 2;
     /// `xdp_count`.
     pub const XDP: usize = 3;
     /// `tracepoint_count`.

@@ -1,13 +1,15 @@
 //! A network namespace with a veth pair to a second one from which traffic comes.
 
+use crate::wait;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
 use std::io::Write;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -146,6 +148,28 @@ impl Netns {
                 .args(["netns", "del", namespace])
                 .output();
         }
+    }
+
+    /// A process that is in the instance's namespace and keeps it in existence until it is killed.
+    pub fn resident(&self) -> Child {
+        let command = ["netns", "exec", &self.name, "sleep", "600"];
+        let child = Command::new("ip").args(command).spawn().expect("ip(8)");
+        let namespace = format!("/proc/{}/ns/net", child.id());
+        let inode = self.inode();
+        let is_inside = || std::fs::metadata(&namespace).is_ok_and(|file| file.ino() == inode);
+        let entered = wait::until(Duration::from_secs(10), || is_inside().then_some(()));
+        entered.expect("the process does not enter");
+        child
+    }
+
+    /// Takes the name of the instance's namespace away, and no other's.
+    pub fn unname(&self) {
+        ip(&[], &format!("netns del {}\n", self.name));
+    }
+
+    /// Gives it its name again, which a process that is inside knows.
+    pub fn name_again(&self, process: u32) {
+        ip(&[], &format!("netns attach {} {process}\n", self.name));
     }
 
     /// Runs something inside the namespace of the instance, on a thread that ends there.

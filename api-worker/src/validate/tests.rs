@@ -156,6 +156,14 @@ fn network_namespaces_are_for_hooks_of_the_network() {
     };
     let netns = "/run/netns/blue";
     assert_eq!(attach_in_namespace(&tcx("eth0"), netns), Ok(()));
+    let tc = AttachSpec::Tc {
+        interface: "eth0".into(),
+        direction: Direction::Ingress,
+        priority: 50,
+        proceed_on: Vec::new(),
+        strategy: None,
+    };
+    assert_eq!(attach_in_namespace(&tc, netns), Ok(()));
     assert_eq!(attach_in_namespace(&AttachSpec::SkLookup, netns), Ok(()));
     assert!(cause(attach_in_namespace(&tcx(""), netns)).contains("interface name"));
     let lsm = cause(attach_in_namespace(&AttachSpec::Lsm, netns));

@@ -138,9 +138,11 @@ pub(crate) enum AttachCommand {
     /// To an interface through clsact, in a chain with others
     #[command(
         long_about = "To an interface through clsact, in a chain with others.\n\n\
-            Works on kernels before tcx, too; what else is on clsact stays as it is.",
+            Works on kernels before tcx, too; what else is on clsact stays as it is. The service must find a \
+            network namespace again by its path: give it a name (ip netns attach).",
         after_help = "Examples:\n  bpfmanctl link attach tc 512 eth0 ingress --priority 50\n  \
-            bpfmanctl link attach tc 512 eth0 egress --priority 50 --proceed-on pipe,ok"
+            bpfmanctl link attach tc 512 eth0 egress --priority 50 --proceed-on pipe,ok\n  \
+            bpfmanctl link attach tc 512 eth0 ingress --priority 50 --netns /run/netns/blue"
     )]
     Tc(TcArgs),
 

@@ -240,6 +240,7 @@ impl AttachSpec {
         matches!(
             self,
             AttachSpec::Tcx { .. }
+                | AttachSpec::Tc { .. }
                 | AttachSpec::Xdp { .. }
                 | AttachSpec::SkLookup
                 | AttachSpec::Netfilter(_)

@@ -135,9 +135,19 @@ pub enum HelperJob {
         /// Kernel id of the program, for messages.
         program_id: u32,
     },
+    /// Open a netlink socket for the filters of the network namespace beside the message. Since version 2.
+    OpenNetlink,
+    /// Note an interface in the map that is its witness; the network namespace and the map are beside the message. Since
+    /// version 2.
+    NoteInterface {
+        /// Index of the interface.
+        ifindex: u32,
+        /// Its name, for messages.
+        interface: String,
+    },
 }
 
-edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateMprogLink, OpenSampled, OpenPath, DescribeXdp, CreateNetfilterLink);
+edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateMprogLink, OpenSampled, OpenPath, DescribeXdp, CreateNetfilterLink, OpenNetlink, NoteInterface);
 
 /// Helper to loader.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
@@ -147,7 +157,7 @@ pub enum HelperResult {
     Hello(Hello),
     /// The descriptor asked for is beside the message.
     Opened,
-    /// The files have the group.
+    /// The files have the group, or the map the interface.
     Changed,
     /// It could not be done.
     Failed(Failure),

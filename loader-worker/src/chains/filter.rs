@@ -1,11 +1,10 @@
 //! The filter that carries the head of a clsact hook.
 
 use super::direction;
+use super::reach::Way;
 use super::rebuild::FilterPlace;
-use crate::hooks::interface::vanished;
 use crate::kernel::Error;
 use crate::kernel::clsact::{self, Put, Qdisc};
-use crate::kernel::netlink::Socket;
 use ipc::messages::chain::{Dispatcher, Filter, HookKey};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use rustix::io::Errno;
@@ -17,8 +16,9 @@ const FILTER_NAME: &str = "tc_dispatcher";
 /// Where the filter of a clsact hook is, or goes; `None` for XDP.
 pub fn place(
     key: HookKey,
-    (interface, netns): (&str, &str),
+    interface: &str,
     before: Option<&Dispatcher>,
+    way: &Way,
 ) -> Result<Option<Filter>, Failure> {
     let Some(direction) = direction(key.kind) else {
         return Ok(None);
@@ -26,25 +26,21 @@ pub fn place(
     if let Some(filter) = before.and_then(|before| before.filter) {
         return Ok(Some(filter));
     }
-    if !netns.is_empty() {
-        let cause = "clsact is reached in the service's own network namespace only";
-        return Err(Failure::new(FailureCode::Unsupported, Stage::Attach, cause)
-            .remedy("use tcx or xdp, which take --netns"));
-    }
     let failed = |error: Error| {
-        vanished(key.ifindex, interface)
+        way.vanished(key.ifindex, interface)
             .unwrap_or_else(|| error.into_failure(Stage::Attach, format!("filters of {interface}")))
     };
-    let socket = Socket::open().map_err(failed)?;
-    ensure_clsact(&socket, key.ifindex, interface)?;
-    let found = clsact::filters(&socket, key.ifindex, direction).map_err(failed)?;
+    ensure_clsact(way, key.ifindex, interface)?;
+    let found = way
+        .with(|socket| clsact::filters(socket, key.ifindex, direction))
+        .map_err(failed)?;
     Ok(Some(clsact::free_place(&found)))
 }
 
 /// Sees that clsact is on the interface, and nothing else in its place.
-fn ensure_clsact(socket: &Socket, ifindex: u32, interface: &str) -> Result<(), Failure> {
+fn ensure_clsact(way: &Way, ifindex: u32, interface: &str) -> Result<(), Failure> {
     let failed = |error: Error| {
-        if let Some(failure) = vanished(ifindex, interface) {
+        if let Some(failure) = way.vanished(ifindex, interface) {
             return failure;
         }
         let missing = error.errno == Errno::NOENT;
@@ -59,16 +55,15 @@ fn ensure_clsact(socket: &Socket, ifindex: u32, interface: &str) -> Result<(), F
             failure
         }
     };
-    match clsact::qdisc(socket, ifindex).map_err(failed)? {
+    let qdisc = || way.with(|socket| clsact::qdisc(socket, ifindex));
+    match qdisc().map_err(failed)? {
         Qdisc::Clsact => Ok(()),
-        Qdisc::None => match clsact::add_qdisc(socket, ifindex) {
+        Qdisc::None => match way.with(|socket| clsact::add_qdisc(socket, ifindex)) {
             // Somebody was faster; who that was is looked at once more.
-            Err(error) if error.errno == Errno::EXIST => {
-                match clsact::qdisc(socket, ifindex).map_err(failed)? {
-                    Qdisc::Clsact => Ok(()),
-                    _ => Err(failed(error)),
-                }
-            }
+            Err(error) if error.errno == Errno::EXIST => match qdisc().map_err(failed)? {
+                Qdisc::Clsact => Ok(()),
+                _ => Err(failed(error)),
+            },
             added => added.map_err(failed),
         },
         Qdisc::Other(kind) => Err(Failure::new(
@@ -83,13 +78,7 @@ fn ensure_clsact(socket: &Socket, ifindex: u32, interface: &str) -> Result<(), F
 }
 
 /// Puts a program where a filter of bpfman's is or goes.
-pub fn put(place: FilterPlace, head: BorrowedFd<'_>, put: Put) -> Result<(), Error> {
-    clsact::put(
-        &Socket::open()?,
-        (place.ifindex, place.direction),
-        place.filter,
-        head,
-        FILTER_NAME,
-        put,
-    )
+pub fn put(place: FilterPlace, head: BorrowedFd<'_>, put: Put, way: &Way) -> Result<(), Error> {
+    let hook = (place.ifindex, place.direction);
+    way.with(|socket| clsact::put(socket, hook, place.filter, head, FILTER_NAME, put))
 }

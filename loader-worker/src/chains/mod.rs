@@ -6,7 +6,7 @@
 //! directory of a *revision* in bpffs holds the pins of one head and of its members' links.
 //!
 //! Decisions are pure: [`order`] (who runs before whom), [`strategy`], [`verdicts`], [`rebuild`] (which steps a change
-//! takes), [`dispatcher`] and [`fused`] (what the head looks like). [`member`] opens what members are made of, [`work`]
+//! takes), [`dispatcher`] and [`fused`] (what the head looks like). [`member`] opens what members are made of, [`reach`] finds the way to filters, [`work`]
 //! carries the steps out, and the engine commits.
 
 pub mod dispatcher;
@@ -17,6 +17,7 @@ pub mod fused;
 pub mod member;
 pub mod order;
 pub mod presence;
+pub mod reach;
 pub mod rebuild;
 pub mod records;
 pub mod strategy;

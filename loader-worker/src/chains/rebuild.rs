@@ -5,6 +5,7 @@
 //! the place of the old one.
 
 use super::direction;
+use super::reach::Elsewhere;
 use crate::layout::Layout;
 use crate::steps::{Removal, Step};
 use bincode::{Decode, Encode};
@@ -41,6 +42,15 @@ pub enum ChainStep {
         /// Where.
         path: PathBuf,
     },
+    /// Make a witness of the interface of a clsact hook in another network namespace.
+    MakeWitness,
+    /// Note the interface in it, from inside that namespace.
+    NoteInterface,
+    /// Pin the witness.
+    PinWitness {
+        /// Where.
+        path: PathBuf,
+    },
     /// Put the head on an XDP hook that has nothing.
     AttachHead,
     /// Pin the link on the hook.
@@ -56,11 +66,18 @@ pub enum ChainStep {
         old: PathBuf,
     },
     /// Put the head on a clsact hook.
-    AddFilter(FilterPlace),
+    AddFilter {
+        /// Where.
+        place: FilterPlace,
+        /// In which network namespace, if not the loader's own.
+        elsewhere: Option<Elsewhere>,
+    },
     /// Put the head in the place of another.
     SwapFilter {
         /// Where.
         place: FilterPlace,
+        /// In which network namespace, if not the loader's own.
+        elsewhere: Option<Elsewhere>,
         /// Pin of the program that is there.
         old: PathBuf,
     },
@@ -86,10 +103,12 @@ impl ChainStep {
             ChainStep::OpenCounters { .. }
             | ChainStep::LoadHead
             | ChainStep::LinkMember(_)
+            | ChainStep::MakeWitness
+            | ChainStep::NoteInterface
             | ChainStep::AttachHead => None,
-            ChainStep::PinHead { path } | ChainStep::PinCounters { path } => {
-                Some(Removal::RemovePin { path: path.clone() })
-            }
+            ChainStep::PinHead { path }
+            | ChainStep::PinCounters { path }
+            | ChainStep::PinWitness { path } => Some(Removal::RemovePin { path: path.clone() }),
             ChainStep::PinMember { path, .. } | ChainStep::PinHook { path } => {
                 Some(Removal::RemoveLink { pin: path.clone() })
             }
@@ -97,11 +116,24 @@ impl ChainStep {
                 link: link.clone(),
                 head: old.clone(),
             }),
-            ChainStep::AddFilter(place) => Some(Removal::RemoveFilter(*place)),
-            ChainStep::SwapFilter { place, old } => Some(Removal::RestoreFilter {
-                place: *place,
-                head: old.clone(),
-            }),
+            ChainStep::AddFilter { place, elsewhere } => {
+                Some(remove_filter(*place, elsewhere.as_ref()))
+            }
+            ChainStep::SwapFilter {
+                place,
+                elsewhere,
+                old,
+            } => {
+                let (place, head) = (*place, old.clone());
+                Some(match elsewhere.clone() {
+                    None => Removal::RestoreFilter { place, head },
+                    Some(elsewhere) => Removal::RestoreFilterElsewhere {
+                        place,
+                        head,
+                        elsewhere,
+                    },
+                })
+            }
         }
     }
 }
@@ -119,6 +151,8 @@ pub struct Change<'a> {
     pub strategy: Strategy,
     /// Number of the new revision.
     pub revision: u32,
+    /// In which network namespace a clsact hook is, if not in the loader's own.
+    pub elsewhere: Option<&'a Elsewhere>,
 }
 
 /// The first part: descriptors only.
@@ -135,6 +169,9 @@ pub fn create(layout: &Layout, change: Change<'_>) -> Vec<Step> {
     }
     if change.before.is_none() && direction(change.key.kind).is_none() {
         steps.push(ChainStep::AttachHead);
+    }
+    if change.before.is_none() && change.elsewhere.is_some() {
+        steps.extend([ChainStep::MakeWitness, ChainStep::NoteInterface]);
     }
     steps.into_iter().map(Step::Chain).collect()
 }
@@ -171,6 +208,12 @@ pub fn keep(
         });
     }
     let old = before.map(|before| layout.head(key, before.revision));
+    let elsewhere = change.elsewhere.cloned();
+    if let (Some(elsewhere), None) = (&elsewhere, &old) {
+        chain.push(ChainStep::PinWitness {
+            path: elsewhere.witness.clone(),
+        });
+    }
     let place = direction(key.kind)
         .zip(filter)
         .map(|(direction, filter)| FilterPlace {
@@ -180,8 +223,12 @@ pub fn keep(
             program_id: head,
         });
     chain.push(match (place, old) {
-        (Some(place), Some(old)) => ChainStep::SwapFilter { place, old },
-        (Some(place), None) => ChainStep::AddFilter(place),
+        (Some(place), Some(old)) => ChainStep::SwapFilter {
+            place,
+            elsewhere,
+            old,
+        },
+        (Some(place), None) => ChainStep::AddFilter { place, elsewhere },
         (None, Some(old)) => ChainStep::SwapHead {
             link: layout.hook_link(key),
             old,
@@ -210,18 +257,23 @@ pub fn outdated(layout: &Layout, change: Change<'_>) -> Vec<Removal> {
     removals
 }
 
-/// Everything of a hook.
-pub fn remove(layout: &Layout, dispatcher: &Dispatcher) -> Vec<Removal> {
+/// Everything of a hook. The witness goes last: it tells about the filter as long as there may be one.
+pub fn remove(
+    layout: &Layout,
+    dispatcher: &Dispatcher,
+    elsewhere: Option<&Elsewhere>,
+) -> Vec<Removal> {
     let key = dispatcher.key;
     let mut removals = Vec::new();
     match (direction(key.kind), dispatcher.filter) {
         (Some(direction), Some(filter)) => {
-            removals.push(Removal::RemoveFilter(FilterPlace {
+            let place = FilterPlace {
                 ifindex: key.ifindex,
                 direction,
                 filter,
                 program_id: dispatcher.program_id,
-            }));
+            };
+            removals.push(remove_filter(place, elsewhere));
         }
         _ => removals.push(Removal::RemoveLink {
             pin: layout.hook_link(key),
@@ -235,5 +287,17 @@ pub fn remove(layout: &Layout, dispatcher: &Dispatcher) -> Vec<Removal> {
             path: layout.hook_counters(key),
         });
     }
+    if let Some(elsewhere) = elsewhere {
+        removals.push(Removal::RemovePin {
+            path: elsewhere.witness.clone(),
+        });
+    }
     removals
+}
+
+fn remove_filter(place: FilterPlace, elsewhere: Option<&Elsewhere>) -> Removal {
+    match elsewhere.cloned() {
+        None => Removal::RemoveFilter(place),
+        Some(elsewhere) => Removal::RemoveFilterElsewhere { place, elsewhere },
+    }
 }

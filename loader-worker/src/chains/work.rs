@@ -3,13 +3,13 @@
 use super::filter;
 use super::fused;
 use super::member::{self, Parts};
+use super::reach::Way;
 use super::rebuild::{ChainStep, FilterPlace};
 use super::{dispatcher, order::Rank};
 use crate::helpers::Done;
-use crate::hooks::interface::vanished;
 use crate::hooks::{self, Site};
 use crate::kernel::clsact::Put;
-use crate::kernel::{Error, btf, cpus, info, link, map, pin, program};
+use crate::kernel::{Error, btf, cpus, info, link, map, pin, program, witness};
 use crate::network_namespace::NetworkNamespace;
 use crate::store::records::MemberForm;
 use ipc::messages::attach::{LinkRecord, XdpMode};
@@ -47,6 +47,8 @@ pub struct Work<'a> {
     strategy: Strategy,
     members: Vec<Member>,
     namespace: Option<&'a NetworkNamespace>,
+    way: Way,
+    witness: Option<OwnedFd>,
     head: Option<(OwnedFd, KernelProgram)>,
     links: Vec<(OwnedFd, KernelLink)>,
     counters: Option<OwnedFd>,
@@ -62,6 +64,7 @@ impl<'a> Work<'a> {
         strategy: Strategy,
         members: Vec<Member>,
         namespace: Option<&'a NetworkNamespace>,
+        way: Way,
     ) -> Self {
         Self {
             key,
@@ -69,6 +72,8 @@ impl<'a> Work<'a> {
             strategy,
             members,
             namespace,
+            way,
+            witness: None,
             head: None,
             links: Vec::new(),
             counters: None,
@@ -152,7 +157,15 @@ impl<'a> Work<'a> {
             ChainStep::SwapHead { link, old } => {
                 swap_head(link, self.head_fd()?, Some(old)).map_err(|error| self.refused(error))
             }
-            ChainStep::AddFilter(place) => self.put_filter(*place, Put::New),
+            ChainStep::MakeWitness => {
+                let made = witness::create();
+                self.witness = Some(made.map_err(|error| self.refused(error))?);
+                Ok(())
+            }
+            // A job of the helper's: see [`Work::job`].
+            ChainStep::NoteInterface => Err(out_of_order("another network namespace")),
+            ChainStep::PinWitness { path } => pin_at(self.witness()?, path),
+            ChainStep::AddFilter { place, .. } => self.put_filter(*place, Put::New),
             ChainStep::SwapFilter { place, .. } => self.put_filter(*place, Put::InPlace),
         }
     }
@@ -284,27 +297,42 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// The job of putting the head on a hook in another network namespace than the loader's own, and what goes beside it.
+    /// The job of doing a step in another network namespace than the loader's own, and what goes beside it.
     pub fn job(&self, step: &ChainStep) -> Result<Option<(HelperJob, Vec<OwnedFd>)>, Failure> {
-        let (ChainStep::AttachHead, Some(namespace)) = (step, self.namespace) else {
+        let Some(namespace) = self.namespace else {
             return Ok(None);
         };
-        let beside = namespace.beside(&[self.head_fd()?])?;
-        let job = HelperJob::CreateXdpLink {
-            ifindex: self.key.ifindex,
-            interface: self.interface.clone(),
-            program_id: self.head()?.id,
+        let (ifindex, interface) = (self.key.ifindex, self.interface.clone());
+        let (job, beside) = match step {
+            ChainStep::AttachHead => {
+                let program_id = self.head()?.id;
+                let job = HelperJob::CreateXdpLink {
+                    ifindex,
+                    interface,
+                    program_id,
+                };
+                (job, self.head_fd()?)
+            }
+            ChainStep::NoteInterface => {
+                let job = HelperJob::NoteInterface { ifindex, interface };
+                (job, self.witness()?)
+            }
+            _ => return Ok(None),
         };
+        let beside = namespace.beside(&[beside])?;
         Ok(beside.map(|beside| (job, beside)))
     }
 
     /// What came of the job.
-    pub fn attached(&mut self, mut done: Done) -> Result<(), Failure> {
-        self.hook = match (done.result, done.descriptors.pop()) {
-            (HelperResult::XdpLink { mode }, Some(link)) => Some((link, mode)),
-            _ => return Err(out_of_order("a link of the helper's")),
-        };
-        Ok(())
+    pub fn helped(&mut self, step: &ChainStep, mut done: Done) -> Result<(), Failure> {
+        match (step, done.result, done.descriptors.pop()) {
+            (ChainStep::AttachHead, HelperResult::XdpLink { mode }, Some(link)) => {
+                self.hook = Some((link, mode));
+                Ok(())
+            }
+            (ChainStep::NoteInterface, HelperResult::Changed, None) => Ok(()),
+            _ => Err(out_of_order("another answer of the helper's")),
+        }
     }
 
     fn attach_head(&mut self) -> Result<(), Failure> {
@@ -318,9 +346,15 @@ impl<'a> Work<'a> {
     }
 
     fn put_filter(&self, place: FilterPlace, put: Put) -> Result<(), Failure> {
-        filter::put(place, self.head_fd()?, put).map_err(|error| {
-            vanished(place.ifindex, &self.interface).unwrap_or_else(|| self.refused(error))
+        filter::put(place, self.head_fd()?, put, &self.way).map_err(|error| {
+            let vanished = self.way.vanished(place.ifindex, &self.interface);
+            vanished.unwrap_or_else(|| self.refused(error))
         })
+    }
+
+    fn witness(&self) -> Result<BorrowedFd<'_>, Failure> {
+        let witness = self.witness.as_ref();
+        Ok(witness.ok_or_else(|| out_of_order("a witness"))?.as_fd())
     }
 
     fn head_fd(&self) -> Result<BorrowedFd<'_>, Failure> {

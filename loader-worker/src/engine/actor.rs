@@ -87,15 +87,15 @@ pub struct State {
 impl Actor for EngineActor {
     type Msg = Order;
     type State = State;
-    type Arguments = Engine;
+    type Arguments = Arc<Engine>;
 
     async fn pre_start(
         &self,
         _: ActorRef<Order>,
-        engine: Engine,
+        engine: Arc<Engine>,
     ) -> Result<State, ActorProcessingErr> {
         Ok(State {
-            engine: Arc::new(engine),
+            engine,
             running: JoinSet::new(),
         })
     }
@@ -168,7 +168,7 @@ impl Engine {
             Command::Doctor => {
                 // What is half done would be found different.
                 let _alone = self.claim_everything().await;
-                LoaderReply::Doctor(self.doctor()?)
+                LoaderReply::Doctor(self.doctor().await?)
             }
             Command::InstallIterators(delivery) => {
                 let _alone = self.claim_everything().await;

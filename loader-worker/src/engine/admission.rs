@@ -34,9 +34,7 @@ impl Engine {
         &self,
         needs: impl Fn() -> Result<Vec<Need>, Failure>,
     ) -> Result<Claim, Failure> {
-        if self.has_leftovers.load(Ordering::Acquire) {
-            self.finish_leftovers().await?;
-        }
+        self.finish_leftovers().await?;
         loop {
             let keys = needs()?;
             let share = Need::shared(Key::Everything);
@@ -54,11 +52,15 @@ impl Engine {
         self.claims.claim(alone).await
     }
 
-    async fn finish_leftovers(&self) -> Result<(), Failure> {
+    /// Finishes what could not be finished before, if there is anything.
+    pub async fn finish_leftovers(&self) -> Result<(), Failure> {
+        if !self.has_leftovers.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let _alone = self.claim_everything().await;
         if self.has_leftovers.load(Ordering::Acquire) {
             // No change is under way, so every intent is one that was left.
-            let unfinished = reconcile::replay(&self.store, &self.faults)?;
+            let unfinished = reconcile::replay(&self.store, &self.faults, &*self.helpers).await?;
             self.has_leftovers.store(unfinished > 0, Ordering::Release);
         }
         Ok(())

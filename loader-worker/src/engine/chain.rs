@@ -5,6 +5,7 @@ use super::attach::open_program;
 use super::claims::{Key, Need};
 use super::{AttachCommand, Engine, now};
 use crate::chains::order::Rank;
+use crate::chains::reach::{Elsewhere, Way};
 use crate::chains::rebuild::{self, Change as Rebuild};
 use crate::chains::records::{details, interface_of, placed, rank, revision_of};
 use crate::chains::strategy::{self, Choice, Facts};
@@ -30,6 +31,8 @@ pub(super) struct Present {
     pub(super) hook: Option<StoredHook>,
     /// The links of its members.
     pub(super) members: Vec<LinkRecord>,
+    /// The way there.
+    pub(super) way: Way,
 }
 
 /// What a hook is to be.
@@ -42,6 +45,7 @@ pub(super) struct Wanted<'a> {
     pub(super) gone: Vec<Row>,
     /// The network namespace of a hook that has nothing yet.
     pub(super) namespace: Option<&'a NetworkNamespace>,
+    pub(super) way: Way,
 }
 
 /// A new revision of a hook, made but not on it.
@@ -75,7 +79,11 @@ impl Engine {
         };
         let _coming = self.admit(&record, &stored)?;
         let name = stored.record.name.clone();
-        let present = self.present(key)?;
+        let way = match direction(key.kind) {
+            Some(_) => Way::prepare(&place.namespace, &*self.helpers).await?,
+            None => Way::Own,
+        };
+        let present = self.seen(self.store.hook(key)?, key, Some(way))?;
         let kept = present
             .hook
             .as_ref()
@@ -90,6 +98,7 @@ impl Engine {
             members,
             gone: Vec::new(),
             namespace: Some(&place.namespace),
+            way: present.way,
         };
         self.rebuild(present.hook, wanted).await?;
         tracing::info!(link = link_id, program = command.program_id, hook = %key.kind, "attached");
@@ -107,7 +116,7 @@ impl Engine {
         let _claim = self
             .claim(|| Ok(vec![Need::alone(Key::Chain(key))]))
             .await?;
-        let present = self.present(key)?;
+        let present = self.present(key).await?;
         let hook = present.hook.ok_or_else(|| no_hook(key))?;
         let wanted = Wanted {
             key,
@@ -117,16 +126,31 @@ impl Engine {
             members: self.with_programs(present.members)?,
             gone: Vec::new(),
             namespace: None,
+            way: present.way,
         };
         self.rebuild(Some(hook), wanted).await
     }
 
     /// What is on a hook. A record whose hook is gone (with its interface, or by somebody else's hand) counts as nothing;
     /// its links stay on record until they are detached.
-    pub(super) fn present(&self, key: HookKey) -> Result<Present, Failure> {
+    pub(super) async fn present(&self, key: HookKey) -> Result<Present, Failure> {
         let hook = self.store.hook(key)?;
+        let way = match &hook {
+            Some(hook) => Way::to(self.elsewhere(hook)?.as_ref(), &*self.helpers).await?,
+            None => None,
+        };
+        self.seen(hook, key, way)
+    }
+
+    /// The same by a way that is known; `None` where it leads nowhere any more.
+    fn seen(
+        &self,
+        hook: Option<StoredHook>,
+        key: HookKey,
+        way: Option<Way>,
+    ) -> Result<Present, Failure> {
         let hook = match hook {
-            Some(hook) if is_live(&self.layout, &hook)? => Some(hook),
+            Some(hook) if is_live(&self.layout, &hook, way.as_ref())? => Some(hook),
             _ => None,
         };
         let revision = hook.as_ref().map(|hook| hook.dispatcher.revision);
@@ -136,7 +160,25 @@ impl Engine {
                 && revision.is_some()
                 && revision_of(&link.details) == revision
         });
-        Ok(Present { hook, members })
+        Ok(Present {
+            hook,
+            members,
+            way: way.unwrap_or(Way::Own),
+        })
+    }
+
+    fn elsewhere(&self, hook: &StoredHook) -> Result<Option<Elsewhere>, Failure> {
+        let Dispatcher { key, netns, .. } = &hook.dispatcher;
+        Elsewhere::of(&self.layout, *key, netns)
+    }
+
+    /// What is to be taken away with the record of a hook.
+    pub(super) fn hook_part(&self, hook: &StoredHook) -> Result<Part, Failure> {
+        let elsewhere = self.elsewhere(hook)?;
+        Ok(Part {
+            row: Row::Hook(hook.dispatcher.key),
+            removals: rebuild::remove(&self.layout, &hook.dispatcher, elsewhere.as_ref()),
+        })
     }
 
     pub(super) fn with_programs(
@@ -192,10 +234,11 @@ impl Engine {
             members,
             gone,
             namespace,
+            way,
         } = wanted;
         let choice = choose(requested, &members)?;
         if before.is_none() {
-            self.forget_dead_hook(key)?;
+            self.forget_dead_hook(key).await?;
         }
         let mut ranked: Vec<(Rank, LinkRecord, StoredProgram)> = members
             .into_iter()
@@ -213,16 +256,18 @@ impl Engine {
             || self.next_revision(key),
             |hook| Ok(hook.dispatcher.revision + 1),
         )?;
+        let elsewhere = Elsewhere::of(&self.layout, key, &netns)?;
         let change = Rebuild {
             key,
             before: before.as_ref().map(|hook| &hook.dispatcher),
             members: members.len(),
             strategy: choice.strategy,
             revision,
+            elsewhere: elsewhere.as_ref(),
         };
-        let filter = filter::place(key, (&interface, &netns), change.before)?;
+        let filter = filter::place(key, &interface, change.before, &way)?;
         let strategy = choice.strategy;
-        let work = Work::new(key, interface.clone(), strategy, members, namespace);
+        let work = Work::new(key, interface.clone(), strategy, members, namespace, way);
         let mut executor = Executor::new(Subject::Chain(work), &*self.helpers, &self.faults);
         if let Err(failure) = executor.run(rebuild::create(&self.layout, change)).await {
             drop(executor);
@@ -287,12 +332,9 @@ impl Engine {
     }
 
     /// Pins of a hook that is gone stand in the way of a new one.
-    fn forget_dead_hook(&self, key: HookKey) -> Result<(), Failure> {
+    async fn forget_dead_hook(&self, key: HookKey) -> Result<(), Failure> {
         match self.store.hook(key)? {
-            Some(hook) => self.take_away(vec![Part {
-                row: Row::Hook(key),
-                removals: rebuild::remove(&self.layout, &hook.dispatcher),
-            }]),
+            Some(hook) => self.take_away(vec![self.hook_part(&hook)?]).await,
             None => Ok(()),
         }
     }
@@ -404,8 +446,8 @@ fn open_member(
     })
 }
 
-fn is_live(layout: &Layout, hook: &StoredHook) -> Result<bool, Failure> {
-    presence::is_live(layout, &hook.dispatcher).map_err(|error| {
+fn is_live(layout: &Layout, hook: &StoredHook, way: Option<&Way>) -> Result<bool, Failure> {
+    presence::is_live(layout, &hook.dispatcher, way).map_err(|error| {
         let what = format!(
             "the {} hook of {}",
             hook.dispatcher.key.kind, hook.dispatcher.interface

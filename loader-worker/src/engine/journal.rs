@@ -40,14 +40,14 @@ impl Engine {
         let next = match self.finish(&mut works, &change).await {
             Ok(next) => next,
             Err(failure) => {
-                self.take_back(works, number);
+                self.take_back(works, number).await;
                 return Err(failure);
             }
         };
         for (number, intent) in next.into_iter().zip(change.followed_by) {
             match intent {
-                Intent::Outdated { removals } => self.clear(number, &removals),
-                Intent::Forward { parts } => self.go_forward(number, &parts)?,
+                Intent::Outdated { removals } => self.clear(number, &removals).await,
+                Intent::Forward { parts } => self.go_forward(number, &parts).await?,
                 // Nothing that was committed is taken back.
                 Intent::Back { .. } => {}
             }
@@ -68,16 +68,14 @@ impl Engine {
     }
 
     /// What was replaced is taken away. The request has succeeded whatever comes of this; what stays is tried again.
-    fn clear(&self, number: IntentNumber, removals: &[Removal]) {
+    async fn clear(&self, number: IntentNumber, removals: &[Removal]) {
         let finished = Change {
             finished: Some(number),
             ..Change::default()
         };
-        let cleared = removals.iter().try_for_each(|removal| {
-            self.faults.pass(&Point::Removal(removal))?;
-            remove(removal)
-        });
-        let outcome = cleared
+        let outcome = self
+            .remove_all(removals)
+            .await
             .and_then(|()| self.faults.pass(&Point::Commit))
             .and_then(|()| Ok(self.store.commit(&finished)?));
         if let Err(failure) = &outcome {
@@ -86,14 +84,14 @@ impl Engine {
         }
     }
 
-    fn take_back(&self, works: Vec<(&mut Executor<'_>, Vec<Step>)>, number: IntentNumber) {
+    async fn take_back(&self, works: Vec<(&mut Executor<'_>, Vec<Step>)>, number: IntentNumber) {
         let finished = Change {
             finished: Some(number),
             ..Change::default()
         };
         let mut taken_back = Ok(());
         for (executor, _) in works.into_iter().rev() {
-            taken_back = taken_back.and(executor.undo());
+            taken_back = taken_back.and(executor.undo().await);
         }
         let committed = taken_back.and_then(|()| Ok(self.store.commit(&finished)?));
         if committed.is_err() {
@@ -103,24 +101,24 @@ impl Engine {
 
     /// Takes things away with their records. Where it fails in the middle, the records of what is wholly gone go, and
     /// the rest can be taken away by asking again.
-    pub(super) fn take_away(&self, parts: Vec<Part>) -> Result<(), Failure> {
+    pub(super) async fn take_away(&self, parts: Vec<Part>) -> Result<(), Failure> {
         self.faults.pass(&Point::Begin)?;
         let intent = Intent::Forward { parts };
         let number = self.store.begin(&intent)?;
         if let Intent::Forward { parts } = intent {
-            self.go_forward(number, &parts)?;
+            self.go_forward(number, &parts).await?;
         }
         self.faults.pass(&Point::Answer)
     }
 
-    fn go_forward(&self, number: IntentNumber, parts: &[Part]) -> Result<(), Failure> {
+    async fn go_forward(&self, number: IntentNumber, parts: &[Part]) -> Result<(), Failure> {
         let mut change = Change {
             finished: Some(number),
             ..Change::default()
         };
         let mut outcome = Ok(());
         for part in parts {
-            outcome = self.remove_all(part);
+            outcome = self.remove_all(&part.removals).await;
             if outcome.is_err() {
                 break;
             }
@@ -136,10 +134,10 @@ impl Engine {
         outcome.and(committed.map(drop))
     }
 
-    fn remove_all(&self, part: &Part) -> Result<(), Failure> {
-        for removal in &part.removals {
+    async fn remove_all(&self, removals: &[Removal]) -> Result<(), Failure> {
+        for removal in removals {
             self.faults.pass(&Point::Removal(removal))?;
-            remove(removal)?;
+            remove(removal, &*self.helpers).await?;
         }
         Ok(())
     }

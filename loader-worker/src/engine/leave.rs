@@ -2,7 +2,6 @@
 
 use super::Engine;
 use super::chain::{Present, Wanted};
-use crate::chains::rebuild;
 use crate::limits::HOOKS_AT_ONCE;
 use crate::store::Change;
 use crate::store::intents::{Intent, Part, Row};
@@ -27,9 +26,9 @@ impl Engine {
         link: &LinkRecord,
         key: HookKey,
     ) -> Result<(), Failure> {
-        match self.leave(key, |other| other.id == link.id)? {
+        match self.leave(key, |other| other.id == link.id).await? {
             Leave::Rebuild(hook, wanted) => self.rebuild(Some(*hook), *wanted).await.map(drop),
-            Leave::TakeAway(parts) => self.take_away(parts),
+            Leave::TakeAway(parts) => self.take_away(parts).await,
         }
     }
 
@@ -46,7 +45,10 @@ impl Engine {
         let hooks = links.iter().filter_map(|link| link.details.hook());
         let (mut shared, mut gone) = (Vec::new(), Vec::new());
         for key in hooks.collect::<BTreeSet<HookKey>>() {
-            match self.leave(key, |link| link.program_id == program_id)? {
+            match self
+                .leave(key, |link| link.program_id == program_id)
+                .await?
+            {
                 Leave::Rebuild(hook, wanted) => shared.push((*hook, *wanted)),
                 Leave::TakeAway(parts) => gone.extend(parts),
             }
@@ -57,7 +59,7 @@ impl Engine {
             self.leave_together(first, Vec::new()).await?;
         }
         if shared.is_empty() {
-            return self.take_away(gone);
+            return self.take_away(gone).await;
         }
         self.leave_together(shared, gone).await
     }
@@ -86,8 +88,12 @@ impl Engine {
         self.keep_all(works, change).await
     }
 
-    fn leave(&self, key: HookKey, goes: impl Fn(&LinkRecord) -> bool) -> Result<Leave, Failure> {
-        let Present { hook, members } = self.present(key)?;
+    async fn leave(
+        &self,
+        key: HookKey,
+        goes: impl Fn(&LinkRecord) -> bool,
+    ) -> Result<Leave, Failure> {
+        let Present { hook, members, way } = self.present(key).await?;
         let mut links = self.store.links()?;
         links.retain(|link| link.details.hook() == Some(key));
         let (own, others): (Vec<_>, Vec<_>) = links.into_iter().partition(&goes);
@@ -104,6 +110,7 @@ impl Engine {
                     members: self.with_programs(survivors)?,
                     gone: rows.collect(),
                     namespace: None,
+                    way,
                 };
                 return Ok(Leave::Rebuild(Box::new(hook), Box::new(wanted)));
             }
@@ -112,10 +119,7 @@ impl Engine {
             None if others.is_empty() => self.store.hook(key)?,
             None => None,
         };
-        let hook = hook.map(|hook| Part {
-            row: Row::Hook(key),
-            removals: rebuild::remove(&self.layout, &hook.dispatcher),
-        });
+        let hook = hook.map(|hook| self.hook_part(&hook)).transpose()?;
         let links = rows.map(|row| Part {
             row,
             removals: Vec::new(),

@@ -70,7 +70,7 @@ pub struct Engine {
 
 impl Engine {
     /// Opens the store and reconciles; returns what differs nevertheless.
-    pub fn open(settings: Settings) -> Result<(Self, Vec<Drift>), Failure> {
+    pub async fn open(settings: Settings) -> Result<(Self, Vec<Drift>), Failure> {
         let Settings {
             layout,
             helpers,
@@ -98,7 +98,7 @@ impl Engine {
             tracing::warn!(%error, "iterators of another build could not be removed");
         }
         let store = Store::open(&layout.store())?;
-        let drift = reconcile::reconcile(&store, &layout, &faults)?;
+        let drift = reconcile::reconcile(&store, &layout, &faults).await?;
         let has_leftovers = !store.intents()?.is_empty();
         Ok((
             Self {

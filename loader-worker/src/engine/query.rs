@@ -115,8 +115,8 @@ impl Engine {
     }
 
     /// Where store, pins and kernel differ.
-    pub fn doctor(&self) -> Result<DoctorReport, Failure> {
-        reconcile::doctor(&self.store, &self.layout)
+    pub async fn doctor(&self) -> Result<DoctorReport, Failure> {
+        reconcile::doctor(&self.store, &self.layout, &*self.helpers).await
     }
 
     fn links_with_positions(&self) -> Result<Vec<LinkRecord>, Failure> {

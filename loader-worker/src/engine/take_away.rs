@@ -19,7 +19,7 @@ impl Engine {
         let link = link()?;
         match link.details.hook() {
             Some(hook) => self.detach_from_chain(&link, hook).await?,
-            None => self.take_away(vec![link_part(&link)])?,
+            None => self.take_away(vec![link_part(&link)]).await?,
         }
         tracing::info!(link = link_id, program = link.program_id, "detached");
         Ok(())

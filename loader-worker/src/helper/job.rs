@@ -3,7 +3,7 @@
 use super::{namespace, open, xdp_program};
 use crate::helpers::Done;
 use crate::hooks::{self, Site};
-use crate::kernel::{Error, perf};
+use crate::kernel::{Error, netlink, perf};
 use crate::kinds::{kprobe, perf_event, tracepoint, uprobe};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::{HelperJob, HelperKind, HelperResult};
@@ -128,6 +128,8 @@ fn is_for_namespaces(job: &HelperJob) -> bool {
             | HelperJob::CreateXdpLink { .. }
             | HelperJob::CreateMprogLink { .. }
             | HelperJob::CreateNetfilterLink { .. }
+            | HelperJob::OpenNetlink
+            | HelperJob::NoteInterface { .. }
     )
 }
 
@@ -150,7 +152,7 @@ fn act_inside(job: &HelperJob, descriptors: &[OwnedFd]) -> Result<Done, Failure>
                 interface,
                 program_id: *program_id,
             };
-            let (link, mode) = hooks::xdp::create(program(job, descriptors)?, site)?;
+            let (link, mode) = hooks::xdp::create(beside(job, descriptors)?, site)?;
             Ok(Done {
                 result: HelperResult::XdpLink { mode },
                 descriptors: vec![link],
@@ -168,19 +170,30 @@ fn act_inside(job: &HelperJob, descriptors: &[OwnedFd]) -> Result<Done, Failure>
                 interface,
                 program_id: member.program_id,
             };
-            let program = program(job, descriptors)?;
+            let program = beside(job, descriptors)?;
             hooks::mprog::create(program, site, *hook, member.priority, siblings).map(opened)
         }
         HelperJob::CreateNetfilterLink { place, program_id } => {
-            hooks::netfilter::create(program(job, descriptors)?, place, *program_id).map(opened)
+            hooks::netfilter::create(beside(job, descriptors)?, place, *program_id).map(opened)
+        }
+        HelperJob::OpenNetlink => netlink::descriptor().map(opened).map_err(|error| {
+            error.into_failure(Stage::Resolve, "the filters of the network namespace")
+        }),
+        HelperJob::NoteInterface { ifindex, interface } => {
+            hooks::interface::note(beside(job, descriptors)?, *ifindex, interface)?;
+            Ok(Done {
+                result: HelperResult::Changed,
+                descriptors: Vec::new(),
+            })
         }
         _ => Err(unfit(job)),
     }
 }
 
-fn program<'a>(job: &HelperJob, descriptors: &'a [OwnedFd]) -> Result<BorrowedFd<'a>, Failure> {
-    let program = descriptors.first().ok_or_else(|| unfit(job))?;
-    Ok(program.as_fd())
+/// What is beside a job: the program, or the map that is to be written.
+fn beside<'a>(job: &HelperJob, descriptors: &'a [OwnedFd]) -> Result<BorrowedFd<'a>, Failure> {
+    let first = descriptors.first().ok_or_else(|| unfit(job))?;
+    Ok(first.as_fd())
 }
 
 fn opened(descriptor: OwnedFd) -> Done {

@@ -3,6 +3,7 @@
 //! Names and numbers are asked of the kernel through a Unix socket, lists through netlink: the loader may open no other
 //! sockets, and neither needs /sys.
 
+use super::netlink::{Message, Socket};
 use super::{Error, suggest, sys};
 use rustix::io::Errno;
 use rustix::net::netdevice::{index_to_name, name_to_index};
@@ -33,6 +34,17 @@ pub fn name(index: u32) -> Result<Option<String>, Error> {
     }
 }
 
+/// Whether there is an interface of this index in the network namespace of a socket.
+pub fn exists(socket: &Socket, index: u32) -> Result<bool, Error> {
+    const GET_LINK: u16 = 18;
+    let request = Message::new(GET_LINK, 0).head(&[0, index, 0, 0]);
+    match socket.ask("RTM_GETLINK", request, |_| ()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.errno == Errno::NODEV => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Names like one that does not exist. Being a courtesy, it is empty when the kernel does not answer.
 pub fn near(name: &str) -> Vec<String> {
     suggest::near(name, sys::interfaces::names().unwrap_or_default())
@@ -57,6 +69,9 @@ mod tests {
     fn loopback_is_found_both_ways() {
         let loopback = index("lo").unwrap().expect("every namespace has lo");
         assert_eq!(name(loopback).unwrap().as_deref(), Some("lo"));
+        let socket = Socket::open().unwrap();
+        assert!(exists(&socket, loopback).unwrap());
+        assert!(!exists(&socket, u32::MAX >> 1).unwrap());
         assert!(sys::interfaces::names().unwrap().contains(&"lo".to_owned()));
     }
 

@@ -29,6 +29,7 @@ pub mod sampled_events;
 pub mod suggest;
 mod sys;
 pub mod tracepoints;
+pub mod witness;
 pub mod xdp_hook;
 
 pub use error::Error;

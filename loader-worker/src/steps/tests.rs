@@ -62,7 +62,9 @@ impl World {
             Removal::RemoveRevision { .. }
             | Removal::RestoreHead { .. }
             | Removal::RemoveFilter(_)
-            | Removal::RestoreFilter { .. } => panic!("{removal:?} is of no load"),
+            | Removal::RestoreFilter { .. }
+            | Removal::RemoveFilterElsewhere { .. }
+            | Removal::RestoreFilterElsewhere { .. } => panic!("{removal:?} is of no load"),
         }
     }
 }

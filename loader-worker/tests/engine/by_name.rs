@@ -56,7 +56,7 @@ fn id(programs: &[Program]) -> u32 {
 }
 
 fn assert_no_drift(engine: &Engine) {
-    assert_eq!(engine.doctor().unwrap().findings, Vec::<String>::new());
+    assert_eq!(now(engine.doctor()).unwrap().findings, Vec::<String>::new());
 }
 
 fn call_getpid() {
@@ -330,7 +330,7 @@ fn the_doctor_misses_a_pin_and_names_one_that_is_nobodys() {
         let first = id(&host.load(&mut engine, &tallies.first).unwrap());
         pin::unlink(&tallies.pin).unwrap();
         let pin = tallies.pin.display().to_string();
-        let findings = engine.doctor().unwrap().findings;
+        let findings = now(engine.doctor()).unwrap().findings;
         assert!(
             findings.iter().any(|finding| finding.contains(&pin)),
             "{findings:?}"
@@ -345,7 +345,7 @@ fn the_doctor_misses_a_pin_and_names_one_that_is_nobodys() {
         now(engine.unload(first)).unwrap();
         pin::pin(shared.as_fd(), &tallies.pin).unwrap();
         drop(shared);
-        let findings = engine.doctor().unwrap().findings;
+        let findings = now(engine.doctor()).unwrap().findings;
         assert!(
             findings.iter().any(|finding| finding.contains(&pin)),
             "{findings:?}"

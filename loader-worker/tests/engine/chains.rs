@@ -228,7 +228,7 @@ fn programs_run_by_priority_until_one_has_the_last_word() {
                 now(scene.engine().unload(early.program)).unwrap();
                 assert_eq!(scene.trail(), [30, 40]);
                 assert_eq!(
-                    scene.engine().doctor().unwrap().findings,
+                    now(scene.engine().doctor()).unwrap().findings,
                     Vec::<String>::new()
                 );
                 scene.clean();

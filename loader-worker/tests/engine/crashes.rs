@@ -29,7 +29,7 @@ pub(crate) fn kill(
         if let Some(engine) = survive(|| host.open()) {
             host.switch.set(Mode::Off);
             assert_eq!(
-                engine.doctor().unwrap().findings,
+                now(engine.doctor()).unwrap().findings,
                 Vec::<String>::new(),
                 "after {point}"
             );

@@ -22,7 +22,7 @@ fn exchange(one: &Path, other: &Path) {
 
 #[track_caller]
 fn assert_finds(engine: &Engine, words: &[&str]) {
-    let findings = engine.doctor().unwrap().findings;
+    let findings = now(engine.doctor()).unwrap().findings;
     assert_eq!(findings.len(), words.len(), "{findings:?}");
     for (finding, word) in findings.iter().zip(words) {
         assert!(finding.contains(word), "no \"{word}\" in {finding}");

@@ -67,7 +67,7 @@ fn a_failed_load_leaves_nothing() {
                 "{kind} never failed: {points:?}"
             );
         }
-        assert_eq!(engine.doctor().unwrap().findings, Vec::<String>::new());
+        assert_eq!(now(engine.doctor()).unwrap().findings, Vec::<String>::new());
         for program in loaded {
             now(engine.unload(program.record.program_id)).unwrap();
         }
@@ -95,7 +95,7 @@ fn a_failed_attach_leaves_nothing() {
                         .any(|p| p.record.program_id == id && p.attached)
                 );
                 assert_eq!(
-                    engine.doctor().unwrap().findings,
+                    now(engine.doctor()).unwrap().findings,
                     Vec::<String>::new(),
                     "{point}"
                 );

@@ -101,11 +101,11 @@ impl Host {
     }
 
     pub(crate) fn open_with(&self, faults: Faults) -> Result<(Engine, Vec<Drift>), Failure> {
-        Engine::open(Settings {
+        now(Engine::open(Settings {
             layout: self.layout.clone(),
             helpers: Arc::new(InProcess),
             faults,
-        })
+        }))
     }
 
     pub(crate) fn open(&self) -> Engine {
@@ -185,7 +185,7 @@ impl Host {
     pub(crate) fn assert_clean(&self, engine: &Engine) {
         assert_eq!(engine.programs().unwrap(), []);
         assert_eq!(engine.links().unwrap(), []);
-        assert_eq!(engine.doctor().unwrap().findings, Vec::<String>::new());
+        assert_eq!(now(engine.doctor()).unwrap().findings, Vec::<String>::new());
         assert_eq!(files(&self.state().join("plans")), Vec::<PathBuf>::new());
         assert_eq!(self.pins(), Vec::<PathBuf>::new());
         let maps = fs::read_dir(self.layout.fs().join("maps")).unwrap().count();
@@ -305,12 +305,13 @@ fn files(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Does a helper's job in this process, which is root.
+/// Does a helper's job in this process, which is root; on a thread of its own, which may end elsewhere and as somebody else.
 #[derive(Debug)]
 struct InProcess;
 
 impl Helpers for InProcess {
     fn run(&self, kind: HelperKind, job: HelperJob, descriptors: Vec<OwnedFd>) -> Outcome {
-        Box::pin(async move { helper::perform(kind, &job, &descriptors) })
+        let work = move || helper::perform(kind, &job, &descriptors);
+        Box::pin(async move { std::thread::spawn(work).join().unwrap() })
     }
 }

@@ -139,7 +139,7 @@ fn a_program_lives_from_load_to_unload() {
         );
         assert_eq!(entries[0].program_name, probe.name);
         assert_eq!(entries[0].program_metadata["team"], "storage");
-        let report = engine.doctor().unwrap();
+        let report = now(engine.doctor()).unwrap();
         assert_eq!(
             (report.checked, report.findings.len()),
             (4, 0),
@@ -281,7 +281,7 @@ fn after_a_reboot_it_is_known_what_is_gone() {
             matches!(&drift[..], [Drift::ProgramGone { id: gone, .. }, Drift::LinkGone { id: 1, .. }] if *gone == id),
             "{drift:?}"
         );
-        assert_eq!(engine.doctor().unwrap().findings.len(), 2);
+        assert_eq!(now(engine.doctor()).unwrap().findings.len(), 2);
         let program = engine.program(id).unwrap();
         assert_eq!((program.kernel, program.stats), (None, None));
         let link = engine.link(1).unwrap();
@@ -312,7 +312,7 @@ fn a_program_without_its_pin_is_told_from_one_that_is_gone() {
         host.attach(&mut engine, record.program_id, tracepoint())
             .unwrap();
         std::fs::remove_file(&record.pin_path).unwrap();
-        let findings = engine.doctor().unwrap().findings;
+        let findings = now(engine.doctor()).unwrap().findings;
         assert!(
             matches!(&findings[..], [finding] if finding.contains("is gone; its links run it")),
             "{findings:?}"
@@ -384,7 +384,7 @@ fn wrong_places_are_refused_and_leave_nothing() {
             FailureCode::InvalidArgument
         );
         assert_eq!(engine.links().unwrap(), []);
-        assert_eq!(engine.doctor().unwrap().findings, Vec::<String>::new());
+        assert_eq!(now(engine.doctor()).unwrap().findings, Vec::<String>::new());
         ids.into_iter()
             .for_each(|id| now(engine.unload(id)).unwrap());
         host.assert_clean(&engine);

@@ -14,6 +14,7 @@ mod by_name;
 mod chains;
 mod crashes;
 mod differences;
+mod elsewhere;
 mod failures;
 mod full;
 mod host;

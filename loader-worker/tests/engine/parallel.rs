@@ -161,7 +161,7 @@ fn a_hook_that_takes_long_delays_no_other() {
                         .eq(wanted.iter().copied())
                 );
             }
-            assert_eq!(engine.doctor().unwrap().findings, Vec::<String>::new());
+            assert_eq!(now(engine.doctor()).unwrap().findings, Vec::<String>::new());
             // On all hooks at once.
             now(engine.unload(program)).unwrap();
             host.assert_clean(&engine);
@@ -214,7 +214,7 @@ fn changes_of_one_hook_follow_one_another() {
             assert_eq!(links.len(), 32);
             links.retain(|link| engine.link(link.record.id).unwrap().kernel.is_some());
             assert_eq!(links.len(), 32, "all are in the kernel");
-            assert_eq!(engine.doctor().unwrap().findings, Vec::<String>::new());
+            assert_eq!(now(engine.doctor()).unwrap().findings, Vec::<String>::new());
             for chain in engine.dispatchers().unwrap() {
                 let members = engine.chain(chain.key).unwrap().members;
                 assert!(members.iter().map(|member| member.priority).eq(0..8));

@@ -56,7 +56,7 @@ fn a_map_set_lives_as_long_as_its_last_user() {
             "the set outlives its owner"
         );
         assert!(maps(&engine, of_user)[0].present);
-        assert_eq!(engine.doctor().unwrap().findings, Vec::<String>::new());
+        assert_eq!(now(engine.doctor()).unwrap().findings, Vec::<String>::new());
         let late = host
             .load_with(&mut engine, &plan, |options| options.map_owner = Some(id))
             .unwrap()

@@ -128,7 +128,7 @@ fn an_unload_that_fails_at_one_hook_leaves_all_as_they_were() {
                 break;
             };
             if outcome.is_err() && Scene::state(&engine) == before {
-                let findings = engine.doctor().unwrap().findings;
+                let findings = now(engine.doctor()).unwrap().findings;
                 assert_eq!(findings, Vec::<String>::new(), "{point}");
                 as_before.push(point);
                 continue;
@@ -148,7 +148,7 @@ fn an_unload_that_fails_at_one_hook_leaves_all_as_they_were() {
             assert!(scene.has_left(&engine), "{point}");
             scene.assert_left(&engine, &point);
             scene.enter(&mut engine);
-            let findings = engine.doctor().unwrap().findings;
+            let findings = now(engine.doctor()).unwrap().findings;
             assert_eq!(findings, Vec::<String>::new(), "{point}");
         }
         let swaps = as_before
@@ -212,7 +212,7 @@ fn a_program_leaves_more_hooks_than_in_one_step() {
         let dispatchers = engine.dispatchers().unwrap();
         assert_eq!(dispatchers.len(), HOOKS_AT_ONCE + 1);
         assert!(dispatchers.iter().all(|hook| hook.member_count == 1));
-        assert_eq!(engine.doctor().unwrap().findings, Vec::<String>::new());
+        assert_eq!(now(engine.doctor()).unwrap().findings, Vec::<String>::new());
         scene.end(&engine);
     });
 }

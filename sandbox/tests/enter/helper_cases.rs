@@ -61,7 +61,11 @@ pub fn netns_helper_enters_network_namespaces_alone(place: &Place) {
         "mount-namespace",
         "any-namespace",
         "thread",
-        // PROG_LOAD, OBJ_PIN, OBJ_GET, PROG_GET_FD_BY_ID, LINK_UPDATE, LINK_DETACH.
+        // MAP_CREATE, MAP_LOOKUP_ELEM, MAP_DELETE_ELEM, PROG_LOAD, OBJ_PIN, OBJ_GET, PROG_GET_FD_BY_ID, LINK_UPDATE,
+        // LINK_DETACH.
+        "bpf 0",
+        "bpf 1",
+        "bpf 3",
         "bpf 5",
         "bpf 6",
         "bpf 7",

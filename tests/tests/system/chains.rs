@@ -4,13 +4,13 @@ use bpfman_tests::fixture::{Objects, map_pin};
 use bpfman_tests::instance::Instance;
 use bpfman_tests::leftovers::Traces;
 use bpfman_tests::maps;
-use bpfman_tests::netns::INTERFACE;
+use bpfman_tests::netns::{INTERFACE, Netns};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Members that leave their tags in one trail.
-struct Members {
+pub(crate) struct Members {
     object: PathBuf,
     program: &'static str,
     owner: Option<u32>,
@@ -18,7 +18,7 @@ struct Members {
 }
 
 impl Members {
-    fn of(objects: &Objects, program: &'static str) -> Self {
+    pub(crate) fn of(objects: &Objects, program: &'static str) -> Self {
         Self {
             object: objects.object("chain"),
             program,
@@ -27,7 +27,7 @@ impl Members {
         }
     }
 
-    fn load(&mut self, instance: &Instance, tag: u8, verdict: u8) -> String {
+    pub(crate) fn load(&mut self, instance: &Instance, tag: u8, verdict: u8) -> String {
         let globals = format!("tag={tag:02x}000000,verdict={verdict:02x}000000");
         let owner = self.owner.map(|owner| owner.to_string());
         let mut more = vec!["--global", &globals];
@@ -44,8 +44,13 @@ impl Members {
 
     /// Who ran for the packets since, at least one: the same for each.
     fn run(&self, instance: &Instance) -> Vec<u32> {
+        self.run_in(instance.netns())
+    }
+
+    /// The same in another network namespace.
+    pub(crate) fn run_in(&self, netns: &Netns) -> Vec<u32> {
         let seen = trail(&self.trail).len();
-        instance.netns().send_packets(1);
+        netns.send_packets(1);
         std::thread::sleep(std::time::Duration::from_millis(50));
         trail(&self.trail)[seen..].to_vec()
     }
@@ -61,7 +66,7 @@ fn trail(pin: &Path) -> Vec<u32> {
 }
 
 /// Whether this is how packets are seen: whole rounds of it.
-fn assert_rounds(found: &[u32], expected: &[u32], what: &str) {
+pub(crate) fn assert_rounds(found: &[u32], expected: &[u32], what: &str) {
     assert!(!found.is_empty(), "{what}: nothing ran");
     for round in found.chunks(expected.len()) {
         assert_eq!(round, expected, "{what}: {found:?}");
@@ -75,7 +80,12 @@ fn keys(value: &Value) -> Vec<&str> {
 }
 
 fn tc(instance: &Instance, arguments: &str) -> String {
-    let mut words = vec!["-n", instance.netns().name()];
+    tc_in(instance.netns(), arguments)
+}
+
+/// Runs tc(8) in a network namespace.
+pub(crate) fn tc_in(netns: &Netns, arguments: &str) -> String {
+    let mut words = vec!["-n", netns.name()];
     words.extend(arguments.split(' '));
     let output = Command::new("tc").args(words).output().expect("tc(8)");
     assert!(output.status.success(), "tc {arguments}: {output:?}");

@@ -39,6 +39,7 @@ mod loading_rules;
 mod main_job;
 mod maps_access;
 mod maps_by_name;
+mod netns_filters;
 mod network_namespaces;
 mod order;
 mod packaging;

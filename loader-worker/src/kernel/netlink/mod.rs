@@ -6,7 +6,7 @@
 mod message;
 mod socket;
 
-pub use socket::Socket;
+pub use socket::{Socket, descriptor};
 
 pub(in crate::kernel) use message::{Message, attributes, text, word};
 

@@ -24,17 +24,7 @@ pub struct Socket {
 impl Socket {
     /// In the process's own network namespace.
     pub fn open() -> Result<Self, Error> {
-        let socket = socket_with(
-            AddressFamily::NETLINK,
-            SocketType::RAW,
-            SocketFlags::CLOEXEC,
-            // Protocol 0 is NETLINK_ROUTE.
-            None,
-        )
-        .map_err(|errno| Error::new("socket(AF_NETLINK)", errno))?;
-        // Only how long a list may wait; the kernel's default would do for most.
-        let _ = set_socket_recv_buffer_size(&socket, 4 * RECEIVE_BYTES);
-        Ok(Self::from(socket))
+        descriptor().map(Self::from)
     }
 
     /// Asks for something to be done.
@@ -103,9 +93,24 @@ impl Socket {
     }
 }
 
+/// What [`Socket`] is made of, in the network namespace of the calling thread.
+pub fn descriptor() -> Result<OwnedFd, Error> {
+    socket_with(
+        AddressFamily::NETLINK,
+        SocketType::RAW,
+        SocketFlags::CLOEXEC,
+        // Protocol 0 is NETLINK_ROUTE.
+        None,
+    )
+    .map_err(|errno| Error::new("socket(AF_NETLINK)", errno))
+}
+
 impl From<OwnedFd> for Socket {
-    /// A socket that somebody opened in another network namespace.
+    /// A descriptor that somebody opened, perhaps in another network namespace. What may be done through it, the kernel
+    /// decides by the capabilities of both: of who opened it, and of who uses it.
     fn from(socket: OwnedFd) -> Self {
+        // Only how long a list may wait; the kernel's default would do for most.
+        let _ = set_socket_recv_buffer_size(&socket, 4 * RECEIVE_BYTES);
         Self {
             socket,
             sequence: Cell::new(0),

@@ -135,7 +135,7 @@ impl<'a> World<'a> {
 
     /// What was begun and could be neither finished nor taken back is finished by the next process at the latest.
     fn heal(&mut self) {
-        if !self.engine().doctor().unwrap().findings.is_empty() {
+        if !now(self.engine().doctor()).unwrap().findings.is_empty() {
             self.engine = None;
             // What a request to take things away has left is told, and asking again takes it away.
             self.engine = Some(self.host.try_open().unwrap().0);
@@ -254,7 +254,7 @@ impl<'a> World<'a> {
     fn check(&mut self) {
         let replacing = support::replacing().is_ok();
         let engine = self.engine.as_ref().unwrap();
-        assert_eq!(engine.doctor().unwrap().findings, Vec::<String>::new());
+        assert_eq!(now(engine.doctor()).unwrap().findings, Vec::<String>::new());
         for entry in engine.programs().unwrap() {
             let id = entry.record.program_id;
             assert!(entry.kernel.is_some(), "program {id} is in the kernel");

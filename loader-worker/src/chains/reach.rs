@@ -1,0 +1,216 @@
+//! The way to the filters of a clsact hook.
+//!
+//! Filters are no links: nothing in bpffs leads back to one. They are seen and changed by netlink, in their own network
+//! namespace. A netlink socket speaks about the namespace in which it was opened, whoever uses it; so for another namespace
+//! than the loader's own the one-shot helper goes there and opens one, and the rest is the same code with another socket. The
+//! socket is closed with the request: it would keep the namespace in existence.
+//!
+//! Where the client's descriptor is gone (detach, unload, doctor), the namespace is opened again by the path that the client
+//! gave, and must be the very one by its inode. A namespace that is not there any more is gone, or has lost its name while
+//! processes keep it. Which of the two it is, a [`witness`] of the interface tells. What has gone has taken the filter along;
+//! what lives on under no name is an error: a filter of bpfman's is never forgotten where it runs.
+
+use crate::helpers::{Done, Helpers};
+use crate::hooks::interface;
+use crate::kernel::netlink::Socket;
+use crate::kernel::witness::{self, Testimony};
+use crate::kernel::{Error, interfaces};
+use crate::layout::Layout;
+use crate::limits::NAMESPACE_END;
+use crate::network_namespace::{NetworkNamespace, unfit};
+use bincode::{Decode, Encode};
+use ipc::messages::chain::HookKey;
+use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::helper::{HelperJob, HelperKind};
+use ipc::process_root::is_network_namespace;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long to wait before a witness is asked again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Another network namespace than the loader's own, as far as it can be found again.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct Elsewhere {
+    /// What the client called it.
+    pub path: String,
+    /// Inode of its file.
+    pub nsid: u64,
+    /// Pin of the witness of the hook's interface.
+    pub witness: PathBuf,
+}
+
+impl Elsewhere {
+    /// Where a hook is, if it is on clsact in another namespace than the loader's own.
+    pub fn of(layout: &Layout, key: HookKey, netns: &str) -> Result<Option<Self>, Failure> {
+        let is_reached_by_name = super::direction(key.kind).is_some() && !netns.is_empty();
+        if !is_reached_by_name || NetworkNamespace::own()?.id() == key.nsid {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            path: netns.to_owned(),
+            nsid: key.nsid,
+            witness: layout.hook_witness(key),
+        }))
+    }
+
+    /// What the witness says.
+    pub fn testimony(&self) -> Result<Testimony, Failure> {
+        witness::ask(&self.witness)
+            .map_err(|error| error.into_failure(Stage::Query, self.witness.display()))
+    }
+
+    /// Whether the interface ends soon: the kernel takes a namespace apart a little after its last name is gone.
+    async fn ends(&self) -> Result<bool, Failure> {
+        let deadline = Instant::now() + NAMESPACE_END;
+        loop {
+            match self.testimony()? {
+                Testimony::Gone | Testimony::Nobody => return Ok(true),
+                Testimony::Alive if Instant::now() >= deadline => return Ok(false),
+                Testimony::Alive => sleep(PAUSE).await,
+            }
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub enum Way {
+    /// In the loader's own network namespace; also of hooks that need no way, because a link is on them.
+    Own,
+    /// Through a socket of another one.
+    There(Socket),
+}
+
+impl Way {
+    /// The way to a hook that is on record. `None`: its interface is gone, and with it what was on it.
+    pub async fn to(
+        elsewhere: Option<&Elsewhere>,
+        helpers: &dyn Helpers,
+    ) -> Result<Option<Self>, Failure> {
+        let Some(elsewhere) = elsewhere else {
+            return Ok(Some(Self::Own));
+        };
+        if elsewhere.testimony()? == Testimony::Gone {
+            return Ok(None);
+        }
+        match find(&elsewhere.path, elsewhere.nsid, helpers).await {
+            Ok(namespace) => Self::into(&namespace, helpers).await.map(Some),
+            Err(Lost::Failed(failure)) => Err(failure),
+            Err(Lost::Elsewhere(reason)) => match elsewhere.ends().await? {
+                true => Ok(None),
+                false => Err(nameless(elsewhere, &reason)),
+            },
+        }
+    }
+
+    /// The way to a hook that is to be made. The path must lead there again, or nobody could take the filter off.
+    pub async fn prepare(
+        namespace: &NetworkNamespace,
+        helpers: &dyn Helpers,
+    ) -> Result<Self, Failure> {
+        if namespace.file().is_none() {
+            return Ok(Self::Own);
+        }
+        match find(namespace.path(), namespace.id(), helpers).await {
+            Ok(again) => Self::into(&again, helpers).await,
+            Err(Lost::Failed(failure)) => Err(failure),
+            Err(Lost::Elsewhere(reason)) => Err(unnamed(namespace.path(), &reason)),
+        }
+    }
+
+    async fn into(namespace: &NetworkNamespace, helpers: &dyn Helpers) -> Result<Self, Failure> {
+        let Some(beside) = namespace.beside(&[])? else {
+            return Ok(Self::Own);
+        };
+        let done = helpers.run(HelperKind::NetworkNamespace, HelperJob::OpenNetlink, beside);
+        let done = done.await?;
+        let answer = unfit(&done);
+        let socket = done.into_descriptor().ok_or(answer)?;
+        Ok(Self::There(Socket::from(socket)))
+    }
+
+    /// Does something with the socket.
+    pub fn with<T>(&self, act: impl FnOnce(&Socket) -> Result<T, Error>) -> Result<T, Error> {
+        match self {
+            Self::Own => act(&Socket::open()?),
+            Self::There(socket) => act(socket),
+        }
+    }
+
+    /// The failure of an act at an interface that has vanished since it was found; `None` while it is there.
+    pub fn vanished(&self, ifindex: u32, interface: &str) -> Option<Failure> {
+        match self {
+            Self::Own => interface::vanished(ifindex, interface),
+            Self::There(socket) => matches!(interfaces::exists(socket, ifindex), Ok(false))
+                .then(|| interface::taken_away(interface)),
+        }
+    }
+}
+
+/// Why a namespace was not found.
+enum Lost {
+    /// It is not at its path, for this reason.
+    Elsewhere(String),
+    /// It could not be looked for.
+    Failed(Failure),
+}
+
+/// Opens a namespace by its path, with the rights that the modes of files give to root, and none of root's capabilities; that of
+/// a process as gRPC clients have it opened.
+async fn find(path: &str, nsid: u64, helpers: &dyn Helpers) -> Result<NetworkNamespace, Lost> {
+    let job = HelperJob::OpenPath {
+        path: path.to_owned(),
+        uid: 0,
+        gid: 0,
+        groups: Vec::new(),
+        container_pid: None,
+    };
+    let kind = if is_network_namespace(path) {
+        HelperKind::OpenInContainer
+    } else {
+        HelperKind::OpenPath
+    };
+    let done: Done = match helpers.run(kind, job, Vec::new()).await {
+        Ok(done) => done,
+        Err(failure) => {
+            return Err(match failure.code {
+                FailureCode::NotFound
+                | FailureCode::InvalidArgument
+                | FailureCode::PermissionDenied => Lost::Elsewhere(failure.cause),
+                _ => Lost::Failed(failure),
+            });
+        }
+    };
+    let answer = unfit(&done);
+    let file = done.into_descriptor().ok_or(Lost::Failed(answer))?;
+    let found = NetworkNamespace::of(file.as_fd(), path)
+        .map_err(|failure| Lost::Elsewhere(failure.cause))?;
+    if found.id() == nsid {
+        return Ok(found);
+    }
+    let cause = format!("\"{path}\" is another network namespace, or another one for the service");
+    Err(Lost::Elsewhere(cause))
+}
+
+fn unnamed(path: &str, reason: &str) -> Failure {
+    let cause = format!(
+        "the service cannot find network namespace \"{path}\" again, which it must to take a filter off clsact: {reason}"
+    );
+    Failure::new(FailureCode::FailedPrecondition, Stage::Resolve, cause).remedy(
+        "give it a name (ip netns attach NAME PID), and attach with --netns /run/netns/NAME; or use tcx or xdp, which need no path",
+    )
+}
+
+fn nameless(elsewhere: &Elsewhere, reason: &str) -> Failure {
+    let Elsewhere { path, nsid, .. } = elsewhere;
+    let cause = format!(
+        "network namespace {nsid} lives on, with bpfman's filter in it, but is not found at {path} any more: {reason}"
+    );
+    Failure::new(FailureCode::FailedPrecondition, Stage::Resolve, cause).remedy(format!(
+        "give it that name again (for /run/netns/NAME: ip netns attach NAME PID, with a process that is in it), attach another \
+         program there by another name, or end what is in it, and repeat; see lsns -t net for {nsid}"
+    ))
+}
