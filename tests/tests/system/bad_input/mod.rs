@@ -1,5 +1,6 @@
 //! Bad input of every kind: an error that names stage, cause and remedy, and nothing left in kernel, pins, store, on disk.
 
+mod chains;
 mod command_lines;
 mod objects;
 mod places;
@@ -10,9 +11,9 @@ use bpfman_tests::instance::Instance;
 use std::path::Path;
 
 /// Stages of the errors that these tests provoke.
-const STAGES: [&str; 11] = [
-    "connect", "request", "policy", "object", "compile", "load", "resolve", "attach", "detach",
-    "unload", "query",
+const STAGES: [&str; 12] = [
+    "connect", "request", "policy", "object", "compile", "maps", "load", "resolve", "attach",
+    "detach", "unload", "query",
 ];
 
 /// Tries to load a program of an object.
