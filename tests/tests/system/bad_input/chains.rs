@@ -54,7 +54,10 @@ fn hooks_of_others_and_hooks_for_one_alone() {
     let theirs = other.load(&object, "xdp:xdp_count", &[])[0].to_string();
     let attach = ["xdp", &theirs, INTERFACE, "-p", "1", "--strategy", "direct"];
     other.attach(&attach);
-    let name = format!("program {theirs} \"xdp_count\"");
+    // Made anew where programs are loaded to replace functions.
+    let listed = other.ctl(&["dispatcher", "list", "-o", "json"]).json();
+    let on_hook = &listed["dispatchers"][0]["runtime"]["program_id"];
+    let name = format!("program {on_hook} \"xdp_count\"");
     let taken = "interface already has an XDP program attached";
     assert_refused(
         &instance,
