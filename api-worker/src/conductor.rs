@@ -5,6 +5,7 @@
 //! actor ends, the worker ends.
 
 use crate::awaited::Awaited;
+use crate::csi;
 use crate::grpc;
 use crate::grpc::places::Owner;
 use crate::limits::{DRAIN, GRPC_REFUSAL_PAUSE};
@@ -157,7 +158,7 @@ impl State {
     ) -> Result<(), LinkError> {
         match envelope.message {
             Control::Activate => {
-                // In the order of the supervisor: that of bpfmanctl, that of gRPC.
+                // In the order of the supervisor: that of bpfmanctl, that of gRPC, that of the kubelet if there is one.
                 let mut listeners = envelope.descriptors.into_iter();
                 if let Some(listener) = listeners.next() {
                     let clients = self.clients.clone();
@@ -171,9 +172,11 @@ impl State {
                     let server = grpc::Server::new(self.clients.directory.clone())
                         .map_err(std::io::Error::other)?;
                     self.grpc = Some(server.places.clone());
-                    let clients = self.clients.clone();
-                    let welcome = move |socket| clients.welcome_grpc(socket, server.clone());
-                    tokio::spawn(accept(listen(listener)?, self.clients.stopping(), welcome));
+                    let volumes = csi::server(server.places.clone());
+                    self.welcome_grpc(listener, server)?;
+                    if let Some(listener) = listeners.next() {
+                        self.welcome_grpc(listener, volumes)?;
+                    }
                 }
                 self.supervisor.tell(&Status::Serving).await?;
             }
@@ -206,6 +209,13 @@ impl State {
             }
             other => warn!(?other, "not for this worker"),
         }
+        Ok(())
+    }
+
+    fn welcome_grpc(&self, listener: OwnedFd, server: grpc::Server) -> std::io::Result<()> {
+        let clients = self.clients.clone();
+        let welcome = move |socket| clients.welcome_grpc(socket, server.clone());
+        tokio::spawn(accept(listen(listener)?, self.clients.stopping(), welcome));
         Ok(())
     }
 

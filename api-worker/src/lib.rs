@@ -5,12 +5,13 @@
 //!
 //! ```text
 //! supervisor ── control ──▶ Conductor ── peers (watch) ──▶ session (one per client) ──▶ loader, image
-//!                               └── listening sockets ──▶ accept ──▶ session, gRPC connection
+//!                               └── listening sockets ──▶ accept ──▶ session, gRPC connection (of the service, of the kubelet)
 //! ```
 
 pub mod awaited;
 mod binaries;
 pub mod conductor;
+pub mod csi;
 pub mod grpc;
 mod images;
 pub mod inventory;

@@ -52,6 +52,13 @@ const KEYS: &[(&str, Known)] = &[
             ("cache_bytes", Key(Some("536870912"))),
         ]),
     ),
+    (
+        "csi",
+        Closed(&[
+            ("enabled", Key(Some("false"))),
+            ("kubelet_dir", Key(Some("\"/var/lib/kubelet\""))),
+        ]),
+    ),
     ("interfaces", Names(&Table(&[("xdp_mode", Key(None))]))),
     (
         "database",
@@ -263,6 +270,7 @@ mod tests {
         let loaded = crate::parse(&as_file()).unwrap();
         assert_eq!(loaded.config.logging, crate::Logging::default());
         assert_eq!(loaded.config.database, crate::Database::default());
+        assert_eq!(loaded.config.csi, crate::Csi::default());
         let registries = ipc::messages::pull::RegistrySettings::default();
         assert_eq!(loaded.config.registries.timeout, Some(registries.timeout));
         assert_eq!(

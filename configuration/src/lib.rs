@@ -6,6 +6,7 @@
 //!
 //! To add a key: its type in the table's own file, its row in `keys`, a commented line in `supervisor/dist/bpfman.toml`.
 
+mod csi;
 mod error;
 mod established;
 mod keys;
@@ -14,6 +15,7 @@ mod logging;
 mod registries;
 mod signing;
 
+pub use csi::Csi;
 pub use error::{ConfigError, KeyError};
 pub use established::{Database, Interface, XdpMode};
 pub use keys::{Origin, Unknown, Value};
@@ -43,6 +45,9 @@ pub struct Config {
     /// `[registries]`
     #[serde(default)]
     pub registries: Registries,
+    /// `[csi]`
+    #[serde(default)]
+    pub csi: Csi,
     /// `[interfaces.<name>]`
     #[serde(default)]
     pub interfaces: BTreeMap<String, Interface>,

@@ -109,3 +109,9 @@ pub const PATH_BYTES: usize = 4096;
 
 /// Bytes of a verifier log that are kept: the end of the log is where the cause stands, so the head is cut.
 pub const VERIFIER_LOG_BYTES: usize = 1024 * 1024;
+
+/// Maps of one volume: their descriptors are beside one frame.
+pub const VOLUME_MAPS: usize = FRAME_DESCRIPTORS as usize;
+
+/// Bytes of the id of a volume, and of the name of a map in one: what the name of a file may have.
+pub const VOLUME_NAME_BYTES: usize = 255;

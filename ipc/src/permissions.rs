@@ -175,6 +175,8 @@ const DIRECTIONS: &[&[Permission]] = &[
         ConvertChain SMALL 0..=0 ONCE,
         ShowHooks SMALL 0..=0 REPEAT,
         OpenPath ATTACH 0..=0 REPEAT,
+        PublishVolume ATTACH 0..=0 REPEAT,
+        UnpublishVolume ATTACH 0..=0 REPEAT,
     ),
     rows!(Loader => Api:
         Failed REPORT 0..=0 ONCE,
@@ -236,6 +238,8 @@ const DIRECTIONS: &[&[Permission]] = &[
         CreateNetfilterLink SMALL 2..=2 REPEAT,
         OpenNetlink SMALL 1..=1 REPEAT,
         NoteInterface SMALL 2..=2 REPEAT,
+        PublishVolume ATTACH 1..=64 REPEAT,
+        UnpublishVolume ATTACH 0..=0 REPEAT,
     ),
     rows!(Helper => Loader:
         Opened SMALL 1..=1 ONCE,
@@ -244,6 +248,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         Interface SMALL 0..=0 ONCE,
         XdpLink SMALL 1..=1 ONCE,
         XdpProgram SMALL 0..=0 ONCE,
+        Volume SMALL 0..=0 ONCE,
     ),
 ];
 

@@ -8,8 +8,9 @@ mod golden_file;
 mod golden_samples;
 
 use golden_samples::{
-    chain, failure, foreign_dispatcher, globals, hello, hook, hook_view, images, labels,
-    netfilter_place, options, process, programs, set_log, tcx, types, uprobe,
+    chain, create_netfilter_link, failure, foreign_dispatcher, globals, hello, hook, hook_view,
+    images, labels, note_interface, options, process, programs, set_log, tcx, types, uprobe,
+    volumes,
 };
 use ipc::codec;
 use ipc::frame::Header;
@@ -333,6 +334,8 @@ fn every_message_has_its_golden_frame() {
             path: "/opt/counter.o".to_owned(),
             container_pid: Some(4711),
         },
+        volumes::publish(session),
+        volumes::unpublish(session),
     ];
     direction(&mut golden, Role::Api, Role::Loader, &requests);
     let replies = [
@@ -409,6 +412,7 @@ fn every_message_has_its_golden_frame() {
     direction(&mut golden, Role::Image, Role::Loader, &deliveries);
     let receipts = [PlanReceipt::Hello(hello(Role::Loader))];
     direction(&mut golden, Role::Loader, Role::Image, &receipts);
+    let [publish, unpublish] = volumes::jobs();
     let jobs = [
         HelperJob::Hello(hello(Role::Loader)),
         HelperJob::OpenTracepoint {
@@ -466,15 +470,11 @@ fn every_message_has_its_golden_frame() {
             program_id: 77,
             ifindex: 2,
         },
-        HelperJob::CreateNetfilterLink {
-            place: netfilter_place(),
-            program_id: 42,
-        },
+        create_netfilter_link(),
         HelperJob::OpenNetlink,
-        HelperJob::NoteInterface {
-            ifindex: 2,
-            interface: "eth0".into(),
-        },
+        note_interface(),
+        publish,
+        unpublish,
     ];
     direction(&mut golden, Role::Loader, Role::Helper, &jobs);
     let results = [
@@ -490,6 +490,7 @@ fn every_message_has_its_golden_frame() {
             name: "xdp_dispatcher".to_owned(),
             dispatcher: Some(foreign_dispatcher()),
         },
+        HelperResult::Volume,
     ];
     direction(&mut golden, Role::Helper, Role::Loader, &results);
 

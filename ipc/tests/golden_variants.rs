@@ -51,7 +51,7 @@ fn every_variant_has_its_golden_bytes() {
     let lines = &mut golden;
     variants!(lines, Role: Supervisor, Loader, Image, Api, Client, Helper);
     variants!(lines, ProcessState: Starting, Serving, Backoff, Held, Stopping);
-    variants!(lines, HelperKind: PerfEvent, ChangeGroup, NetworkNamespace, OpenPath, DescribeXdp, OpenInContainer);
+    variants!(lines, HelperKind: PerfEvent, ChangeGroup, NetworkNamespace, OpenPath, DescribeXdp, OpenInContainer, MountVolume);
     variants!(
         lines,
         FailureCode: InvalidArgument, NotFound, AlreadyExists, FailedPrecondition, PermissionDenied, Unsupported,

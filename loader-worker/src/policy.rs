@@ -41,17 +41,20 @@ pub enum Action {
     Read,
     /// Have a path opened with the caller's own rights.
     Open,
+    /// Make volumes of pods, and take them away.
+    Volumes,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Action; 6] = [
+    pub const ALL: [Action; 7] = [
         Action::Load,
         Action::Unload,
         Action::Attach,
         Action::Detach,
         Action::Read,
         Action::Open,
+        Action::Volumes,
     ];
 
     fn describe(self) -> &'static str {
@@ -62,6 +65,7 @@ impl Action {
             Action::Detach => "detach links",
             Action::Read => "see programs and links",
             Action::Open => "have files opened",
+            Action::Volumes => "have volumes mounted",
         }
     }
 }
@@ -76,10 +80,13 @@ pub struct Policy {
 impl Policy {
     /// May this caller do that?
     pub fn decide(&self, caller: &Identity, action: Action) -> Result<(), Failure> {
-        if caller.uid == 0 || self.client_gid.is_some_and(|gid| caller.is_member(gid)) {
+        // Mounts are seen by everybody: the kubelet is root, and members of the group are not.
+        let group = self.client_gid.filter(|_| action != Action::Volumes);
+        if caller.uid == 0 || group.is_some_and(|gid| caller.is_member(gid)) {
             return Ok(());
         }
-        let remedy = match self.client_gid {
+        let remedy = match group {
+            None if action == Action::Volumes => "run it as root, as the kubelet is".to_owned(),
             Some(gid) => format!("run it as root or as a member of group bpfman (gid {gid})"),
             None => "run it as root: there is no group bpfman on this system".to_owned(),
         };
@@ -111,7 +118,8 @@ mod tests {
         let policy = Policy {
             client_gid: Some(990),
         };
-        for action in Action::ALL {
+        let is_for_members = |action: &Action| *action != Action::Volumes;
+        for action in Action::ALL.into_iter().filter(is_for_members) {
             assert!(policy.decide(&caller(0, 0, vec![]), action).is_ok());
             assert!(policy.decide(&caller(1000, 990, vec![]), action).is_ok());
             assert!(
@@ -125,6 +133,22 @@ mod tests {
             assert_eq!(failure.code, FailureCode::PermissionDenied);
             assert!(failure.remedy.contains("990"));
         }
+    }
+
+    #[test]
+    fn volumes_are_for_root_alone() {
+        let policy = Policy {
+            client_gid: Some(990),
+        };
+        assert!(
+            policy
+                .decide(&caller(0, 0, vec![]), Action::Volumes)
+                .is_ok()
+        );
+        let member = caller(1000, 990, vec![990]);
+        let failure = policy.decide(&member, Action::Volumes).unwrap_err();
+        assert_eq!(failure.code, FailureCode::PermissionDenied);
+        assert!(failure.remedy.contains("root"), "{failure}");
     }
 
     proptest! {

@@ -121,6 +121,7 @@ fn capabilities(kind: HelperKind) -> &'static str {
         HelperKind::NetworkNamespace => "CAP_SYS_ADMIN and CAP_NET_ADMIN",
         HelperKind::OpenPath => "CAP_SETUID and CAP_SETGID",
         HelperKind::OpenInContainer => "CAP_SYS_PTRACE",
+        HelperKind::MountVolume => "CAP_SYS_ADMIN and CAP_CHOWN",
     }
 }
 
@@ -132,5 +133,6 @@ fn purpose(kind: HelperKind) -> &'static str {
         HelperKind::OpenPath => "opening paths of clients",
         HelperKind::OpenInContainer => "opening paths of clients in containers",
         HelperKind::DescribeXdp => "looking at XDP programs of others",
+        HelperKind::MountVolume => "volumes of pods",
     }
 }

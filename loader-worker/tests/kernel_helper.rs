@@ -52,6 +52,7 @@ fn ask(kind: HelperKind, job: &HelperJob, beside: &[OwnedFd]) -> (HelperResult, 
         state_dir: "/var/lib/bpfman".into(),
         cache_dir: "/var/cache/bpfman".into(),
         log: "info".into(),
+        kubelet_dir: None,
         read: Vec::new(),
     };
     let mut command = Command::new(env!("CARGO_BIN_EXE_bpfman-loader"));

@@ -34,6 +34,8 @@ pub struct WorkerArguments {
     pub cache_dir: PathBuf,
     /// What it logs, see [`crate::logging`].
     pub log: String,
+    /// Beneath it are the directories of pods; none where no volumes are served. For the helper that mounts.
+    pub kubelet_dir: Option<PathBuf>,
     /// Further paths that it may read.
     pub read: Vec<PathBuf>,
 }
@@ -68,7 +70,7 @@ pub enum ArgumentError {
     TooMany(&'static str),
 }
 
-const SINGLE: [&str; 12] = [
+const SINGLE: [&str; 13] = [
     "role",
     "helper",
     "uid",
@@ -81,6 +83,7 @@ const SINGLE: [&str; 12] = [
     "state-dir",
     "cache-dir",
     "log",
+    "kubelet-dir",
 ];
 const READ: &str = "read";
 
@@ -114,6 +117,7 @@ impl WorkerArguments {
             state_dir: settings.directory("state-dir")?,
             cache_dir: settings.directory("cache-dir")?,
             log: log(settings.text("log")?)?,
+            kubelet_dir: settings.optional_directory("kubelet-dir")?,
             read: settings.read,
         })
     }
@@ -146,6 +150,11 @@ impl WorkerArguments {
             path("cache-dir", &self.cache_dir),
             text("log", &self.log),
         ]);
+        argv.extend(
+            self.kubelet_dir
+                .as_ref()
+                .map(|directory| path("kubelet-dir", directory)),
+        );
         argv.extend(self.read.iter().map(|value| path(READ, value)));
         argv
     }
@@ -231,6 +240,11 @@ impl Settings {
         self.optional(key).map(|_| self.number(key)).transpose()
     }
 
+    fn optional_directory(&self, key: &'static str) -> Result<Option<PathBuf>, ArgumentError> {
+        let value = self.optional(key).cloned();
+        value.map(|value| absolute(key, value)).transpose()
+    }
+
     fn directory(&self, key: &'static str) -> Result<PathBuf, ArgumentError> {
         absolute(key, self.required(key)?.clone())
     }
@@ -299,6 +313,7 @@ fn helper_name(kind: HelperKind) -> &'static str {
         HelperKind::OpenPath => "open-path",
         HelperKind::OpenInContainer => "open-in-container",
         HelperKind::DescribeXdp => "describe-xdp",
+        HelperKind::MountVolume => "mount-volume",
     }
 }
 
@@ -310,13 +325,14 @@ fn helper(name: &str) -> Result<HelperKind, ArgumentError> {
         HelperKind::OpenPath,
         HelperKind::OpenInContainer,
         HelperKind::DescribeXdp,
+        HelperKind::MountVolume,
     ]
     .into_iter()
     .find(|&kind| helper_name(kind) == name)
     .ok_or_else(|| {
         invalid(
             "helper",
-            "perf-event, change-group, network-namespace, open-path or describe-xdp",
+            "perf-event, change-group, network-namespace, open-path, open-in-container, describe-xdp or mount-volume",
         )
     })
 }

@@ -19,6 +19,7 @@ fn arguments() -> WorkerArguments {
         state_dir: "/var/lib/bpfman".into(),
         cache_dir: "/var/cache/bpfman".into(),
         log: "info,loader=debug".into(),
+        kubelet_dir: Some("/var/lib/kubelet".into()),
         read: vec!["/etc/resolv.conf".into()],
     }
 }
@@ -48,11 +49,11 @@ proptest! {
     #[test]
     fn any_settings_round_trip(
         role in prop_oneof![Just(Role::Supervisor), Just(Role::Loader), Just(Role::Image), Just(Role::Api), Just(Role::Helper)],
-        kind in prop_oneof![Just(HelperKind::PerfEvent), Just(HelperKind::ChangeGroup), Just(HelperKind::NetworkNamespace), Just(HelperKind::OpenPath), Just(HelperKind::DescribeXdp), Just(HelperKind::OpenInContainer)],
+        kind in prop_oneof![Just(HelperKind::PerfEvent), Just(HelperKind::ChangeGroup), Just(HelperKind::NetworkNamespace), Just(HelperKind::OpenPath), Just(HelperKind::DescribeXdp), Just(HelperKind::OpenInContainer), Just(HelperKind::MountVolume)],
         ids in (0..u32::MAX, 0..u32::MAX, proptest::collection::vec(0..u32::MAX, 0..=limits::GROUPS)),
         generation in 0..u32::MAX,
         mode in prop_oneof![Just(Mode::Enforce), Just(Mode::Log)],
-        dirs in (any_path(), any_path(), any_path()),
+        dirs in (any_path(), any_path(), any_path(), any_path()),
         log in "[a-z=,: ]{0,64}",
         read in proptest::collection::vec(any_path(), 0..=limits::EXTRA_PATHS),
     ) {
@@ -67,6 +68,7 @@ proptest! {
             state_dir: dirs.1,
             cache_dir: dirs.2,
             log,
+            kubelet_dir: (ids.1 % 2 == 0).then_some(dirs.3),
             read,
         };
         prop_assert_eq!(WorkerArguments::parse(arguments.to_argv()), Ok(arguments));
@@ -82,7 +84,7 @@ proptest! {
 fn each_missing_setting_is_named() {
     for key in SINGLE
         .into_iter()
-        .filter(|&key| !["helper", "client-gid"].contains(&key))
+        .filter(|&key| !["helper", "client-gid", "kubelet-dir"].contains(&key))
     {
         let error = refused(|argv| {
             argv.retain(|argument| {

@@ -19,7 +19,9 @@ use ipc::messages::pull::ImageSettings;
 use prepare::flags::Flags;
 use prepare::notify::Notify;
 use prepare::users::Users;
-use prepare::{PrepareError, directories, lock, log, mounts, registries, socket, trust, workers};
+use prepare::{
+    PrepareError, csi, directories, lock, log, mounts, registries, socket, trust, workers,
+};
 use ractor::Actor;
 use std::io::IsTerminal;
 use std::os::fd::OwnedFd;
@@ -92,15 +94,23 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
 
     let notify = Notify::connect(flags.notify_socket.as_deref());
     trust::check(&config.signing)?;
-    let settings = workers::Settings::new(flags, &users, &spec, config.signing.trust_dir());
+    let serves_volumes = flags.csi_support || config.csi.enabled;
+    let mut settings = workers::Settings::new(flags, &users, &spec, config.signing.trust_dir());
+    if serves_volumes {
+        settings = settings.with_kubelet_dir(config.csi.kubelet_dir.clone());
+    }
     let programs = workers::open(flags.worker_dir.as_deref(), &settings)?;
-    let listeners = socket::listen(
+    let mut listeners = socket::listen(
         &runtime,
         &flags.runtime_dir,
         &flags.socket_path(),
         users.client_gid,
     )?;
     drop(runtime);
+    if serves_volumes {
+        let listener = csi::prepare(&flags.runtime_dir, &config.csi.kubelet_dir)?;
+        listeners.csi = Some(listener);
+    }
 
     let image_settings = registries::memory(&ImageSettings {
         registries: registries::settings(&config.registries)?,
@@ -123,10 +133,12 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
         log: spec,
         config: config.clone(),
     };
+    let mut kept = vec![&lock, &image_settings];
+    kept.extend(listeners.all());
     let profile = profile::supervisor(
         &users.supervisor,
         &settings,
-        [&lock, &listeners.control, &listeners.grpc, &image_settings],
+        &kept,
         &spawner,
         &notify,
         configured.file.as_deref(),

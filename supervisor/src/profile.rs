@@ -13,11 +13,11 @@ use std::path::Path;
 
 const POLICY: &str = include_str!("../sandbox/seccomp.json");
 
-/// The profile for this start; `kept` are the lock, the socket of clients and the settings of the image worker.
+/// The profile for this start; `kept` are the lock, the sockets of clients and the settings of the image worker.
 pub(crate) fn supervisor(
     identity: &Identity,
     settings: &Settings,
-    kept: [&OwnedFd; 4],
+    kept: &[&OwnedFd],
     spawner: &spawner::Handle,
     notify: &Notify,
     configuration: Option<&Path>,

@@ -79,6 +79,8 @@ pub fn open_pin(path: &Path, flags: u32) -> io::Result<OwnedFd> {
 pub struct MapInfo {
     /// `enum bpf_map_type`.
     pub map_type: u32,
+    /// What the kernel calls it.
+    pub id: u32,
     /// Bytes.
     pub key_size: u32,
     /// Bytes.
@@ -102,6 +104,7 @@ pub fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
     unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut attributes) }?;
     Ok(MapInfo {
         map_type: info[0],
+        id: info[1],
         key_size: info[2],
         value_size: info[3],
         max_entries: info[4],

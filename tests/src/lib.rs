@@ -41,5 +41,6 @@ pub mod signature;
 pub mod skip;
 pub mod traffic;
 pub mod uprobe_target;
+pub mod volumes;
 pub mod wait;
 pub mod wire;

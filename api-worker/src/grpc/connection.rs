@@ -13,7 +13,6 @@ use crate::limits::{
     DRAIN, GRPC_FIRST_REQUEST, GRPC_HEADER_BYTES, GRPC_IDLE, GRPC_PING_ANSWER, GRPC_PING_INTERVAL,
     GRPC_RESETS, GRPC_SEND_BYTES, GRPC_SILENT_REST, GRPC_STREAMS, GRPC_WINDOW_BYTES,
 };
-use crate::proto::bpfman_server::SERVICE_NAME;
 use crate::requests::Context;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -39,6 +38,7 @@ use tracing::{debug, warn};
 #[derive(Clone)]
 struct Caller {
     routes: Routes,
+    counted: &'static str,
     seat: Arc<Seat>,
     context: Context,
     begun: Arc<AtomicU64>,
@@ -48,8 +48,8 @@ struct Caller {
 
 /// Who asks, as handlers find it.
 #[derive(Clone)]
-pub(super) struct Asker {
-    pub(super) context: Context,
+pub(crate) struct Asker {
+    pub(crate) context: Context,
     /// Kept by whatever is still at work for the request.
     pub(super) place: Arc<Place>,
     /// Told when a secret came over the connection.
@@ -71,6 +71,7 @@ pub async fn serve(
     };
     let caller = Caller {
         routes: server.routes,
+        counted: server.counted,
         seat: Arc::new(seat),
         context,
         begun: Arc::new(AtomicU64::new(0)),
@@ -170,7 +171,7 @@ impl Caller {
         // Health and reflection ask nobody, and some of their answers last as long as the connection.
         let path = request.uri().path();
         let mut names = path.split('/').skip(1);
-        let is_counted = names.next() == Some(SERVICE_NAME);
+        let is_counted = names.next() == Some(self.counted);
         let is_read = matches!(names.next(), Some("Get" | "List"));
         let mut request = request.map(|body| Body::new(Timely::new(body)));
         if !is_counted {

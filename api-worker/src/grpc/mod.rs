@@ -20,7 +20,7 @@ mod load;
 pub mod places;
 mod programs;
 mod service;
-mod status;
+pub(crate) mod status;
 
 use crate::limits::{GRPC_REPLY_BYTES, GRPC_REQUEST_BYTES};
 use crate::peers::Directory;
@@ -37,6 +37,8 @@ pub struct Server {
     routes: Routes,
     /// Places of connections and requests.
     pub places: places::Places,
+    /// The service whose requests need a place; others ask nobody.
+    counted: &'static str,
 }
 
 impl Server {
@@ -61,10 +63,16 @@ impl Server {
             .add_service(reflected().build_v1()?)
             .add_service(reflected().build_v1alpha()?)
             .prepare();
-        Ok(Self {
+        Ok(Self::with(routes, places::Places::default(), SERVICE_NAME))
+    }
+
+    /// Other services, of which one asks workers.
+    pub(crate) fn with(routes: Routes, places: places::Places, counted: &'static str) -> Self {
+        Self {
             routes,
-            places: places::Places::default(),
-        })
+            places,
+            counted,
+        }
     }
 }
 

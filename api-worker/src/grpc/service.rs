@@ -23,7 +23,7 @@ use tonic::{Code, Request, Response, Status};
 pub(super) struct Service;
 
 impl Asker {
-    fn of<T>(request: &Request<T>) -> Result<Self, Status> {
+    pub(crate) fn of<T>(request: &Request<T>) -> Result<Self, Status> {
         let asker = request.extensions().get::<Self>().cloned();
         let asker = asker.ok_or_else(|| Status::internal("a request without a connection"))?;
         asker.place.begin();
@@ -71,7 +71,7 @@ impl Asker {
     }
 
     /// Goes to the end of a step, as [`Asker::ask`] does.
-    async fn whole<T: Send + 'static>(
+    pub(crate) async fn whole<T: Send + 'static>(
         &self,
         step: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Failure> {

@@ -78,7 +78,7 @@ fn code(method: Method, failure: &Failure) -> Code {
 }
 
 /// The failure in words, with the end of the verifier's log, where the cause stands.
-fn text(failure: &Failure) -> String {
+pub(crate) fn text(failure: &Failure) -> String {
     let mut text = failure.to_string();
     text.truncate(text.floor_char_boundary(GRPC_STATUS_BYTES / 2));
     if let Some(log) = &failure.verifier_log {

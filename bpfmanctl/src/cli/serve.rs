@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
-    /// Serve volumes of Kubernetes pods, too (not supported by this build)
+    /// Serve volumes of Kubernetes pods (CSI), too
     #[arg(long)]
     pub(crate) csi_support: bool,
 

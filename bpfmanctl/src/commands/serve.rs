@@ -2,7 +2,6 @@
 
 use crate::cli::{Globals, ServeArgs};
 use crate::exit::Error;
-use ipc::messages::failure::{Failure, FailureCode, Stage};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -12,15 +11,6 @@ const ELSEWHERE: [&str; 2] = ["/usr/bin/bpfmand", "/usr/sbin/bpfmand"];
 
 /// Comes back only with what went wrong.
 pub(super) fn serve(arguments: ServeArgs, globals: Globals) -> Error {
-    if arguments.csi_support {
-        return Failure::new(
-            FailureCode::Unsupported,
-            Stage::Request,
-            "this build serves no volumes of pods (--csi-support)",
-        )
-        .remedy("leave the flag out")
-        .into();
-    }
     let beside = std::env::current_exe()
         .ok()
         .and_then(|own| Some(own.parent()?.join("bpfmand")));
@@ -52,11 +42,12 @@ fn service_arguments(arguments: ServeArgs, globals: Globals) -> Vec<OsString> {
         ("--image-cache-dir", Some(globals.image_cache_dir.into())),
         ("--socket-path", arguments.socket_path.map(OsString::from)),
     ];
-    flags
+    let named = flags
         .into_iter()
         .filter_map(|(flag, value)| Some([flag.into(), value?]))
-        .flatten()
-        .collect()
+        .flatten();
+    let csi = arguments.csi_support.then(|| "--csi-support".into());
+    named.chain(csi).collect()
 }
 
 #[cfg(test)]
@@ -82,6 +73,10 @@ mod tests {
         assert_eq!(
             passed("bpfman serve"),
             "--runtime-dir /run/bpfman --image-cache-dir /var/cache/bpfman"
+        );
+        assert_eq!(
+            passed("bpfman serve --csi-support"),
+            "--runtime-dir /run/bpfman --image-cache-dir /var/cache/bpfman --csi-support"
         );
         assert_eq!(
             passed(

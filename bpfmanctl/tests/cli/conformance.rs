@@ -227,15 +227,6 @@ fn what_only_scripts_use_is_hidden() {
 }
 
 #[test]
-fn volumes_of_pods_are_refused_in_both_forms() {
-    for line in ["serve --csi-support", "--csi-support"] {
-        let outcome = run(line);
-        assert_eq!(outcome.code, 1, "{outcome:?}");
-        assert!(outcome.errors.contains("--csi-support"), "{outcome:?}");
-    }
-}
-
-#[test]
 fn shells_learn_every_command() {
     for (shell, part) in [
         ("bash", "complete -F _bpfman"),

@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::hello::Hello;
 use super::mprog::{MprogHook, MprogMember};
 use super::netfilter::NetfilterPlace;
+use super::volume::{VolumeAccess, VolumePlace};
 use bincode::{Decode, Encode};
 
 /// What a helper is started for. Each kind has its own capability and its own sandbox profile.
@@ -29,6 +30,8 @@ pub enum HelperKind {
     /// Opens a path among the files of another process with the identity of a client (CAP_SETUID and CAP_SETGID, and
     /// CAP_SYS_PTRACE for root, all of which it gives up before it opens). Since version 2.
     OpenInContainer,
+    /// Mounts and unmounts volumes of pods (CAP_SYS_ADMIN and CAP_CHOWN). Since version 2.
+    MountVolume,
 }
 
 /// Loader to helper.
@@ -145,9 +148,24 @@ pub enum HelperJob {
         /// Its name, for messages.
         interface: String,
     },
+    /// Make a volume of the maps beside the message. Since version 2.
+    PublishVolume {
+        /// Which, and where.
+        place: VolumePlace,
+        /// Names of the maps, in the order of the descriptors.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
+        maps: Vec<String>,
+        /// Who may do what.
+        access: VolumeAccess,
+    },
+    /// Take a volume away. Since version 2.
+    UnpublishVolume {
+        /// Which, and where.
+        place: VolumePlace,
+    },
 }
 
-edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateMprogLink, OpenSampled, OpenPath, DescribeXdp, CreateNetfilterLink, OpenNetlink, NoteInterface);
+edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateMprogLink, OpenSampled, OpenPath, DescribeXdp, CreateNetfilterLink, OpenNetlink, NoteInterface, PublishVolume, UnpublishVolume);
 
 /// Helper to loader.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
@@ -178,6 +196,8 @@ pub enum HelperResult {
         /// If it is a dispatcher of libxdp's protocol.
         dispatcher: Option<ForeignDispatcher>,
     },
+    /// The volume is there, or gone. Since version 2.
+    Volume,
 }
 
-edge!(HelperResult: Hello, Opened, Changed, Failed, Interface, XdpLink, XdpProgram);
+edge!(HelperResult: Hello, Opened, Changed, Failed, Interface, XdpLink, XdpProgram, Volume);

@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::hello::Hello;
 use super::kernel::Inventory;
 use super::program::{LoadOptions, Program, ProgramEntry};
+use super::volume::{VolumeAccess, VolumePlace};
 use bincode::{Decode, Encode};
 use std::collections::BTreeMap;
 
@@ -159,9 +160,30 @@ pub enum LoaderRequest {
         /// Among the files of this process, from its root on, and not of the service.
         container_pid: Option<i32>,
     },
+    /// Make a volume of maps of a program. Since version 2.
+    PublishVolume {
+        /// Who asks.
+        session: Session,
+        /// Which, and where.
+        place: VolumePlace,
+        /// What the program was called by whoever loaded it (`bpfman.io/ProgramName`).
+        program: String,
+        /// Names of the maps.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
+        maps: Vec<String>,
+        /// Who may do what.
+        access: VolumeAccess,
+    },
+    /// Take a volume away. Since version 2.
+    UnpublishVolume {
+        /// Who asks.
+        session: Session,
+        /// Which, and where.
+        place: VolumePlace,
+    },
 }
 
-edge!(LoaderRequest: Hello, OpenSession, CloseSession, Load, CancelLoad, Unload, GetProgram, ListPrograms, Attach, Detach, GetLink, ListLinks, Doctor, OpenIterator, InstallIterators, ListDispatchers, GetDispatcher, ConvertChain, ShowHooks, OpenPath);
+edge!(LoaderRequest: Hello, OpenSession, CloseSession, Load, CancelLoad, Unload, GetProgram, ListPrograms, Attach, Detach, GetLink, ListLinks, Doctor, OpenIterator, InstallIterators, ListDispatchers, GetDispatcher, ConvertChain, ShowHooks, OpenPath, PublishVolume, UnpublishVolume);
 
 /// Loader to API worker. Every request but `CloseSession` and `CancelLoad` has exactly one answer.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]

@@ -19,6 +19,7 @@ pub mod program;
 pub mod pull;
 pub mod signing;
 pub mod supervision;
+pub mod volume;
 
 use bincode::{Decode, Encode};
 

@@ -1,6 +1,7 @@
 //! Values for golden frames: places, chains, processes.
 
 pub(crate) mod images;
+pub(crate) mod volumes;
 
 use ipc::messages::attach::{AttachSpec, Direction};
 use ipc::messages::chain::{
@@ -9,6 +10,7 @@ use ipc::messages::chain::{
 };
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::hello::Hello;
+use ipc::messages::helper::HelperJob;
 use ipc::messages::netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace};
 use ipc::messages::program::{
     GlobalType, GlobalValue, LoadOptions, ProgramKind, ProgramRequest, Source, TypedGlobal,
@@ -31,6 +33,20 @@ pub(crate) fn netfilter_place() -> NetfilterPlace {
         hook: NetfilterHook::Forward,
         priority: -50,
         defragment: true,
+    }
+}
+
+pub(crate) fn create_netfilter_link() -> HelperJob {
+    HelperJob::CreateNetfilterLink {
+        place: netfilter_place(),
+        program_id: 42,
+    }
+}
+
+pub(crate) fn note_interface() -> HelperJob {
+    HelperJob::NoteInterface {
+        ifindex: 2,
+        interface: "eth0".to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@
 //! after the sandbox was entered, and inherit all of it. Sends each answer to the API worker itself. Supervised by the
 //! worker's root: an engine that ends takes the process with it, and the next one reconciles.
 
-use super::{AttachCommand, Engine};
+use super::{AttachCommand, Engine, VolumeCommand};
 use crate::iterators;
 use crate::plan_intake::{self, Delivery};
 use crate::policy::Identity;
@@ -18,6 +18,7 @@ use ipc::messages::failure::Failure;
 use ipc::messages::kernel::Inventory;
 use ipc::messages::loader::LoaderReply;
 use ipc::messages::program::LoadOptions;
+use ipc::messages::volume::VolumePlace;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -65,6 +66,10 @@ pub enum Command {
     Convert(HookKey, Option<Strategy>),
     /// Everything on the hooks of an interface.
     ShowHooks(String),
+    /// Make a volume of a pod.
+    PublishVolume(Box<VolumeCommand>),
+    /// Take a volume of a pod away.
+    UnpublishVolume(VolumePlace),
 }
 
 /// A command with its author and its answer.
@@ -197,6 +202,14 @@ impl Engine {
                 let mut views = self.steady(|| self.show_hooks(&interface))?;
                 self.name_foreign(&interface, &mut views).await;
                 LoaderReply::Hooks(views)
+            }
+            Command::PublishVolume(command) => {
+                self.publish_volume(*command).await?;
+                LoaderReply::Done
+            }
+            Command::UnpublishVolume(place) => {
+                self.unpublish_volume(place).await?;
+                LoaderReply::Done
             }
         };
         Ok((answer, None))

@@ -21,8 +21,10 @@ mod load;
 mod maps;
 mod query;
 mod take_away;
+mod volumes;
 
 pub use attach::{AttachCommand, NamespaceFile};
+pub use volumes::VolumeCommand;
 
 use crate::drift::Drift;
 use crate::faults::Faults;

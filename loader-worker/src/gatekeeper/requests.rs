@@ -3,7 +3,7 @@
 use super::refusals::{duplicate, full, no_descriptor, no_image_worker, stopping};
 use super::{Event, State};
 use crate::engine::actor::{Command, Order};
-use crate::engine::{AttachCommand, NamespaceFile};
+use crate::engine::{AttachCommand, NamespaceFile, VolumeCommand};
 use crate::join::{Offer, PlanOffer};
 use crate::limits::JOIN_DEADLINE;
 use crate::plan_intake::Delivery;
@@ -157,6 +157,24 @@ impl State {
             } => (session, Action::Attach, Command::Convert(key, strategy)),
             LoaderRequest::ShowHooks { session, interface } => {
                 (session, Action::Read, Command::ShowHooks(interface))
+            }
+            LoaderRequest::PublishVolume {
+                session,
+                place,
+                program,
+                maps,
+                access,
+            } => {
+                let command = Command::PublishVolume(Box::new(VolumeCommand {
+                    place,
+                    program,
+                    maps,
+                    access,
+                }));
+                (session, Action::Volumes, command)
+            }
+            LoaderRequest::UnpublishVolume { session, place } => {
+                (session, Action::Volumes, Command::UnpublishVolume(place))
             }
             LoaderRequest::OpenPath {
                 session,

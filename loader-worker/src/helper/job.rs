@@ -39,6 +39,8 @@ pub fn perform(
             namespace::enter(namespace.as_fd())?;
             act_inside(job, others)
         }
+        // It needs directories besides, which are given to a process of its own.
+        HelperKind::MountVolume => Err(unfit(job)),
         HelperKind::OpenPath | HelperKind::OpenInContainer => {
             let is_for_containers = kind == HelperKind::OpenInContainer;
             match open::perform(job, is_for_containers) {
@@ -222,7 +224,7 @@ fn require_pin(file: &OwnedFd) -> Result<(), Failure> {
     .remedy("this is a fault of bpfman's loader, please report it"))
 }
 
-fn unfit(job: &HelperJob) -> Failure {
+pub(super) fn unfit(job: &HelperJob) -> Failure {
     Failure::new(
         FailureCode::Internal,
         Stage::Request,

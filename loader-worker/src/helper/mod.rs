@@ -9,16 +9,19 @@ mod job;
 mod namespace;
 mod open;
 mod socket;
+mod volume;
 mod xdp_program;
 
+use crate::helpers::Done;
 use ipc::blocking::Link;
 use ipc::limits::HELPER_DEADLINE;
+use ipc::messages::failure::Failure;
 use ipc::messages::helper::{HelperJob, HelperKind, HelperResult};
 use ipc::role::Role;
 use sandbox::profiles;
 use sandbox::seccomp::Policy;
 use sandbox::{WorkerArguments, enter};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
@@ -29,6 +32,7 @@ const CHANGE_GROUP_POLICY: &str = include_str!("../../sandbox/helper-group.json"
 const DESCRIBE_XDP_POLICY: &str = include_str!("../../sandbox/helper-xdp.json");
 const NETWORK_NAMESPACE_POLICY: &str = include_str!("../../sandbox/helper-netns.json");
 const OPEN_PATH_POLICY: &str = include_str!("../../sandbox/helper-open.json");
+const MOUNT_VOLUME_POLICY: &str = include_str!("../../sandbox/helper-mount.json");
 const OPEN_IN_CONTAINER_POLICY: &str = include_str!("../../sandbox/helper-container.json");
 
 /// Why a helper ended without an answer.
@@ -69,13 +73,31 @@ fn enter_and_serve(arguments: &WorkerArguments) -> Result<(), HelperError> {
         HelperKind::OpenPath => OPEN_PATH_POLICY,
         HelperKind::OpenInContainer => OPEN_IN_CONTAINER_POLICY,
         HelperKind::DescribeXdp => DESCRIBE_XDP_POLICY,
+        HelperKind::MountVolume => MOUNT_VOLUME_POLICY,
     })?;
     enter(&profiles::profile(arguments, policy), arguments.mode)?;
-    serve(socket::inherited(), arguments.generation, kind)
+    match kind {
+        HelperKind::MountVolume => {
+            let roots = volume::Roots::open(arguments);
+            answer(socket::inherited(), arguments.generation, |job, beside| {
+                let roots = roots.as_ref().map_err(Clone::clone)?;
+                volume::perform(roots, job, beside).unwrap_or_else(|| Err(job::unfit(job)))
+            })
+        }
+        _ => serve(socket::inherited(), arguments.generation, kind),
+    }
 }
 
 /// Takes one job from the loader, does it, answers.
 pub fn serve(socket: UnixStream, generation: u32, kind: HelperKind) -> Result<(), HelperError> {
+    answer(socket, generation, |job, beside| perform(kind, job, beside))
+}
+
+fn answer(
+    socket: UnixStream,
+    generation: u32,
+    perform: impl FnOnce(&HelperJob, &[OwnedFd]) -> Result<Done, Failure>,
+) -> Result<(), HelperError> {
     let (mut link, _) = Link::<HelperJob, HelperResult>::establish(
         socket,
         Role::Helper,
@@ -86,7 +108,7 @@ pub fn serve(socket: UnixStream, generation: u32, kind: HelperKind) -> Result<()
     let Some(envelope) = link.receive(HELPER_DEADLINE)? else {
         return Ok(());
     };
-    let (answer, opened) = match perform(kind, &envelope.message, &envelope.descriptors) {
+    let (answer, opened) = match perform(&envelope.message, &envelope.descriptors) {
         Ok(done) => (done.result, done.descriptors),
         Err(failure) => (HelperResult::Failed(failure), Vec::new()),
     };

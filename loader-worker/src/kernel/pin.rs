@@ -18,6 +18,11 @@ pub fn pin(object: BorrowedFd<'_>, path: &Path) -> Result<(), Error> {
     if let Some(parent) = path.parent() {
         make_directories(parent)?;
     }
+    pin_beside(object, path)
+}
+
+/// Pins an object in a directory that is there.
+pub fn pin_beside(object: BorrowedFd<'_>, path: &Path) -> Result<(), Error> {
     sys::object::pin(object, &text(path)?).map_err(|errno| Error::new("BPF_OBJ_PIN", errno))
 }
 

@@ -119,6 +119,7 @@ impl World {
                 state_dir: path.join("state"),
                 cache_dir: path.join("cache"),
                 log: String::new(),
+                kubelet_dir: None,
                 read: vec![],
             },
             report: SandboxReport {

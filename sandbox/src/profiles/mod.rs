@@ -6,6 +6,7 @@
 mod api;
 mod helper_container;
 mod helper_group;
+mod helper_mount;
 mod helper_netns;
 mod helper_open;
 mod helper_perf;
@@ -49,6 +50,7 @@ pub fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
         (Role::Helper, Some(HelperKind::OpenInContainer)) => {
             helper_container::profile(arguments, policy)
         }
+        (Role::Helper, Some(HelperKind::MountVolume)) => helper_mount::profile(arguments, policy),
         (Role::Api | Role::Client | Role::Helper, _) => api::profile(arguments, policy),
     };
     // Trust roots and resolver files of an installation; the administrator names them to bpfmand.

@@ -19,6 +19,7 @@ fn arguments(role: Role, helper: Option<HelperKind>) -> WorkerArguments {
         state_dir: "/var/lib/bpfman".into(),
         cache_dir: "/var/cache/bpfman".into(),
         log: "info".into(),
+        kubelet_dir: None,
         read: Vec::new(),
     }
 }
@@ -27,7 +28,7 @@ fn of(role: Role, helper: Option<HelperKind>) -> Profile {
     profile(&arguments(role, helper), Policy::default())
 }
 
-fn all() -> [Profile; 10] {
+fn all() -> [Profile; 11] {
     [
         of(Role::Supervisor, None),
         of(Role::Loader, None),
@@ -39,6 +40,7 @@ fn all() -> [Profile; 10] {
         of(Role::Helper, Some(HelperKind::OpenPath)),
         of(Role::Helper, Some(HelperKind::DescribeXdp)),
         of(Role::Helper, Some(HelperKind::OpenInContainer)),
+        of(Role::Helper, Some(HelperKind::MountVolume)),
     ]
 }
 
@@ -66,6 +68,7 @@ fn capabilities_are_exactly_these() {
             "helper-container",
             vec![CAP_SETUID, CAP_SETGID, CAP_SYS_PTRACE],
         ),
+        ("helper-mount", vec![CAP_SYS_ADMIN, CAP_CHOWN]),
     ];
     assert_eq!(found, expected);
 }
@@ -91,6 +94,7 @@ fn what_may_be_written_is_exactly_this() {
         open,
         xdp,
         container,
+        mount,
     ] = all();
     assert!(written(&supervisor).is_empty());
     assert_eq!(written(&loader), ["/run/bpfman/fs", "/var/lib/bpfman"]);
@@ -102,6 +106,7 @@ fn what_may_be_written_is_exactly_this() {
     assert!(written(&open).is_empty());
     assert!(xdp.paths.is_empty());
     assert!(container.paths.is_empty());
+    assert!(mount.paths.is_empty());
 }
 
 #[test]
@@ -120,7 +125,7 @@ fn only_the_image_worker_connects_and_none_survives_its_parent_or_goes_without_l
             profile.role
         );
         let landlock = match profile.role {
-            "helper-container" => Landlock::Without,
+            "helper-container" | "helper-mount" => Landlock::Without,
             _ => Landlock::AtLeast(2),
         };
         assert_eq!(profile.landlock, landlock, "{}", profile.role);

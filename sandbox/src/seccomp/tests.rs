@@ -9,7 +9,7 @@ mod form;
 mod namespaces;
 mod values;
 
-const POLICIES: [(&str, &str); 9] = [
+const POLICIES: [(&str, &str); 10] = [
     (
         "loader",
         include_str!("../../../loader-worker/sandbox/seccomp.json"),
@@ -29,6 +29,10 @@ const POLICIES: [(&str, &str); 9] = [
     (
         "helper-open",
         include_str!("../../../loader-worker/sandbox/helper-open.json"),
+    ),
+    (
+        "helper-mount",
+        include_str!("../../../loader-worker/sandbox/helper-mount.json"),
     ),
     (
         "helper-xdp",
@@ -261,6 +265,8 @@ fn only_these_commands_of_bpf_are_used() {
                     "loader" if commands.contains(&command) => Verdict::Allowed,
                     // PROG_QUERY, LINK_CREATE.
                     "helper-netns" if [16, 28].contains(&command) => Verdict::Allowed,
+                    // OBJ_PIN.
+                    "helper-mount" if command == 6 => Verdict::Allowed,
                     // MAP_LOOKUP_ELEM, OBJ_GET, PROG_GET_FD_BY_ID, MAP_GET_FD_BY_ID, OBJ_GET_INFO_BY_FD.
                     "helper-xdp" if [1, 7, 13, 14, 15].contains(&command) => Verdict::Allowed,
                     _ => Verdict::Killed,

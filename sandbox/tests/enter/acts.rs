@@ -23,6 +23,7 @@ pub fn name(error: &io::Error) -> String {
         Some(libc::EACCES) => "EACCES".into(),
         Some(libc::EPERM) => "EPERM".into(),
         Some(libc::ENOENT) => "ENOENT".into(),
+        Some(libc::EBADF) => "EBADF".into(),
         _ => error.to_string(),
     }
 }
@@ -38,6 +39,8 @@ pub fn perform(act: &str, argument: &str) -> io::Result<()> {
         "setuid" => raw::become_root(),
         "fork" => raw::fork(),
         "mount" => raw::mount_tmpfs(argument),
+        "unmount" => raw::unmount(argument.parse().map_err(io::Error::other)?),
+        "move-mount" => raw::move_mount(argument.parse().map_err(io::Error::other)?),
         "signal" => raw::signal_parent(),
         "code" => raw::executable_memory(),
         "harmless" => raw::harmless(),

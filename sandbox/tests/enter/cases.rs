@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 pub type Case = fn(&Place);
 
-pub const ALL: [(&str, Case); 25] = [
+pub const ALL: [(&str, Case); 26] = [
     (
         "outside_view_is_what_the_profile_says",
         outside_view_is_what_the_profile_says,
@@ -60,6 +60,10 @@ pub const ALL: [(&str, Case); 25] = [
     (
         "xdp_helper_changes_nothing",
         helper_cases::xdp_helper_changes_nothing,
+    ),
+    (
+        "mount_helper_mounts_descriptors_and_opens_no_file",
+        helper_cases::mount_helper_mounts_descriptors_and_opens_no_file,
     ),
     (
         "a_panic_still_prints_its_message",

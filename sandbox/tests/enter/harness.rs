@@ -105,6 +105,7 @@ impl Place {
             state_dir: self.path("state"),
             cache_dir: self.path("cache"),
             log: "info".into(),
+            kubelet_dir: None,
             read: Vec::new(),
         }
     }
@@ -129,6 +130,7 @@ impl Place {
             self.arguments(Role::Helper, Some(HelperKind::OpenPath)),
             self.arguments(Role::Helper, Some(HelperKind::DescribeXdp)),
             self.arguments(Role::Helper, Some(HelperKind::OpenInContainer)),
+            self.arguments(Role::Helper, Some(HelperKind::MountVolume)),
         ]
     }
 

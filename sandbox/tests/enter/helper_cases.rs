@@ -137,3 +137,39 @@ pub fn xdp_helper_changes_nothing(place: &Place) {
         dies_of(place.enter(&arguments), "xdp helper", act);
     }
 }
+
+pub fn mount_helper_mounts_descriptors_and_opens_no_file(place: &Place) {
+    let arguments = place.arguments(Role::Helper, Some(HelperKind::MountVolume));
+    let mut probe = place.enter(&arguments);
+    // By descriptors, and lazily: they are tried, and fail for what they are tried with.
+    assert_eq!(probe.act("move-mount 68"), "EBADF");
+    assert_eq!(probe.act("unmount 2"), "ENOENT");
+    // A directory of its own user, listed as std does it.
+    assert_eq!(
+        probe.act(&format!("list {}", place.path("run").display())),
+        "EACCES"
+    );
+    assert_eq!(probe.act(&look_into_this_process()), "EACCES");
+    assert_eq!(probe.act("blocking"), "ok");
+    assert_eq!(probe.end().code, Some(0));
+    for act in [
+        "mount /mnt",
+        // From a path to a path; at once; by force.
+        "move-mount 0",
+        "unmount 0",
+        "unmount 1",
+        "mount-namespace",
+        "any-namespace",
+        "thread",
+        // MAP_CREATE, MAP_UPDATE_ELEM, PROG_LOAD, OBJ_GET, PROG_GET_FD_BY_ID, MAP_GET_FD_BY_ID, LINK_CREATE.
+        "bpf 0",
+        "bpf 2",
+        "bpf 5",
+        "bpf 7",
+        "bpf 13",
+        "bpf 14",
+        "bpf 28",
+    ] {
+        dies_of(place.enter(&arguments), "mount helper", act);
+    }
+}

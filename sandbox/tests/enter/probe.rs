@@ -145,6 +145,9 @@ fn profile(arguments: &WorkerArguments, setup: &Setup) -> Profile {
         (_, Some(HelperKind::OpenInContainer)) => {
             include_str!("../../../loader-worker/sandbox/helper-container.json")
         }
+        (_, Some(HelperKind::MountVolume)) => {
+            include_str!("../../../loader-worker/sandbox/helper-mount.json")
+        }
         _ => include_str!("../../../api-worker/sandbox/seccomp.json"),
     };
     let mut profile = profiles::profile(

@@ -164,6 +164,28 @@ pub fn mount_tmpfs(target: &str) -> io::Result<()> {
     .map(drop)
 }
 
+pub fn unmount(flags: i32) -> io::Result<()> {
+    let nowhere = path("/nowhere");
+    // SAFETY: the string lives on.
+    result(unsafe { libc::umount2(nowhere.as_ptr(), flags) }.into()).map(drop)
+}
+
+pub fn move_mount(flags: i32) -> io::Result<()> {
+    let empty = path("");
+    // SAFETY: the string lives on.
+    let moved = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            -1,
+            empty.as_ptr(),
+            -1,
+            empty.as_ptr(),
+            flags,
+        )
+    };
+    result(moved).map(drop)
+}
+
 pub fn signal_parent() -> io::Result<()> {
     // SAFETY: no memory is passed.
     result(unsafe { libc::kill(libc::getppid(), 0) }.into()).map(drop)

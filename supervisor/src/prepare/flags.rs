@@ -30,6 +30,9 @@ pub struct Flags {
     /// What to log: LEVEL[,COMPONENT=LEVEL...] [default: logging.level of the configuration, else info]
     #[arg(long, value_name = "SPEC", env = "BPFMAN_LOG")]
     pub log: Option<String>,
+    /// Serve volumes of Kubernetes pods (CSI) [default: csi.enabled of the configuration, else not]
+    #[arg(long)]
+    pub csi_support: bool,
     /// Refuse to start when a system user is missing, instead of falling back to a numeric id
     #[arg(long)]
     pub require_users: bool,

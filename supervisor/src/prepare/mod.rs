@@ -1,7 +1,8 @@
 //! Everything that `bpfmand` does as root, before it is two processes without power. One file per step, in this order:
 //! [`flags`], the configuration file, [`log`], [`users`], [`directories`] with [`lock`], [`mounts`], [`notify`], [`workers`],
-//! [`socket`].
+//! [`socket`], [`csi`] where volumes are served.
 
+pub mod csi;
 pub mod directories;
 pub mod flags;
 pub mod lock;

@@ -28,6 +28,18 @@ pub struct Listeners {
     pub control: OwnedFd,
     /// Of gRPC clients.
     pub grpc: OwnedFd,
+    /// Of the kubelet, where volumes are served.
+    pub csi: Option<OwnedFd>,
+}
+
+impl Listeners {
+    /// In the order by which the API worker knows them apart.
+    pub fn all(&self) -> Vec<&OwnedFd> {
+        [&self.control, &self.grpc]
+            .into_iter()
+            .chain(&self.csi)
+            .collect()
+    }
 }
 
 /// Takes the sockets from the service manager, or makes them.
@@ -46,7 +58,11 @@ pub fn listen(
         Some(listener) => listener,
         None => bind_path(grpc_path, client_gid)?,
     };
-    Ok(Listeners { control, grpc })
+    Ok(Listeners {
+        control,
+        grpc,
+        csi: None,
+    })
 }
 
 #[derive(Default)]
@@ -110,7 +126,7 @@ fn bind_path(path: &Path, client_gid: Option<u32>) -> Result<OwnedFd, PrepareErr
     bind(&directory, parent, file, client_gid)
 }
 
-fn bind(
+pub(super) fn bind(
     directory: &OwnedFd,
     directory_path: &Path,
     file: &OsStr,

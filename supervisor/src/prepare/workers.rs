@@ -48,6 +48,8 @@ impl Settings {
                     Some(HelperKind::OpenInContainer),
                     &users.loader,
                 ),
+                // Root without root's capabilities: the kubelet's directories let only their owner in.
+                Entry::HelperMount => (Role::Helper, Some(HelperKind::MountVolume), &ROOT),
             };
             WorkerArguments {
                 role,
@@ -60,12 +62,20 @@ impl Settings {
                 state_dir: flags.state_dir.clone(),
                 cache_dir: flags.image_cache_dir.clone(),
                 log: log.to_owned(),
+                kubelet_dir: None,
                 read: match entry {
                     Entry::Image => trust_dir.map(Path::to_owned).into_iter().collect(),
                     _ => Vec::new(),
                 },
             }
         }))
+    }
+
+    /// The same, with volumes in directories of pods beneath this one.
+    #[must_use]
+    pub fn with_kubelet_dir(mut self, kubelet_dir: PathBuf) -> Self {
+        self.0[usize::from(Entry::HelperMount.byte())].kubelet_dir = Some(kubelet_dir);
+        self
     }
 
     /// The settings of a row for a generation.
@@ -226,7 +236,8 @@ mod tests {
     fn only_helpers_that_open_what_root_keeps_to_itself_are_root() {
         for entry in Entry::ALL {
             let uid = settings().of(entry, 1).identity.uid;
-            let is_root = [Entry::HelperPerf, Entry::HelperXdp].contains(&entry);
+            let is_root =
+                [Entry::HelperPerf, Entry::HelperXdp, Entry::HelperMount].contains(&entry);
             assert_eq!(uid == 0, is_root, "{entry:?}");
         }
     }

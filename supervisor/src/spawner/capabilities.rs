@@ -19,7 +19,7 @@ const PERMITTED: [(Capability, &str); 10] = [
     ),
     (
         Capability::CAP_SYS_ADMIN,
-        "one-shot helpers: perf events that no smaller capability opens, entering a network namespace",
+        "one-shot helpers: perf events that no smaller capability opens, entering a network namespace, volumes of pods",
     ),
     (
         Capability::CAP_SYS_PTRACE,
@@ -27,7 +27,7 @@ const PERMITTED: [(Capability, &str); 10] = [
     ),
     (
         Capability::CAP_CHOWN,
-        "one-shot helper: the group of map pins",
+        "one-shot helpers: the group of map pins, of volumes too",
     ),
     (
         Capability::CAP_SETUID,

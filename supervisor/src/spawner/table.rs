@@ -24,11 +24,13 @@ pub enum Entry {
     HelperXdp,
     /// `bpfman-loader` as the one-shot helper that opens a path among the files of another process.
     HelperContainer,
+    /// `bpfman-loader` as the one-shot helper that mounts volumes of pods.
+    HelperMount,
 }
 
 impl Entry {
     /// Every row.
-    pub const ALL: [Entry; 9] = [
+    pub const ALL: [Entry; 10] = [
         Entry::Loader,
         Entry::Image,
         Entry::Api,
@@ -38,6 +40,7 @@ impl Entry {
         Entry::HelperOpen,
         Entry::HelperXdp,
         Entry::HelperContainer,
+        Entry::HelperMount,
     ];
 
     /// The row with this number.
@@ -69,6 +72,7 @@ impl Entry {
             HelperKind::OpenPath => Entry::HelperOpen,
             HelperKind::DescribeXdp => Entry::HelperXdp,
             HelperKind::OpenInContainer => Entry::HelperContainer,
+            HelperKind::MountVolume => Entry::HelperMount,
         }
     }
 
@@ -83,7 +87,8 @@ impl Entry {
             | Entry::HelperNetns
             | Entry::HelperOpen
             | Entry::HelperXdp
-            | Entry::HelperContainer => None,
+            | Entry::HelperContainer
+            | Entry::HelperMount => None,
         }
     }
 
@@ -99,6 +104,7 @@ impl Entry {
             Entry::HelperOpen => "helper-open",
             Entry::HelperXdp => "helper-xdp",
             Entry::HelperContainer => "helper-container",
+            Entry::HelperMount => "helper-mount",
         }
     }
 
@@ -111,7 +117,8 @@ impl Entry {
             | Entry::HelperNetns
             | Entry::HelperOpen
             | Entry::HelperXdp
-            | Entry::HelperContainer => "bpfman-loader",
+            | Entry::HelperContainer
+            | Entry::HelperMount => "bpfman-loader",
             Entry::Image => "bpfman-image",
             Entry::Api => "bpfman-api",
         }

@@ -31,7 +31,11 @@ async fn stopped() -> (JoinHandle<()>, OwnedFd, oneshot::Receiver<()>) {
             socket: its,
             pid: std::process::id(),
         },
-        listeners: Listeners { control, grpc },
+        listeners: Listeners {
+            control,
+            grpc,
+            csi: None,
+        },
         image_settings: registries::memory(&ImageSettings::default()).unwrap(),
         notify: Notify::default(),
         settings,

@@ -97,8 +97,7 @@ impl State {
     /// Tells a worker to begin, with what it begins with.
     fn activate(&mut self, role: Role) -> Option<Event> {
         let beside = match role {
-            // In this order the API worker knows them apart.
-            Role::Api => vec![&self.listeners.control, &self.listeners.grpc],
+            Role::Api => self.listeners.all(),
             Role::Image => vec![&self.image_settings],
             _ => vec![],
         };

@@ -53,7 +53,7 @@ enum Serving {
 /// All kinds.
 #[derive(Debug)]
 pub struct Helpers {
-    desks: [Desk; 6],
+    desks: [Desk; 7],
 }
 
 impl Default for Helpers {
@@ -71,6 +71,7 @@ impl Default for Helpers {
                 desk(HelperKind::OpenPath),
                 desk(HelperKind::DescribeXdp),
                 desk(HelperKind::OpenInContainer),
+                desk(HelperKind::MountVolume),
             ],
         }
     }

@@ -46,6 +46,9 @@ impl Configured {
         if new.registries != old.registries {
             left.push("registries: in effect from the next start on");
         }
+        if new.csi != old.csi {
+            left.push("csi: in effect from the next start on");
+        }
         let log_differs = log != self.log;
         if log_differs && self.log_given {
             left.push("logging.level: --log or BPFMAN_LOG was given, which is stronger");

@@ -78,6 +78,7 @@ fn enter(role: &str, folder: &Path) -> Result<(), Box<dyn Error>> {
         state_dir: folder.join("state"),
         cache_dir: folder.join("cache"),
         log: "info".to_owned(),
+        kubelet_dir: None,
         read: Vec::new(),
     };
     let profile = sandbox::profiles::profile(&arguments, Policy::parse(policy)?);

@@ -51,4 +51,5 @@ mod status;
 mod uprobe_containers;
 mod uprobe_go;
 mod uprobe_places;
+mod volumes;
 mod xdp_loader;

@@ -18,9 +18,13 @@ const PROGRAMS: [(&str, &str); 5] = [
 ];
 
 /// Files of the service manager, from supervisor/dist.
-const UNITS: [(&str, &str); 5] = [
+const UNITS: [(&str, &str); 6] = [
     ("bpfman.service", "usr/lib/systemd/system/bpfman.service"),
     ("bpfman.socket", "usr/lib/systemd/system/bpfman.socket"),
+    (
+        "bpfman-csi.conf",
+        "usr/share/doc/bpfman/examples/bpfman-csi.conf",
+    ),
     (
         "run-bpfman-fs.mount",
         "usr/lib/systemd/system/run-bpfman-fs.mount",

@@ -33,6 +33,26 @@ fn known(name: &str) -> Option<u64> {
         "SO_KEEPALIVE" => libc::SO_KEEPALIVE as u64,
         "AF_NETLINK" => libc::AF_NETLINK as u64,
         "AT_EMPTY_PATH" => libc::AT_EMPTY_PATH as u64,
+        "AT_REMOVEDIR" => libc::AT_REMOVEDIR as u64,
+        "AT_SYMLINK_NOFOLLOW" => libc::AT_SYMLINK_NOFOLLOW as u64,
+        "MNT_DETACH" => libc::MNT_DETACH as u64,
+        // linux/mount.h.
+        "MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH" => 0x4 | 0x40,
+        "FSCONFIG_SET_FLAG" => 0,
+        "FSCONFIG_SET_STRING" => 1,
+        "FSCONFIG_CMD_CREATE" => 6,
+        "FSCONFIG_CMD_RECONFIGURE" => 7,
+        // O_PATH, O_DIRECTORY, O_LARGEFILE, O_CLOEXEC, and O_NOFOLLOW: asm/fcntl.h of each architecture.
+        "x86-64: pass through a directory" => 0x20_0000 | 0x1_0000 | 0x8000 | 0x8_0000,
+        "x86-64: pass through a directory, no link" => {
+            0x20_0000 | 0x1_0000 | 0x8000 | 0x8_0000 | 0x2_0000
+        }
+        "x86-64: list a directory, no link" => 0x1_0000 | 0x8000 | 0x8_0000 | 0x2_0000,
+        "aarch64: pass through a directory" => 0x20_0000 | 0x4000 | 0x2_0000 | 0x8_0000,
+        "aarch64: pass through a directory, no link" => {
+            0x20_0000 | 0x4000 | 0x2_0000 | 0x8_0000 | 0x8000
+        }
+        "aarch64: list a directory, no link" => 0x4000 | 0x2_0000 | 0x8_0000 | 0x8000,
         "CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD|CLONE_SYSVSEM|CLONE_SETTLS|CLONE_PARENT_SETTID|CLONE_CHILD_CLEARTID" => {
             (libc::CLONE_VM
                 | libc::CLONE_FS
