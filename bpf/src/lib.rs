@@ -69,6 +69,10 @@ object! {
     /// Another map of that name and size (`tally_other.bpf.c`).
     TALLY_OTHER, "tally_other"
 }
+object! {
+    /// Programs that sleep, take fragments, or are optional (`sections.bpf.c`).
+    SECTIONS, "sections"
+}
 
 object! {
     /// What is in the kernel, whoever put it there (`iterators.bpf.c`).
@@ -106,7 +110,7 @@ pub struct Template {
 pub const ITERATOR_TEMPLATES: [Template; 3] = include!(concat!(env!("OUT_DIR"), "/iterators.rs"));
 
 /// Every object with its name.
-pub const ALL: [(&str, &[u8]); 16] = [
+pub const ALL: [(&str, &[u8]); 17] = [
     ("counter", COUNTER),
     ("order", ORDER),
     ("core", CORE),
@@ -123,6 +127,7 @@ pub const ALL: [(&str, &[u8]); 16] = [
     ("tally", TALLY),
     ("tally_too", TALLY_TOO),
     ("tally_other", TALLY_OTHER),
+    ("sections", SECTIONS),
 ];
 
 /// Slots of the `counters` map of [`COUNTER`], in the order of `enum slot`.

@@ -14,6 +14,7 @@ use std::path::Path;
 
 const MAP_LOOKUP_ELEM: i32 = 1;
 const OBJ_GET: i32 = 7;
+const PROG_TEST_RUN: i32 = 10;
 const PROG_GET_NEXT_ID: i32 = 11;
 const MAP_GET_NEXT_ID: i32 = 12;
 const OBJ_GET_INFO_BY_FD: i32 = 15;
@@ -156,6 +157,19 @@ pub fn attach_behind(
             i32::try_from(descriptor).map_err(io::Error::other)?,
         ))
     }
+}
+
+/// Has the kernel test a pinned program of a function: it calls the functions that are there for that (`bpf_fentry_test1`).
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn test_run(pin: &Path) -> io::Result<()> {
+    let program = open_pin(pin, 0)?;
+    let mut attributes: Attributes = [0; 18];
+    attributes[0] = u64::from(program.as_raw_fd().unsigned_abs());
+    // SAFETY: the attributes hold no pointer.
+    unsafe { bpf(PROG_TEST_RUN, &mut attributes) }.map(drop)
 }
 
 /// Reads the value of a key into the buffer, which must be as large as the kernel will write: the value's size rounded up

@@ -31,6 +31,7 @@ pub mod instance;
 pub mod kernel;
 pub mod leftovers;
 pub mod maps;
+pub mod matrix;
 pub mod netkit;
 pub mod netns;
 pub mod overlay;

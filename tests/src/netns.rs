@@ -22,6 +22,10 @@ pub const ADDRESS: &str = "192.0.2.1";
 /// Address of the other end.
 pub const PEER_ADDRESS: &str = "192.0.2.2";
 
+/// Addresses of IPv6 of both ends.
+const ADDRESS_6: &str = "2001:db8::1";
+const PEER_ADDRESS_6: &str = "2001:db8::2";
+
 /// The device that [`Netns::add_netkit`] makes, and its address.
 pub const NETKIT: &str = "nk0";
 
@@ -104,6 +108,47 @@ impl Netns {
     /// Runs a command of ip(8) in the instance's namespace.
     pub fn ip(&self, command: &str) {
         ip(&["-n", &self.name], &format!("{command}\n"));
+    }
+
+    /// Sets the length of the largest packets at both ends of the pair.
+    pub fn set_mtu(&self, bytes: u32) {
+        for namespace in [&self.name, &self.peer] {
+            ip(
+                &["-n", namespace],
+                &format!("link set {INTERFACE} mtu {bytes}\n"),
+            );
+        }
+    }
+
+    /// Gives both ends of the pair an address of IPv6; the neighbours know each other.
+    pub fn add_ipv6(&self) {
+        for (namespace, address, neighbour, hardware) in [
+            (&self.name, ADDRESS_6, PEER_ADDRESS_6, PEER_HARDWARE),
+            (&self.peer, PEER_ADDRESS_6, ADDRESS_6, HARDWARE),
+        ] {
+            ip(
+                &["-n", namespace],
+                &format!(
+                    "address add {address}/64 dev {INTERFACE} nodad\n\
+                     neighbour add {neighbour} lladdr {hardware} dev {INTERFACE} nud permanent\n"
+                ),
+            );
+        }
+    }
+
+    /// As [`Netns::send_packets`], by IPv6 ([`Netns::add_ipv6`]).
+    pub fn send_packets_6(&self, count: usize) {
+        self.at_peer(|| send(count, PEER_ADDRESS_6, ADDRESS_6));
+    }
+
+    /// Sends one datagram of so many bytes from the other end, to a port where nobody listens.
+    pub fn send_datagram(&self, bytes: usize) {
+        self.at_peer(|| {
+            let socket = UdpSocket::bind((PEER_ADDRESS, 0)).expect("bind");
+            socket
+                .send_to(&vec![0; bytes], (ADDRESS, 9))
+                .expect("a datagram leaves");
+        });
     }
 
     /// Joins both namespaces by a pair of netkit devices called [`NETKIT`], too; the primary one is in that of the instance.

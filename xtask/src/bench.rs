@@ -53,7 +53,7 @@ fn emulated() -> Result<String> {
     let outcome = vm::boot(
         Series::V6_12,
         &artifacts,
-        Some("per_packet"),
+        &["per_packet"],
         Clock::Instructions,
     )?;
     if outcome.status != 0 {

@@ -1,4 +1,4 @@
-//! `cargo xtask demo|test|bench|fuzz|vm|setup|deb|image`: what the README's commands call.
+//! `cargo xtask demo|test|matrix|bench|fuzz|vm|setup|deb|image`: what the README's commands call.
 //!
 //! This crate must build on a machine where nothing is installed yet, since it is what installs the rest:
 //! it depends on no crate of the product.
@@ -14,6 +14,7 @@ mod demo;
 mod deny;
 mod fuzz;
 mod libraries;
+mod matrix;
 mod package;
 mod python;
 mod run;
@@ -40,6 +41,8 @@ enum Command {
     Demo,
     /// Run every tier of tests: formatting, lints, licences, unit, system on this kernel and in virtual machines
     Test(test::Options),
+    /// Run the tests that show each kind of program on each kernel, and write the table in docs/kinds.md
+    Matrix,
     /// Measure a release build and write docs/benchmarks.md
     Bench(bench::Options),
     /// Run the fuzz targets, from where the last run ended
@@ -67,6 +70,7 @@ fn carry_out(command: Command) -> Result<()> {
         Command::Setup => setup::run(),
         Command::Demo => demo::run_demo(),
         Command::Test(options) => test::run_all(&options),
+        Command::Matrix => matrix::run(),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run_fuzz(&options),
         Command::Vm(options) => vm::run(&options),

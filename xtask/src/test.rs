@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every tier, cheapest first, and one line with the sum at the end.
 
 use crate::artifacts::{Artifacts, Profile, build_all};
+use crate::matrix::{Column, Matrix};
 use crate::run::{cargo, run, workspace};
 use crate::vm::{self, Clock, Series};
 use crate::{deny, fuzz, package, setup};
@@ -53,15 +54,17 @@ pub(crate) fn run_all(options: &Options) -> Result<()> {
             unit_tests(&artifacts, counts)
         });
         session.tier("packages", |_| packages(&artifacts));
+        let mut matrix = Matrix::default();
         session.tier("system tests on this kernel", |counts| {
-            system_tests(&artifacts, counts)
+            system_tests(&artifacts, &[], counts, &mut matrix)
         });
         session.tier("fuzz targets", |_| fuzz::run_briefly(FUZZ_SECONDS));
         if !options.no_vm {
             session.tier("system tests on Linux 6.12 and 6.1", |counts| {
-                virtual_machines(&artifacts, counts)
+                virtual_machines(&artifacts, &[], counts, &mut matrix)
             });
         }
+        session.tier("table of kinds in docs/kinds.md", |_| matrix.check());
     }
     session.finish()
 }
@@ -165,13 +168,13 @@ fn unit_tests(artifacts: &Artifacts, counts: &mut Counts) -> Result<()> {
         if test.folder.ends_with("loader-worker") {
             command.arg("--test-threads=1");
         }
-        if !run_tests(&mut command, counts)? {
+        if !run_tests(&mut command, &mut |line| counts.note(line))? {
             broken.push(name(&test.executable));
         }
     }
     let mut documentation = cargo();
     documentation.args(["test", "--workspace", "--doc", "--quiet"]);
-    if !run_tests(&mut documentation, counts)? {
+    if !run_tests(&mut documentation, &mut |line| counts.note(line))? {
         broken.push("documentation".to_owned());
     }
     verdict(&broken)
@@ -195,17 +198,46 @@ fn packages(artifacts: &Artifacts) -> Result<()> {
     package::container::build(artifacts, &folder.join("image"))
 }
 
-fn system_tests(artifacts: &Artifacts, counts: &mut Counts) -> Result<()> {
+/// The tests that say what they saw of a kind, on this kernel and in the virtual machines.
+pub(crate) fn look_at_kinds(artifacts: &Artifacts, matrix: &mut Matrix) -> Result<()> {
+    let mut counts = Counts::default();
+    system_tests(artifacts, &REPORTING, &mut counts, matrix)?;
+    virtual_machines(artifacts, &REPORTING, &mut counts, matrix)
+}
+
+/// Beginnings of the names of those tests.
+const REPORTING: [&str; 4] = [
+    "kernel_",
+    "main_job::",
+    "chains::",
+    "a_kernel_without_tcx_says_so",
+];
+
+/// Those whose names contain one of the words; all when there is none.
+fn system_tests(
+    artifacts: &Artifacts,
+    filters: &[&str],
+    counts: &mut Counts,
+    matrix: &mut Matrix,
+) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("system tests load programs into the kernel: run as root");
     }
+    let own = Column::own();
+    own.into_iter().for_each(|column| matrix.ran(column));
     let mut broken = Vec::new();
     for test in &artifacts.system_tests {
         if !run_tests(
             Command::new(test)
                 .arg("--test-threads=1")
+                .args(filters)
                 .env("BPFMAN_PACKAGES", packages_folder()),
-            counts,
+            &mut |line| {
+                counts.note(line);
+                if let Some(column) = own {
+                    matrix.note(column, line);
+                }
+            },
         )? {
             broken.push(name(test));
         }
@@ -214,16 +246,22 @@ fn system_tests(artifacts: &Artifacts, counts: &mut Counts) -> Result<()> {
 }
 
 /// Both machines at once: the tests in each run one after the other and leave a processor idle most of the time.
-fn virtual_machines(artifacts: &Artifacts, counts: &mut Counts) -> Result<()> {
+fn virtual_machines(
+    artifacts: &Artifacts,
+    filters: &[&str],
+    counts: &mut Counts,
+    matrix: &mut Matrix,
+) -> Result<()> {
     let both = [Series::V6_12, Series::V6_1];
     for series in both {
         vm::prepare(series)?;
+        matrix.ran(series.into());
     }
     let outcomes = std::thread::scope(|scope| {
         both.map(|series| {
             (
                 series,
-                scope.spawn(move || vm::boot(series, artifacts, None, Clock::Time)),
+                scope.spawn(move || vm::boot(series, artifacts, filters, Clock::Time)),
             )
         })
         .map(|(series, machine)| (series, machine.join()))
@@ -235,7 +273,10 @@ fn virtual_machines(artifacts: &Artifacts, counts: &mut Counts) -> Result<()> {
             Ok(Ok(outcome)) => {
                 // Of its own: a test that does not apply says so in each machine.
                 let mut said = Counts::default();
-                outcome.console.lines().for_each(|line| said.note(line));
+                for line in outcome.console.lines() {
+                    said.note(line);
+                    matrix.note(series.into(), line);
+                }
                 counts.add(said);
                 if outcome.status != 0 {
                     broken.push(format!("{name}: exit status {}", outcome.status));
@@ -248,8 +289,8 @@ fn virtual_machines(artifacts: &Artifacts, counts: &mut Counts) -> Result<()> {
     verdict(&broken)
 }
 
-/// Runs one executable, showing and counting what it prints; whether it succeeded.
-fn run_tests(command: &mut Command, counts: &mut Counts) -> Result<bool> {
+/// Runs one executable, showing what it prints; whether it succeeded.
+fn run_tests(command: &mut Command, note: &mut dyn FnMut(&str)) -> Result<bool> {
     let (reader, writer) = std::io::pipe().context("a pipe")?;
     let mut child = command
         .stdin(std::process::Stdio::null())
@@ -264,7 +305,7 @@ fn run_tests(command: &mut Command, counts: &mut Counts) -> Result<bool> {
     for line in BufReader::new(reader).lines() {
         let line = line?;
         println!("{line}");
-        counts.note(&line);
+        note(&line);
     }
     Ok(child.wait()?.success())
 }

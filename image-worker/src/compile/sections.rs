@@ -320,6 +320,10 @@ mod tests {
                 "{section}"
             );
             assert_eq!(found.target.as_deref(), target, "{section}");
+            // What libbpf loads only when it is asked for is nothing else to the kernel.
+            if !section.starts_with('?') {
+                assert_eq!(facts(&format!("?{section}"), declared), Ok(found));
+            }
         }
     }
 }

@@ -3,8 +3,8 @@
 use bpfman_tests::fixture::{Objects, map_pin};
 use bpfman_tests::instance::Instance;
 use bpfman_tests::leftovers::Traces;
-use bpfman_tests::maps;
 use bpfman_tests::netns::{INTERFACE, Netns};
+use bpfman_tests::{maps, matrix};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -122,6 +122,8 @@ fn xdp_programs_of_two_owners_share_an_interface() {
     assert_rounds(&members.run(&instance), &[30], "one member");
     let (early_link, _) = instance.attach(&["xdp", &early, INTERFACE, "-p", "100"]);
     assert_rounds(&members.run(&instance), &[10, 30], "two members");
+    let strategy = details["strategy"].as_str().expect("a strategy");
+    matrix::saw("xdp in chains", &format!("in order: {strategy}"));
 
     let listed = instance.ctl(&["dispatcher", "list", "-o", "json"]).json();
     let dispatcher = &listed["dispatchers"][0];
@@ -163,6 +165,7 @@ fn xdp_programs_of_two_owners_share_an_interface() {
     assert_eq!(fused["strategy"], "fused");
     assert_eq!(fused["runtime"]["kernel_link_id"], hook);
     assert_rounds(&members.run(&instance), &[10, 30], "fused");
+    matrix::saw("xdp in chains", "in order: fused");
     let fused = instance
         .ctl(&["dispatcher", "get", "xdp", &nsid, &ifindex, "-o", "json"])
         .json();
@@ -225,6 +228,11 @@ fn tc_programs_leave_what_others_have_on_clsact() {
     let (_, attached) = attach(&first, "egress", "10");
     assert_eq!(attached["record"]["details"]["direction"], "egress");
     attach(&first, "ingress", "10");
+    let ran = members.run(&instance);
+    assert!(ran.contains(&1), "{ran:?}");
+    let strategy = attached["record"]["details"]["strategy"].as_str();
+    let strategy = strategy.expect("a strategy");
+    matrix::saw("tc", &format!("runs in chains: {strategy}"));
     let listed = instance.ctl(&["dispatcher", "list", "-o", "json"]).json();
     let types: Vec<&str> = listed["dispatchers"]
         .as_array()

@@ -4,9 +4,19 @@ use bpfman_tests::cgroup::Group;
 use bpfman_tests::fixture::Counter;
 use bpfman_tests::instance::Instance;
 use bpfman_tests::leftovers::Traces;
-use bpfman_tests::{kernel, skip};
+use bpfman_tests::{kernel, matrix, skip};
 use ipc::cgroup_hooks::{CGROUP_HOOKS, CgroupHook};
 use std::fs;
+
+/// The row of the table in docs/kinds.md: some hooks came later than their kind.
+fn row(hook: &CgroupHook) -> String {
+    let part = if hook.name.ends_with("_unix") {
+        " at the hooks of Unix sockets"
+    } else {
+        ""
+    };
+    format!("{}{part}", hook.kind)
+}
 
 /// `None` where the kernel has no such hook, which bpfman has found out and says.
 fn load(instance: &Instance, hook: &CgroupHook) -> Option<Counter> {
@@ -20,6 +30,7 @@ fn load(instance: &Instance, hook: &CgroupHook) -> Option<Counter> {
             assert!(may_lack, "{program}: {refused}");
             let reason = format!("this kernel takes no {kind} programs at {name}: an empty one");
             assert!(refused.contains(&reason), "{refused}");
+            matrix::saw_refused(row(hook), &refused);
             skip::skip(&program, &refused);
             None
         }
@@ -53,6 +64,7 @@ fn kernel_cgroup_hooks_count_what_processes_of_the_group_do() {
         group.act(name, 2);
         assert_eq!(counter.value(), 3, "{name} counts after detach returned");
         instance.ctl(&["program", "unload", &counter.id()]).ok();
+        matrix::saw(row(hook), "counts");
     }
     before.assert_unchanged(&instance, "unload");
     instance.assert_no_drift();

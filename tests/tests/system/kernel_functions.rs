@@ -4,7 +4,7 @@
 use bpfman_tests::fixture::Counter;
 use bpfman_tests::instance::Instance;
 use bpfman_tests::leftovers::Traces;
-use bpfman_tests::{kernel, require, skip};
+use bpfman_tests::{kernel, matrix, require, skip};
 use serde_json::Value;
 use std::fs;
 
@@ -41,6 +41,11 @@ pub(crate) fn unlink_files(times: usize) {
     }
 }
 
+/// The kind that the link has.
+fn attach_kind(attached: &Value) -> &str {
+    attached["record"]["kind"].as_str().expect("a kind")
+}
+
 /// Attached it counts each call; detached none; unloaded nothing is left.
 fn counts_from_attach_to_detach(
     instance: &Instance,
@@ -68,6 +73,7 @@ fn counts_from_attach_to_detach(
     instance.ctl(&["program", "unload", &counter.id()]).ok();
     before.assert_unchanged(instance, "unload");
     instance.assert_no_drift();
+    matrix::saw(attach_kind(&attached), "counts");
     attached
 }
 
@@ -126,22 +132,25 @@ fn kernel_functions_are_probed_at_instructions_only() {
 #[test]
 fn kernel_functions_that_are_missing_bring_suggestions() {
     let instance = Instance::start();
-    let counter = load(&instance, "kprobe:kprobe_count", slot::KPROBE).expect("loaded");
-    let refused = instance
-        .ctl(&["link", "attach", "kprobe", &counter.id(), "do_unlinkatt"])
-        .refused();
-    if kernel::kprobes().is_ok() {
-        assert!(
-            refused.contains("kernel function \"do_unlinkatt\" not found"),
-            "{refused}"
-        );
-        assert!(refused.contains("did you mean: do_unlinkat"), "{refused}");
-    } else {
-        assert!(
-            refused.contains("this kernel has no kprobes: there is no /sys/"),
-            "{refused}"
-        );
-        assert!(refused.contains("CONFIG_KPROBE_EVENTS"), "{refused}");
+    for (kind, slot) in [("kprobe", slot::KPROBE), ("kretprobe", slot::KRETPROBE)] {
+        let counter = load(&instance, &format!("{kind}:{kind}_count"), slot).expect("loaded");
+        let refused = instance
+            .ctl(&["link", "attach", "kprobe", &counter.id(), "do_unlinkatt"])
+            .refused();
+        if kernel::kprobes().is_ok() {
+            assert!(
+                refused.contains("kernel function \"do_unlinkatt\" not found"),
+                "{refused}"
+            );
+            assert!(refused.contains("did you mean: do_unlinkat"), "{refused}");
+        } else {
+            assert!(
+                refused.contains("this kernel has no kprobes: there is no /sys/"),
+                "{refused}"
+            );
+            assert!(refused.contains("CONFIG_KPROBE_EVENTS"), "{refused}");
+            matrix::saw_refused(kind, &refused);
+        }
     }
     for (program, missing, near) in [
         (
@@ -170,7 +179,9 @@ fn kernel_functions_are_counted_by_fentry_and_fexit() {
     let before = Traces::of(&instance);
     for (kind, slot) in [("fentry", slot::FENTRY), ("fexit", slot::FEXIT)] {
         let program = format!("{kind}:{kind}_count:{FUNCTION}");
-        let Some(counter) = load_at_trampoline(&instance, kind, &program, slot) else {
+        let Some(counter) =
+            load_at_trampoline(load(&instance, &program, slot), kind, &program, kind)
+        else {
             before.assert_unchanged(&instance, "a refused load");
             continue;
         };
@@ -186,7 +197,12 @@ fn kernel_functions_are_counted_by_fentry_and_fexit() {
 fn kernel_functions_are_those_of_the_request_not_of_the_section() {
     let instance = Instance::start();
     let program = "fentry:fentry_count:vfs_unlink";
-    let Some(counter) = load_at_trampoline(&instance, "fentry", program, slot::FENTRY) else {
+    let Some(counter) = load_at_trampoline(
+        load(&instance, program, slot::FENTRY),
+        "fentry",
+        program,
+        "fentry",
+    ) else {
         return;
     };
     let (_, attached) = instance.attach(&["fentry", &counter.id()]);
@@ -207,7 +223,9 @@ fn kernel_functions_of_security_hooks_are_counted_by_lsm() {
     let instance = Instance::start();
     let before = Traces::of(&instance);
     let program = format!("lsm:lsm_count:{HOOK}");
-    let Some(counter) = load_at_trampoline(&instance, "lsm", &program, slot::LSM) else {
+    let Some(counter) =
+        load_at_trampoline(load(&instance, &program, slot::LSM), "lsm", &program, "lsm")
+    else {
         before.assert_unchanged(&instance, "a refused load");
         return;
     };
@@ -217,19 +235,21 @@ fn kernel_functions_of_security_hooks_are_counted_by_lsm() {
     assert_eq!(attached["record"]["details"]["hook_name"], HOOK);
 }
 
-/// `None` where the kernel refuses such programs, which bpfman has found out and says.
-fn load_at_trampoline(
-    instance: &Instance,
+/// `None` where the kernel refuses such programs, which bpfman has found out and says, for a row of the table in
+/// docs/kinds.md.
+pub(crate) fn load_at_trampoline(
+    loaded: Result<Counter, String>,
     kind: &str,
     program: &str,
-    slot: usize,
+    row: &str,
 ) -> Option<Counter> {
-    match load(instance, program, slot) {
+    match loaded {
         Ok(counter) => Some(counter),
         Err(refused) => {
             assert!(!kernel::must_take_trampolines(), "{refused}");
             let reason = format!("this kernel takes no {kind} programs: an empty one is refused");
             assert!(refused.contains(&reason), "{refused}");
+            matrix::saw_refused(row, &refused);
             skip::skip(program, &refused);
             None
         }

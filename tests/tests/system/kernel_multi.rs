@@ -5,7 +5,7 @@ use bpfman_tests::binaries::program;
 use bpfman_tests::instance::Instance;
 use bpfman_tests::kernel;
 use bpfman_tests::leftovers::Traces;
-use bpfman_tests::skip;
+use bpfman_tests::{matrix, skip};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -22,10 +22,10 @@ mod slot {
 const FUNCTIONS: [&str; 2] = ["do_unlinkat", "do_mkdirat"];
 
 /// The program whose functions and probes are looked at; ended with it.
-struct Target(Child);
+pub(crate) struct Target(Child);
 
 impl Target {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let target = Command::new(program("probe-target"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -34,7 +34,7 @@ impl Target {
     }
 
     /// Has it pass everything once; what it sees of its semaphore.
-    fn round(&mut self) -> String {
+    pub(crate) fn round(&mut self) -> String {
         let input = self.0.stdin.as_mut().expect("its input");
         input.write_all(b"\n").expect("write");
         let output = self.0.stdout.as_mut().expect("its output");
@@ -45,7 +45,7 @@ impl Target {
         line.trim().to_owned()
     }
 
-    fn pid(&self) -> String {
+    pub(crate) fn pid(&self) -> String {
         self.0.id().to_string()
     }
 }
@@ -57,7 +57,8 @@ impl Drop for Target {
     }
 }
 
-fn path() -> String {
+/// Where it lies.
+pub(crate) fn path() -> String {
     program("probe-target").to_string_lossy().into_owned()
 }
 
@@ -66,6 +67,7 @@ fn attach(
     instance: &Instance,
     before: &Traces,
     arguments: &[&str],
+    kind: &str,
     (supported, reason): (bool, &str),
 ) -> Option<(u64, Value)> {
     if supported {
@@ -77,6 +79,7 @@ fn attach(
         .collect();
     let refused = instance.ctl(&all).refused();
     assert!(refused.contains(reason), "{refused}");
+    matrix::saw_refused(kind, &refused);
     skip::skip(arguments[0], &refused);
     instance.ctl(&["program", "unload", arguments[1]]).ok();
     before.assert_unchanged(instance, "a refused attach");
@@ -109,7 +112,8 @@ fn kernel_multi_probes_are_on_all_functions_of_the_kernel() {
         let counter = load(&instance, &format!("{kind}:{kind}_count"), slot).expect("loaded");
         let id = counter.id();
         let arguments = ["kprobe_multi", &id, FUNCTIONS[0], FUNCTIONS[1]];
-        let Some((link, attached)) = attach(&instance, &before, &arguments, kprobe_multi()) else {
+        let Some((link, attached)) = attach(&instance, &before, &arguments, kind, kprobe_multi())
+        else {
             continue;
         };
         assert_eq!(attached["record"]["kind"], kind);
@@ -141,6 +145,7 @@ fn kernel_multi_probes_are_on_all_functions_of_the_kernel() {
         instance.ctl(&["program", "unload", &id]).ok();
         before.assert_unchanged(&instance, "unload");
         instance.assert_no_drift();
+        matrix::saw(kind, "counts");
     }
 }
 
@@ -166,7 +171,8 @@ fn kernel_multi_probes_are_on_all_functions_of_a_binary() {
             "--pid",
             &pid,
         ];
-        let Some((link, attached)) = attach(&instance, &before, &arguments, uprobe_multi()) else {
+        let Some((link, attached)) = attach(&instance, &before, &arguments, kind, uprobe_multi())
+        else {
             continue;
         };
         assert_eq!(attached["record"]["kind"], kind);
@@ -200,6 +206,7 @@ fn kernel_multi_probes_are_on_all_functions_of_a_binary() {
         instance.ctl(&["program", "unload", &id]).ok();
         before.assert_unchanged(&instance, "unload");
         instance.assert_no_drift();
+        matrix::saw(kind, "counts");
     }
 }
 
@@ -215,7 +222,8 @@ fn kernel_multi_probes_are_wherever_a_static_probe_is() {
         let id = counter.id();
         let name = format!("bpfman_tests:{probe}");
         let arguments = ["usdt", &id, &path, &name, "--pid", &pid];
-        let Some((link, attached)) = attach(&instance, &before, &arguments, uprobe_multi()) else {
+        let Some((link, attached)) = attach(&instance, &before, &arguments, "usdt", uprobe_multi())
+        else {
             continue;
         };
         assert_eq!(attached["record"]["kind"], "usdt");
@@ -231,6 +239,7 @@ fn kernel_multi_probes_are_wherever_a_static_probe_is() {
         instance.ctl(&["program", "unload", &id]).ok();
         before.assert_unchanged(&instance, "unload");
         instance.assert_no_drift();
+        matrix::saw("usdt", "counts");
     }
 }
 

@@ -6,7 +6,7 @@ use bpfman_tests::fixture::Counter;
 use bpfman_tests::instance::Instance;
 use bpfman_tests::leftovers::Traces;
 use bpfman_tests::netns::Netns;
-use bpfman_tests::{kernel, skip};
+use bpfman_tests::{kernel, matrix, skip};
 
 /// Slot of the map `counters` of the object `functions`.
 const SLOT: usize = 15;
@@ -23,6 +23,7 @@ fn counter(instance: &Instance, test: &str) -> Option<Counter> {
             .contains("this kernel takes no netfilter programs: an empty one is refused as well"),
         "{refused}"
     );
+    matrix::saw_refused("netfilter", &refused);
     skip::skip(test, &refused);
     None
 }
@@ -79,6 +80,7 @@ fn kernel_netfilter_hooks_count_packets() {
     instance.ctl(&["program", "unload", &id]).ok();
     before.assert_unchanged(&instance, "unload");
     instance.assert_no_drift();
+    matrix::saw("netfilter", "counts");
 }
 
 #[test]
@@ -143,6 +145,33 @@ fn kernel_netfilter_hooks_are_those_of_the_namespace() {
     other.delete();
     instance.assert_no_drift();
     instance.ctl(&["link", "detach", &link.to_string()]).ok();
+    instance.ctl(&["program", "unload", &id]).ok();
+    before.assert_unchanged(&instance, "unload");
+    instance.assert_no_drift();
+}
+
+#[test]
+fn kernel_netfilter_hooks_count_packets_of_ipv6() {
+    let instance = Instance::start();
+    instance.netns().add_ipv6();
+    let before = Traces::of(&instance);
+    let Some(counter) = counter(&instance, "netfilter of IPv6") else {
+        return;
+    };
+    let id = counter.id();
+    let mut input = arguments(&id, "input", "0");
+    input[3] = "ipv6";
+    let (link, attached) = instance.attach(&input);
+    assert_eq!(attached["record"]["details"]["family"], "ipv6");
+    instance.netns().send_packets(5);
+    let others = counter.value();
+    instance.netns().send_packets_6(20);
+    // Those that find out who listens to which group come on their own.
+    assert!(counter.value() >= others + 20, "{}", counter.value());
+    instance.ctl(&["link", "detach", &link.to_string()]).ok();
+    let at_detach = counter.value();
+    instance.netns().send_packets_6(5);
+    assert_eq!(counter.value(), at_detach);
     instance.ctl(&["program", "unload", &id]).ok();
     before.assert_unchanged(&instance, "unload");
     instance.assert_no_drift();

@@ -7,7 +7,7 @@ use bpfman_tests::fixture::{Counter, Objects, map_pin};
 use bpfman_tests::instance::Instance;
 use bpfman_tests::leftovers::Traces;
 use bpfman_tests::netns::{INTERFACE, NETKIT, Netns};
-use bpfman_tests::{kernel, skip};
+use bpfman_tests::{kernel, matrix, skip};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -41,6 +41,7 @@ fn has_pair(instance: &Instance, netns: &Netns) -> bool {
     );
     instance.ctl(&["program", "unload", &counter.id()]).ok();
     before.assert_unchanged(instance, "a refused attach");
+    matrix::saw_refused("netkit", &refused);
     // The thread has the name of the test.
     let thread = std::thread::current();
     skip::skip(thread.name().unwrap_or("netkit"), &refused);
@@ -98,6 +99,7 @@ fn kernel_netkit_ends_count_what_leaves_by_them() {
         instance.ctl(&["program", "unload", &counter.id()]).ok();
         before.assert_unchanged(&instance, "unload");
         instance.assert_no_drift();
+        matrix::saw("netkit", "counts");
     }
 }
 

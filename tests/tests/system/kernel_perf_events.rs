@@ -4,6 +4,7 @@ use crate::kernel_functions::load;
 use bpfman_tests::fixture::Counter;
 use bpfman_tests::instance::Instance;
 use bpfman_tests::leftovers::Traces;
+use bpfman_tests::matrix;
 use bpfman_tests::wait;
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -58,6 +59,7 @@ fn samples_until_detached(instance: &Instance, before: &Traces, arguments: &[&st
     instance.ctl(&["program", "unload", &id]).ok();
     before.assert_unchanged(instance, "unload");
     instance.assert_no_drift();
+    matrix::saw("perf_event", "runs at samples of `cpu-clock`");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::kernel_functions::load;
 use bpfman_tests::fixture::Counter;
 use bpfman_tests::instance::Instance;
 use bpfman_tests::leftovers::Traces;
+use bpfman_tests::matrix;
 use bpfman_tests::process::call_getpid;
 use serde_json::Value;
 use std::fs;
@@ -38,6 +39,8 @@ fn counts_system_calls(
     instance.ctl(&["program", "unload", &counter.id()]).ok();
     before.assert_unchanged(instance, "unload");
     instance.assert_no_drift();
+    let kind = attached["record"]["kind"].as_str().expect("a kind");
+    matrix::saw(kind, "counts");
     attached
 }
 
@@ -107,6 +110,7 @@ fn kernel_iterators_run_when_their_pin_is_read() {
     assert_eq!(counter.value(), once);
     instance.ctl(&["program", "unload", &counter.id()]).ok();
     before.assert_unchanged(&instance, "unload");
+    matrix::saw("iter", "runs when its pin is read");
 }
 
 #[test]
@@ -130,4 +134,5 @@ fn kernel_socket_lookups_are_counted() {
     instance.ctl(&["program", "unload", &counter.id()]).ok();
     before.assert_unchanged(&instance, "unload");
     instance.assert_no_drift();
+    matrix::saw("sk_lookup", "counts");
 }

@@ -34,6 +34,7 @@ mod kernel_multi;
 mod kernel_netfilter;
 mod kernel_netkit;
 mod kernel_perf_events;
+mod kernel_sections;
 mod kernel_tracepoints;
 mod loading_rules;
 mod main_job;

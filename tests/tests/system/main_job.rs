@@ -6,7 +6,7 @@ use bpfman_tests::leftovers::Traces;
 use bpfman_tests::netns::INTERFACE;
 use bpfman_tests::process::call_getpid;
 use bpfman_tests::uprobe_target::Target;
-use bpfman_tests::{kernel, require};
+use bpfman_tests::{kernel, matrix, require};
 
 #[test]
 fn tcx_counts_from_attach_to_detach() {
@@ -81,6 +81,7 @@ fn tcx_counts_from_attach_to_detach() {
         ])
         .ok();
     before.assert_unchanged(&instance, "unload");
+    matrix::saw("tcx", "counts");
     instance.assert_no_drift();
 }
 
@@ -101,6 +102,7 @@ fn a_tracepoint_counts_from_attach_to_detach() {
     assert_eq!(counter.value(), at_detach);
     instance.ctl(&["program", "unload", &counter.id()]).ok();
     before.assert_unchanged(&instance, "unload");
+    matrix::saw("tracepoint", "counts");
 }
 
 #[test]
@@ -131,6 +133,7 @@ fn uprobe_and_uretprobe_count_each_call() {
         target.call(3);
         assert_eq!(counter.value(), 7, "{kind} counts after detach returned");
         instance.ctl(&["program", "unload", &counter.id()]).ok();
+        matrix::saw(kind, "counts");
     }
     before.assert_unchanged(&instance, "unload");
 }
@@ -209,6 +212,7 @@ fn xdp_counts_alone_and_beside_another() {
         .ctl(&["program", "unload", &counter.id(), &second.id()])
         .ok();
     before.assert_unchanged(&instance, "unload");
+    matrix::saw("xdp", "counts, alone and beside others");
 }
 
 #[test]

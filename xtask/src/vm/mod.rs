@@ -71,7 +71,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let outcome = boot(
         options.kernel,
         &artifacts,
-        options.run.as_deref(),
+        options.run.as_deref().as_slice(),
         options.clock,
     )?;
     if outcome.status != 0 {
@@ -94,7 +94,7 @@ pub(crate) fn prepare(series: Series) -> Result<()> {
 pub(crate) fn boot(
     series: Series,
     artifacts: &Artifacts,
-    filter: Option<&str>,
+    filters: &[&str],
     clock: Clock,
 ) -> Result<Outcome> {
     if artifacts.system_tests.is_empty() {
@@ -112,14 +112,14 @@ pub(crate) fn boot(
         .cloned()
         .collect();
     let mut arguments = vec!["--test-threads=1".to_owned()];
-    arguments.extend(filter.map(str::to_owned));
+    arguments.extend(filters.iter().copied().map(str::to_owned));
     let mut tests: Vec<_> = artifacts
         .system_tests
         .iter()
         .map(|test| (test.clone(), arguments.clone()))
         .collect();
     // What the loader does where the kernel lets a program replace a function of another.
-    if let (Some(engine), None) = (artifacts.unit_test("engine"), filter) {
+    if let (Some(engine), []) = (artifacts.unit_test("engine"), filters) {
         let filters = ["chains::", "sequences::", "unloads::an_unload_that_fails"];
         let arguments = ["--test-threads=1"].into_iter().chain(filters);
         let arguments: Vec<String> = arguments.map(str::to_owned).collect();

@@ -116,5 +116,6 @@ fn a_kernel_without_tcx_says_so() {
         ])
         .refused();
     assert_says(&error, &["tcx", "kernel"]);
+    bpfman_tests::matrix::saw_refused("tcx", &error);
     before.assert_unchanged(&instance, "tcx on a kernel without it");
 }
