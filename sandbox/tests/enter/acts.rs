@@ -108,10 +108,13 @@ fn fdinfo() -> io::Result<()> {
         .ok_or_else(|| io::Error::other(text))
 }
 
-fn uprobe(file: &str) -> io::Result<()> {
+fn uprobe(target: &str) -> io::Result<()> {
+    let (file, offset) = target.rsplit_once(' ').ok_or(io::ErrorKind::InvalidInput)?;
+    let offset = offset.parse().map_err(io::Error::other)?;
     let kind = std::fs::read_to_string("/sys/bus/event_source/devices/uprobe/type")?;
     std::fs::read_to_string("/sys/kernel/tracing/events/sched/sched_switch/id")?;
-    raw::open_uprobe(kind.trim().parse().map_err(io::Error::other)?, file, 0x1000)
+    let kind = kind.trim().parse().map_err(io::Error::other)?;
+    raw::open_uprobe(kind, file, offset)
 }
 
 fn interface(name: &str) -> io::Result<()> {

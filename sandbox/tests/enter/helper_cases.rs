@@ -11,11 +11,32 @@ pub fn perf_helper_opens_a_uprobe(place: &Place) {
     let arguments = place.arguments(Role::Helper, Some(HelperKind::PerfEvent));
     let mut probe = place.enter(&arguments);
     let own = std::env::current_exe().unwrap();
-    assert_eq!(probe.act(&format!("uprobe {}", own.display())), "ok");
+    let offset = offset_of(perf_helper_opens_a_uprobe);
+    assert_eq!(
+        probe.act(&format!("uprobe {} {offset}", own.display())),
+        "ok"
+    );
     assert_eq!(probe.act("blocking"), "ok");
     assert_eq!(probe.end().code, Some(0));
     // A thread is not part of its job.
     dies_of(place.enter(&arguments), "perf helper", "thread");
+}
+
+/// Where a function of this program is in its file: what lies at just any offset need not be an instruction.
+fn offset_of(function: fn(&Place)) -> u64 {
+    let address = function as usize as u64;
+    let hexadecimal = |text| u64::from_str_radix(text, 16).ok();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let mut offsets = maps.lines().filter_map(|line| {
+        let mut fields = line.split_whitespace();
+        let (start, end) = fields.next()?.split_once('-')?;
+        let (start, end) = (hexadecimal(start)?, hexadecimal(end)?);
+        let offset = hexadecimal(fields.nth(1)?)?;
+        (start..end)
+            .contains(&address)
+            .then(|| address - start + offset)
+    });
+    offsets.next().unwrap()
 }
 
 pub fn group_helper_changes_a_group_and_no_owner(place: &Place) {
