@@ -32,14 +32,14 @@ pub const GRPC_PROCESS_REQUESTS: usize = 24;
 pub const GRPC_PROCESS_READS: usize = 2;
 
 /// How many times longer than it took to make it an answer that is not taken keeps the place of its request: who asks and does
-/// not listen has less than a hundredth of the service's time.
-pub const GRPC_UNTAKEN_TIMES: u32 = 256;
+/// not listen has less than two thousandths of the service's time.
+pub const GRPC_UNTAKEN_TIMES: u32 = 1024;
 
 /// The longest such time: a client that crashed comes again.
 pub const GRPC_UNTAKEN_BOUND: Duration = Duration::from_secs(30);
 
-/// How long the place of a gRPC connection is kept on which nothing was asked: connections cost something, too.
-pub const GRPC_SILENT_REST: Duration = Duration::from_secs(1);
+/// How long the place of a gRPC connection is kept over which the client took no answer: connections cost something, too.
+pub const GRPC_UNUSED_REST: Duration = Duration::from_secs(5);
 
 /// Requests that one gRPC connection may have open; HTTP/2 tells the client.
 pub const GRPC_STREAMS: u32 = 16;

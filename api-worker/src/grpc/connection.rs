@@ -11,7 +11,7 @@ use super::deadline;
 use super::places::{Place, Seat};
 use crate::limits::{
     DRAIN, GRPC_FIRST_REQUEST, GRPC_HEADER_BYTES, GRPC_IDLE, GRPC_PING_ANSWER, GRPC_PING_INTERVAL,
-    GRPC_RESETS, GRPC_SEND_BYTES, GRPC_SILENT_REST, GRPC_STREAMS, GRPC_WINDOW_BYTES,
+    GRPC_RESETS, GRPC_SEND_BYTES, GRPC_STREAMS, GRPC_UNUSED_REST, GRPC_WINDOW_BYTES,
 };
 use crate::requests::Context;
 use hyper::body::Incoming;
@@ -82,11 +82,10 @@ pub async fn serve(
     converse(stream, &caller, stop).await;
     // What the loader was asked for is carried out, and needs the session until then.
     caller.seat.idle().await;
-    let is_silent = caller.begun.load(Ordering::Relaxed) == 0;
     let mut context = caller.context;
     context.close().await;
-    if is_silent {
-        let _ = timeout(GRPC_SILENT_REST, stopping.wait_for(|stopping| *stopping)).await;
+    if !caller.seat.has_served() {
+        let _ = timeout(GRPC_UNUSED_REST, stopping.wait_for(|stopping| *stopping)).await;
     }
 }
 
@@ -175,7 +174,9 @@ impl Caller {
         let is_read = matches!(names.next(), Some("Get" | "List"));
         let mut request = request.map(|body| Body::new(Timely::new(body)));
         if !is_counted {
-            return infallible(self.routes.call(request).await);
+            let answer = infallible(self.routes.call(request).await);
+            self.seat.serve();
+            return answer;
         }
         let Ok(place) = self.seat.place(is_read).await else {
             return Status::unavailable("bpfman is stopping").into_http();

@@ -54,6 +54,7 @@ struct Process {
 pub struct Seat {
     process: Arc<Process>,
     requests: Arc<Semaphore>,
+    served: Arc<AtomicBool>,
     _places: [OwnedSemaphorePermit; 2],
 }
 
@@ -65,6 +66,7 @@ pub struct Place {
     begun: OnceLock<Instant>,
     took: OnceLock<Duration>,
     is_taken: AtomicBool,
+    served: Arc<AtomicBool>,
     _places: [OwnedSemaphorePermit; 3],
 }
 
@@ -112,6 +114,7 @@ impl Places {
         Some(Seat {
             process,
             requests: Arc::new(Semaphore::new(GRPC_STREAMS as usize)),
+            served: Arc::default(),
             _places: [room, own],
         })
     }
@@ -142,8 +145,19 @@ impl Seat {
             begun: OnceLock::new(),
             took: OnceLock::new(),
             is_taken: AtomicBool::new(false),
+            served: Arc::clone(&self.served),
             _places: [own, one, all],
         })
+    }
+
+    /// The client was answered something that takes no place.
+    pub fn serve(&self) {
+        self.served.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client has taken any answer.
+    pub fn has_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
     }
 
     /// Whether no request of the connection is being answered.
@@ -174,6 +188,7 @@ impl Place {
     /// Its answer is with the client.
     pub fn taken(&self) {
         self.is_taken.store(true, Ordering::Relaxed);
+        self.served.store(true, Ordering::Relaxed);
     }
 
     /// How long a place for reading is kept although the request is over.
@@ -278,6 +293,7 @@ mod tests {
                     read.taken();
                 }
             }
+            assert!(seat.has_served());
             // However long the client leaves it lying.
             sleep(Duration::from_secs(7)).await;
             drop(reads);
@@ -287,6 +303,7 @@ mod tests {
             let waited = freed.elapsed().as_secs();
             assert_eq!(waited, rest.min(GRPC_UNTAKEN_BOUND).as_secs());
         }
+        assert!(!places.seat(process(7)).unwrap().has_served());
         // One that was never whole has cost nothing.
         drop(seat.place(true).await.unwrap());
         assert!(!waits(&seat, true).await);

@@ -57,7 +57,7 @@ fn a_process_with_all_its_connections_keeps_no_other_out() {
     instance.ctl(&["program", "list"]).ok();
     // One that leaves makes room.
     drop(held.pop());
-    let answer = wait::until(Duration::from_secs(5), || {
+    let answer = wait::until(Duration::from_secs(20), || {
         let grpc = Grpc::connect(&instance.grpc_socket()).ok()?;
         grpc.list(ListRequest::default()).ok()
     });
