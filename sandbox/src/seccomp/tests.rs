@@ -263,8 +263,8 @@ fn only_these_commands_of_bpf_are_used() {
             for command in 0..40 {
                 let expected = match name {
                     "loader" if commands.contains(&command) => Verdict::Allowed,
-                    // PROG_QUERY, LINK_CREATE.
-                    "helper-netns" if [16, 28].contains(&command) => Verdict::Allowed,
+                    // MAP_UPDATE_ELEM, OBJ_GET_INFO_BY_FD, PROG_QUERY, LINK_CREATE.
+                    "helper-netns" if [2, 15, 16, 28].contains(&command) => Verdict::Allowed,
                     // OBJ_PIN.
                     "helper-mount" if command == 6 => Verdict::Allowed,
                     // MAP_LOOKUP_ELEM, OBJ_GET, PROG_GET_FD_BY_ID, MAP_GET_FD_BY_ID, OBJ_GET_INFO_BY_FD.
