@@ -6,7 +6,7 @@ mod connected;
 use api_worker::grpc::places::Owner;
 use api_worker::grpc::{Server, connection};
 use api_worker::limits::{
-    DRAIN, GRPC_FIRST_REQUEST, GRPC_IDLE, GRPC_PING_ANSWER, GRPC_PING_INTERVAL,
+    DRAIN, GRPC_FIRST_REQUEST, GRPC_IDLE, GRPC_PING_ANSWER, GRPC_PING_INTERVAL, GRPC_UNUSED_REST,
 };
 use connected::{Connected, connected};
 use hyper::Request;
@@ -56,7 +56,7 @@ const ROOM: Duration = Duration::from_secs(5);
 async fn a_client_without_a_request_has_its_time() {
     let (_client, served) = serve().await;
     let taken = end(served).await;
-    let expected = GRPC_FIRST_REQUEST..GRPC_FIRST_REQUEST + DRAIN + ROOM;
+    let expected = GRPC_FIRST_REQUEST..GRPC_FIRST_REQUEST + DRAIN + GRPC_UNUSED_REST + ROOM;
     assert!(expected.contains(&taken), "{taken:?}");
 }
 
