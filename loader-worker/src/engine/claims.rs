@@ -28,6 +28,8 @@ pub enum Key {
         /// Interface index.
         ifindex: u32,
     },
+    /// Volumes of pods, all together: what is mounted somewhere may be any one's.
+    Volumes,
 }
 
 /// A key, and whether others may have it too.

@@ -3,6 +3,7 @@
 //! Nothing of a volume is on record. What is mounted tells what there is, and outlives every process of bpfman.
 
 use super::Engine;
+use super::claims::{Key, Need};
 use crate::drift::Behind;
 use crate::kernel::pin;
 use crate::observe;
@@ -54,17 +55,21 @@ impl Engine {
             maps: command.maps,
             access: command.access,
         };
-        self.helpers.run(HelperKind::MountVolume, job, maps).await?;
-        Ok(())
+        self.run_alone(job, maps).await
     }
 
     /// Has a volume taken away. One that is not there is no failure.
     pub(super) async fn unpublish_volume(&self, place: VolumePlace) -> Result<(), Failure> {
         check_place(&place)?;
         let job = HelperJob::UnpublishVolume { place };
-        self.helpers
-            .run(HelperKind::MountVolume, job, Vec::new())
-            .await?;
+        self.run_alone(job, Vec::new()).await
+    }
+
+    /// One at a time: a helper takes what has no id yet for the rest of one that was killed. Nothing else waits for volumes.
+    async fn run_alone(&self, job: HelperJob, maps: Vec<OwnedFd>) -> Result<(), Failure> {
+        let alone = vec![Need::alone(Key::Volumes)];
+        let _claim = self.claims.claim(alone).await;
+        self.helpers.run(HelperKind::MountVolume, job, maps).await?;
         Ok(())
     }
 

@@ -301,6 +301,18 @@ fn what_is_not_there_or_there_already_is_refused() {
     let status = world.driver.unpublish("v", &other).expect_err("another's");
     assert_eq!(status.code(), Code::FailedPrecondition);
     assert_eq!(names(&other), ["counters", "traffic"]);
+    // Nor in the name of one that is nowhere: it has an id, and was not left by a helper that was killed.
+    assert_eq!(
+        world.refused("x.1", &other, VOLUME),
+        Code::FailedPrecondition
+    );
+    let status = world
+        .driver
+        .unpublish("x.1", &other)
+        .expect_err("another's");
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert!(status.message().contains("volume w is"), "{status}");
+    assert_eq!(names(&other), ["counters", "traffic"]);
     for (id, place) in [("v", &target), ("w", &other)] {
         world.driver.unpublish(id, place).expect("unpublished");
     }

@@ -1,9 +1,10 @@
 //! A volume of a pod: a bpffs of its own with the maps that the pod was promised, mounted in the pod's directory.
 //!
 //! There is no record. The file system is mounted twice, first on the target, then under the id of the volume in the runtime
-//! directory; it is taken away in the opposite order. So what has the id is whole, and a target that nothing with the id
-//! belongs to was left by a helper that was killed: whoever comes next takes it away. Nothing is mounted but beneath the
-//! kubelet's directory, whatever the loader asks for ([`places`]).
+//! directory; it is taken away in the opposite order. So what has an id is whole, and what is on a target without having any id
+//! was left by a helper that was killed: whoever comes next takes it away. That is certain only while no other helper is at
+//! work, so the loader has one at a time. Nothing is mounted but beneath the kubelet's directory, whatever the loader asks for
+//! ([`places`]).
 
 mod mounts;
 mod places;
@@ -14,7 +15,7 @@ use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::{HelperJob, HelperResult};
 use ipc::messages::volume::{VolumeAccess, VolumePlace};
 use mounts::Access;
-use places::{Entry, Place};
+use places::{Entry, Mount, Place};
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -68,7 +69,10 @@ fn publish(
             return compare(known, names, access, place);
         }
         (Entry::Mount(_), _) => return Err(other(place, "on another target")),
-        (_, Entry::Mount(left)) => mounts::detach(&left.root)?,
+        (_, Entry::Mount(left)) => {
+            check_left(roots, left, place)?;
+            mounts::detach(&left.root)?;
+        }
         _ => {}
     }
 
@@ -94,9 +98,17 @@ fn unpublish(roots: &Roots, place: &VolumePlace) -> Result<(), Failure> {
     };
     // Before anything is taken away.
     if let Entry::Mount(seen) = &seen {
-        let is_another = matches!(&known, Entry::Mount(known) if known.device != seen.device);
-        if !seen.is_bpffs || is_another {
+        if !seen.is_bpffs {
             return Err(foreign(&place.target));
+        }
+        match &known {
+            Entry::Mount(known) if known.device == seen.device => {}
+            known => {
+                check_left(roots, seen, place)?;
+                if matches!(known, Entry::Mount(_)) {
+                    return Err(foreign(&place.target));
+                }
+            }
         }
     }
     remove(&own, &known)?;
@@ -117,7 +129,7 @@ fn remove(place: &Place, entry: &Entry) -> Result<(), Failure> {
 
 /// Whether the volume that is there is the one that is asked for.
 fn compare(
-    known: &places::Mount,
+    known: &Mount,
     names: &[String],
     access: VolumeAccess,
     place: &VolumePlace,
@@ -131,6 +143,22 @@ fn compare(
         return Err(other(place, "for another group, or to be written or not"));
     }
     Ok(())
+}
+
+/// Whether what is on the target, and not of this volume, is of no other either.
+fn check_left(roots: &Roots, seen: &Mount, place: &VolumePlace) -> Result<(), Failure> {
+    let Some(owner) = roots.owner(seen)? else {
+        return Ok(());
+    };
+    let cause = format!(
+        "{} is where volume {} is published",
+        place.target,
+        owner.display()
+    );
+    Err(
+        Failure::new(FailureCode::FailedPrecondition, Stage::Resolve, cause)
+            .remedy("unpublish that volume first, or name the target of this one"),
+    )
 }
 
 fn other(place: &VolumePlace, how: &str) -> Failure {

@@ -14,8 +14,10 @@ use rustix::mount::{
     move_mount, open_tree, unmount,
 };
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// `BPF_FS_MAGIC` of `include/uapi/linux/magic.h`.
@@ -116,15 +118,22 @@ pub(super) fn detach(root: &OwnedFd) -> Result<(), Failure> {
 
 /// Names of the pins; names with a dot are the kernel's own, such as `maps.debug`.
 pub(super) fn names(root: &OwnedFd) -> Result<BTreeSet<String>, Failure> {
-    let list = openat(root, ".", LIST, Mode::empty()).map_err(failed("openat"))?;
+    let names = entries(root)?.into_iter();
+    let names = names.filter_map(|name| name.into_string().ok());
+    Ok(names.filter(|name| !name.contains('.')).collect())
+}
+
+/// What is in a directory, but for itself and the one above.
+pub(super) fn entries(directory: &OwnedFd) -> Result<Vec<OsString>, Failure> {
+    let list = openat(directory, ".", LIST, Mode::empty()).map_err(failed("openat"))?;
     let mut buffer = [MaybeUninit::uninit(); ENTRIES];
     let mut entries = RawDir::new(list, &mut buffer);
-    let mut names = BTreeSet::new();
+    let mut names = Vec::new();
     while let Some(entry) = entries.next() {
         let entry = entry.map_err(failed("getdents64"))?;
-        let name = entry.file_name().to_string_lossy();
-        if !name.contains('.') {
-            names.insert(name.into_owned());
+        let name = entry.file_name().to_bytes();
+        if !matches!(name, b"." | b"..") {
+            names.push(OsStr::from_bytes(name).to_owned());
         }
     }
     Ok(names)

@@ -93,6 +93,20 @@ impl Roots {
         }
     }
 
+    /// The id of the volume whose file system this is.
+    pub(super) fn owner(&self, mount: &Mount) -> Result<Option<OsString>, Failure> {
+        for name in mounts::entries(&self.volumes)? {
+            let place = Place {
+                parent: Rc::clone(&self.volumes),
+                name,
+            };
+            if matches!(place.look()?, Entry::Mount(known) if known.device == mount.device) {
+                return Ok(Some(place.name));
+            }
+        }
+        Ok(None)
+    }
+
     /// Where the pod sees it; `None` when a directory on the way is not there.
     pub(super) fn target(&self, target: &Path) -> Result<Option<Place>, Failure> {
         let outside = || {
