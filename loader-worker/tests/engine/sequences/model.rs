@@ -94,9 +94,11 @@ impl Model {
         let mut trail = Vec::new();
         for hook in [Hook::Xdp, Hook::Tcx, Hook::Tc] {
             let mut verdict = hook.passed();
+            // Nobody asks what a member on the hook itself says whether to go on.
+            let is_direct = self.requested.get(&hook) == Some(&Strategy::Direct);
             for (_, link, program) in self.on(hook) {
                 trail.push(program.tag);
-                if !link.proceed_on.contains(&program.verdict) {
+                if is_direct || !link.proceed_on.contains(&program.verdict) {
                     verdict = program.verdict;
                     break;
                 }

@@ -1,8 +1,8 @@
 //! What one client may take from the others: nothing but its own share.
 
 use api_worker::limits::{
-    GRPC_ANSWER_DEADLINE, GRPC_HEADER_BYTES, GRPC_PROCESS_CONNECTIONS, GRPC_PROCESS_REQUESTS,
-    GRPC_REQUEST_BYTES, GRPC_STREAMS,
+    GRPC_ANSWER_DEADLINE, GRPC_HEADER_BYTES, GRPC_PROCESS_CONNECTIONS, GRPC_REQUEST_BYTES,
+    GRPC_STREAMS, GRPC_UNTAKEN_BOUND,
 };
 use api_worker::proto::{BpfmanProgramType, ListRequest, LoadRequest};
 use bpfman_tests::binaries::program;
@@ -128,11 +128,8 @@ async fn does_not_read(socket: PathBuf, requests: usize) -> hyper::Result<()> {
 fn a_process_that_does_not_read_is_dropped_and_delays_no_other() {
     let instance = Instance::start();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let streams = GRPC_STREAMS as usize;
-    let connections = GRPC_PROCESS_REQUESTS / streams + 1;
-    let slow: Vec<_> = (0..connections)
-        .map(|_| runtime.spawn(does_not_read(instance.grpc_socket(), streams)))
-        .collect();
+    // More than are worked on at a time.
+    let slow = runtime.spawn(does_not_read(instance.grpc_socket(), GRPC_STREAMS as usize));
     let begin = Instant::now();
     // As soon as all that it may have are answered, its own requests wait for their turn.
     let grpc = Grpc::to(&instance);
@@ -147,14 +144,14 @@ fn a_process_that_does_not_read_is_dropped_and_delays_no_other() {
     for _ in 0..10 {
         assert_eq!(other_process(&instance), "ok 0");
     }
-    runtime.block_on(async {
-        for slow in slow {
-            // However it is told.
-            let _ = slow.await.expect("a client");
-        }
-    });
+    // However it is told.
+    let _ = runtime.block_on(slow).expect("a client");
     assert!(begin.elapsed() < 3 * GRPC_ANSWER_DEADLINE * wait::slowness());
-    assert!(grpc.list(ListRequest::default()).is_ok(), "room again");
+    // The places of the answers that it left rest. One that waits meanwhile may be taken for somebody who is gone.
+    let again = wait::until(GRPC_UNTAKEN_BOUND * 2, || {
+        Grpc::to(&instance).list(ListRequest::default()).ok()
+    });
+    assert!(again.is_some(), "room again");
 }
 
 #[test]
