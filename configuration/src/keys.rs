@@ -15,9 +15,18 @@ enum Known {
     Closed(&'static [(&'static str, Known)]),
     /// Any names, each with this.
     Names(&'static Known),
+    /// A list of tables with these keys and never others; empty unless it is given.
+    List(&'static [(&'static str, Known)]),
 }
 
-use Known::{Closed, Key, Names, Table};
+use Known::{Closed, Key, List, Names, Table};
+
+const IDENTITIES: Known = List(&[
+    ("certificate_identity", Key(None)),
+    ("certificate_identity_regexp", Key(None)),
+    ("certificate_oidc_issuer", Key(None)),
+    ("certificate_oidc_issuer_regexp", Key(None)),
+]);
 
 const KEYS: &[(&str, Known)] = &[
     (
@@ -37,8 +46,18 @@ const KEYS: &[(&str, Known)] = &[
             ("trust_dir", Key(Some("\"/etc/bpfman/trust\""))),
             ("keys", Key(Some("[]"))),
             ("require_log", Key(Some("false"))),
-            ("trusted_identities", Key(Some("[]"))),
-            ("rules", Key(Some("[]"))),
+            ("trusted_identities", IDENTITIES),
+            (
+                "rules",
+                List(&[
+                    ("images", Key(None)),
+                    ("require", Key(None)),
+                    ("keys", Key(None)),
+                    ("require_log", Key(None)),
+                    ("trusted_identities", IDENTITIES),
+                    ("signed_as", Key(None)),
+                ]),
+            ),
         ]),
     ),
     (
@@ -159,8 +178,19 @@ impl Walk<'_> {
             });
             self.entry(entry, kind, format!("{prefix}{name}"));
         }
-        let unknown = table.into_iter().flat_map(DeTable::iter);
-        for (key, _) in unknown.filter(|(key, _)| {
+        self.unknown(table, known, closed, prefix);
+    }
+
+    /// Keys of a table that are not among these.
+    fn unknown(
+        &mut self,
+        table: Option<&DeTable<'_>>,
+        known: &'static [(&'static str, Known)],
+        closed: bool,
+        prefix: &str,
+    ) {
+        let keys = table.into_iter().flat_map(DeTable::iter);
+        for (key, _) in keys.filter(|(key, _)| {
             known
                 .iter()
                 .all(|(name, _)| key.get_ref().as_ref() != *name)
@@ -185,19 +215,53 @@ impl Walk<'_> {
         };
         let prefix = format!("{key}.");
         match kind {
-            Key(default) => {
-                let (text, origin) = match (entry, default) {
-                    (Some(value), _) => (self.shown(value), Origin::File(self.line(value.span()))),
-                    (None, Some(default)) => ((*default).to_owned(), Origin::Default),
-                    (None, None) => return,
-                };
-                self.found.values.push(Value { key, text, origin });
+            Key(default) => self.value(entry, *default, key),
+            List(known) => {
+                self.value(entry, Some("[]"), key);
+                self.members(entry, known, &prefix);
             }
             Table(known) => self.table(table, known, false, &prefix),
             Closed(known) => self.table(table, known, true, &prefix),
             Names(kind) => {
                 for (name, value) in table.into_iter().flat_map(DeTable::iter) {
                     self.entry(Some(value), kind, format!("{prefix}{}", name.get_ref()));
+                }
+            }
+        }
+    }
+
+    fn value(
+        &mut self,
+        entry: Option<&Spanned<DeValue<'_>>>,
+        default: Option<&'static str>,
+        key: String,
+    ) {
+        let (text, origin) = match (entry, default) {
+            (Some(value), _) => (self.shown(value), Origin::File(self.line(value.span()))),
+            (None, Some(default)) => (default.to_owned(), Origin::Default),
+            (None, None) => return,
+        };
+        self.found.values.push(Value { key, text, origin });
+    }
+
+    /// Unknown keys of the tables in a list, and of the tables in their lists; what they are worth is not shown.
+    fn members(
+        &mut self,
+        list: Option<&Spanned<DeValue<'_>>>,
+        known: &'static [(&'static str, Known)],
+        prefix: &str,
+    ) {
+        let Some(DeValue::Array(list)) = list.map(Spanned::get_ref) else {
+            return;
+        };
+        for member in list {
+            let DeValue::Table(table) = member.get_ref() else {
+                continue;
+            };
+            self.unknown(Some(table), known, true, prefix);
+            for (name, kind) in known {
+                if let (List(known), Some(inner)) = (kind, table.get(*name)) {
+                    self.members(Some(inner), known, &format!("{prefix}{name}."));
                 }
             }
         }
@@ -211,7 +275,7 @@ impl Walk<'_> {
         }
         let elsewhere = KEYS.iter().find(|(_, kind)| match kind {
             Table(keys) | Closed(keys) => keys.iter().any(|(key, _)| *key == name),
-            Key(_) | Names(_) => false,
+            Key(_) | Names(_) | List(_) => false,
         });
         elsewhere.map_or_else(String::new, |(table, _)| {
             format!(" outside of a table; did you mean \"{table}.{name}\"?")

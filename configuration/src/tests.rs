@@ -104,6 +104,18 @@ fn a_misspelt_key_is_an_error_and_not_a_default() {
         // Whatever it means, it may have been meant to make the service trust less.
         ("[signing]\nshine = 1", "line 2: signing.shine is not known"),
         (
+            "[signing]\n[[signing.trusted_identities]]\n[[signing.trusted_identities]]\ncertificate_identiy = \"a\"",
+            "line 4: signing.trusted_identities.certificate_identiy is not known; did you mean \"certificate_identity\"?",
+        ),
+        (
+            "[[signing.rules]]\nimages = \"*\"\nkey = []",
+            "line 3: signing.rules.key is not known; did you mean \"keys\"?",
+        ),
+        (
+            "[[signing.rules]]\n[[signing.rules.trusted_identities]]\nissuer = \"a\"",
+            "line 3: signing.rules.trusted_identities.issuer is not known",
+        ),
+        (
             "[logging]\nlevel = \"loud\"",
             "line 2: logging.level has the level \"loud\", which is not known; known are off",
         ),
