@@ -21,8 +21,9 @@ pub(crate) fn dispatchers(dispatchers: &[Dispatcher], width: Option<u16>) -> Str
         "PRIORITY",
         "HANDLE",
         "MEMBERS",
-        "STRATEGY",
         "NETNS",
+        // Not the established command's: after what scripts count.
+        "STRATEGY",
     ];
     let row = |dispatcher: &Dispatcher| {
         let key = dispatcher.key;
@@ -41,8 +42,8 @@ pub(crate) fn dispatchers(dispatchers: &[Dispatcher], width: Option<u16>) -> Str
                 "-",
             ),
             dispatcher.member_count.to_string(),
-            dispatcher.strategy.to_string(),
             or_none(Some(&dispatcher.netns).filter(|path| !path.is_empty()), "-"),
+            dispatcher.strategy.to_string(),
         ]
     };
     table(&headings, dispatchers.iter().map(row).collect(), width)

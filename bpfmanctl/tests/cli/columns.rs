@@ -48,7 +48,7 @@ fn tables_have_their_columns() {
             "dispatcher list",
             ClientReply::Dispatchers(dispatchers.to_vec())
         ),
-        "TYPE|NSID|IFINDEX|REVISION|PROGRAM ID|KERNEL LINK ID|PRIORITY|HANDLE|MEMBERS|STRATEGY|NETNS"
+        "TYPE|NSID|IFINDEX|REVISION|PROGRAM ID|KERNEL LINK ID|PRIORITY|HANDLE|MEMBERS|NETNS|STRATEGY"
     );
     for (line, reply) in [
         ("program list", ClientReply::Programs(vec![])),
