@@ -146,4 +146,20 @@ mod tests {
     fn the_command_tree_is_sound() {
         cli::Cli::command().debug_assert();
     }
+
+    /// Hidden ones, too.
+    #[test]
+    fn every_command_has_examples() {
+        fn without(command: &clap::Command, path: &str) -> Vec<String> {
+            let name = format!("{path} {}", command.get_name());
+            let text = command.get_after_help().map(ToString::to_string);
+            let has = text.is_some_and(|text| text.starts_with("Examples:\n  "));
+            let inner = command
+                .get_subcommands()
+                .flat_map(|inner| without(inner, &name));
+            let inner = inner.collect::<Vec<_>>();
+            (!has).then_some(name).into_iter().chain(inner).collect()
+        }
+        assert_eq!(without(&cli::Cli::command(), ""), [""; 0]);
+    }
 }

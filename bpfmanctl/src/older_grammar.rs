@@ -1,9 +1,10 @@
-//! The grammar of bpfman 0.6, in which scripts are written: `load file -p`, `attach ID xdp -i`, `list programs`. Its words
-//! are put into those of today's grammar before they are parsed, so that values, help and errors are today's.
+//! The grammar of bpfman 0.6, in which scripts are written: `load file -p`, `attach ID xdp -i`, `list programs`,
+//! `image build -t`. Its words are put into those of today's grammar before they are parsed, so that values, help and errors are today's.
 //!
 //! Flags that 0.6 did not have are taken as they are, and so is everything that is no command line of 0.6.
 
 use crate::default_command::{is_flag, takes_next};
+use crate::image::platforms::MACHINES;
 use clap::Command;
 use std::ffi::{OsStr, OsString};
 
@@ -18,6 +19,10 @@ enum Becomes {
     Flags(&'static str),
     /// `--program-type`, whose values were the kernel's.
     ProgramType,
+    /// An object file after the operands.
+    Bytecode,
+    /// Nothing, nor its value: what it was for is not needed.
+    Nothing,
 }
 
 /// A flag of 0.6: letter (of flags that only changed how often they take values there may be none), name, what it became.
@@ -28,11 +33,11 @@ struct Older {
     /// The words of today's command.
     words: Vec<OsString>,
     flags: &'static [Flag],
-    /// Operands that were operands in 0.6.
-    operands: Vec<OsString>,
+    /// Operands that were operands in 0.6; none for one that a flag has to give.
+    operands: Vec<Option<OsString>>,
 }
 
-use Becomes::{Flag as Name, Flags as Names, Operand, ProgramType};
+use Becomes::{Bytecode, Flag as Name, Flags as Names, Nothing, Operand, ProgramType};
 
 const LOAD_FILE: &[Flag] = &[
     (Some('p'), "path", Operand(0)),
@@ -67,6 +72,19 @@ const UPROBE: &[Flag] = &[
     (Some('p'), "pid", Name("--pid")),
     (Some('c'), "container-pid", Name("--container-pid")),
 ];
+
+const PULL: &[Flag] = &[
+    (Some('i'), "image-url", Operand(0)),
+    (Some('r'), "registry-auth", Name("--registry-auth")),
+];
+/// Images are made without a container tool and its recipe.
+const BUILD: &[Flag] = &[
+    (Some('t'), "tag", Operand(0)),
+    (Some('b'), "bytecode", Bytecode),
+    (Some('f'), "container-file", Nothing),
+    (Some('r'), "runtime", Nothing),
+];
+const BUILD_ARGS: &[Flag] = &[(Some('b'), "bytecode", Bytecode)];
 
 /// The words of today's grammar for a command line of 0.6; any other as it is.
 pub(crate) fn translate(mut arguments: Vec<OsString>, root: &Command) -> Vec<OsString> {
@@ -124,12 +142,22 @@ fn command(words: &[OsString]) -> Option<(Older, usize)> {
         ("list", Some("links" | "link")) => (&["link", "list"], LIST, 2),
         ("attach", Some(id)) if !id.starts_with('-') => return attach(id, word(2)),
         ("attach", _) => (&["link", "attach"], &[], 1),
+        ("image", Some("pull")) => (&["image", "pull"], PULL, 2),
+        ("image", Some("build")) => (&["image", "build"], BUILD, 2),
+        ("image", Some("generate-build-args")) => {
+            (&["image", "generate-build-args"], BUILD_ARGS, 2)
+        }
         _ => return None,
     };
     let older = Older {
         words: today.iter().map(Into::into).collect(),
         flags,
-        operands: Vec::new(),
+        // No object file can stand in the place of the image's name.
+        operands: if named == 2 && word(1) == Some("build") {
+            vec![None]
+        } else {
+            Vec::new()
+        },
     };
     Some((older, named))
 }
@@ -151,7 +179,7 @@ fn attach(id: &str, kind: Option<&str>) -> Option<(Older, usize)> {
         words,
         flags,
         // `help attach xdp` names no program.
-        operands: kind.map(|_| id.into()).into_iter().collect(),
+        operands: kind.map(|_| Some(id.into())).into_iter().collect(),
     };
     Some((older, 2 + usize::from(kind.is_some())))
 }
@@ -163,10 +191,16 @@ impl Older {
             .words
             .iter()
             .try_fold(root, |command, word| command.find_subcommand(word));
-        let mut operands: Vec<Option<OsString>> = self.operands.into_iter().map(Some).collect();
+        let mut operands = self.operands;
+        let mut bytecode: Vec<OsString> = Vec::new();
         let mut flags: Vec<OsString> = Vec::new();
         let mut tokens = rest.iter().peekable();
         while let Some(token) = tokens.next() {
+            if let Some((platform, value)) = of_platform(self.flags, token) {
+                let value = value.or_else(|| tokens.next().map(OsString::as_os_str));
+                bytecode.extend(value.map(|value| mapped(&platform, value)));
+                continue;
+            }
             let Some((becomes, value)) = find(self.flags, token) else {
                 flags.push(token.clone());
                 if is_flag(token) && takes_next(token, [Some(root), node]) {
@@ -194,6 +228,8 @@ impl Older {
                         flags.extend([name.into(), value]);
                     }
                 }
+                Bytecode => bytecode.extend(values),
+                Nothing => {}
                 ProgramType => {
                     flags.push("--program-type".into());
                     flags.extend(values.iter().map(|value| program_types(value)));
@@ -201,10 +237,14 @@ impl Older {
             }
         }
         // After an operand that is missing none can stand in its place: the parser names the first that is missing.
+        if operands.iter().any(Option::is_none) {
+            bytecode.clear();
+        }
         let operands = operands.into_iter().map_while(|operand| operand);
         self.words
             .into_iter()
             .chain(operands)
+            .chain(bytecode)
             .chain(flags)
             .collect()
     }
@@ -229,160 +269,45 @@ fn find(flags: &[Flag], token: &OsStr) -> Option<(Becomes, Option<OsString>)> {
     Some((*becomes, (!value.is_empty()).then(|| value.into())))
 }
 
+/// The platform that a flag like `--bc-amd64-el` of a command that takes object files is for, and its value if that is in
+/// the same word.
+fn of_platform<'a>(flags: &[Flag], token: &'a OsStr) -> Option<(String, Option<&'a OsStr>)> {
+    if !flags
+        .iter()
+        .any(|(_, _, becomes)| matches!(becomes, Bytecode))
+    {
+        return None;
+    }
+    let long = token.to_str()?.strip_prefix("--")?;
+    let (name, value) = match long.split_once('=') {
+        Some((name, value)) => (name, Some(OsStr::new(value))),
+        None => (long, None),
+    };
+    let argument = name.to_uppercase().replace('-', "_");
+    let machine = MACHINES
+        .iter()
+        .find(|machine| machine.argument == argument)?;
+    Some((machine.platform(), value))
+}
+
+/// `PLATFORM=PATH`.
+fn mapped(platform: &str, path: &OsStr) -> OsString {
+    let mut word = OsString::from(platform);
+    word.push("=");
+    word.push(path);
+    word
+}
+
 /// Types of the kernel as those of programs.
 fn program_types(value: &OsStr) -> OsString {
     match value.to_str() {
         Some("probe") => "kprobe,kretprobe,uprobe,uretprobe".into(),
         Some("tc") => "tc,tcx".into(),
         Some("tracing") => "fentry,fexit".into(),
-        _ => value.to_owned(),
+        Some(other) => other.replace('-', "_").into(),
+        None => value.to_owned(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::cli::Cli;
-    use clap::CommandFactory;
-
-    fn translated(line: &str) -> String {
-        let words = std::iter::once("bpfman")
-            .chain(line.split_whitespace())
-            .map(Into::into)
-            .collect();
-        let words = super::translate(words, &Cli::command());
-        words[1..]
-            .iter()
-            .map(|word| word.to_str().unwrap())
-            .collect::<Vec<_>>()
-            .join(" ")
-    }
-
-    /// The table of the commands of 0.6 with what they are called today.
-    #[test]
-    fn every_command_has_its_successor() {
-        for (older, today) in [
-            (
-                "load file -p P --programs xdp:b tc:d",
-                "program load file P --programs xdp:b --programs tc:d",
-            ),
-            (
-                "load file --programs fentry:b:c -g a=01 b=02 --path=P -m k=v,l=w -a app --map-owner-id 5",
-                "program load file P --programs fentry:b:c --global a=01 --global b=02 -m k=v,l=w -a app --map-owner-id 5",
-            ),
-            (
-                "load image -i U --programs xdp:b -r B64 -p Always",
-                "program load image U --programs xdp:b --registry-auth B64 -p Always",
-            ),
-            ("unload 5", "program unload 5"),
-            ("detach 7", "link detach 7"),
-            ("attach 5 xdp -i eth0 -p 50", "link attach xdp 5 eth0 -p 50"),
-            (
-                "attach 5 xdp --proceed-on pass drop --iface eth0 --priority 50 -n /run/netns/x",
-                "link attach xdp 5 eth0 --proceed-on pass --proceed-on drop --priority 50 -n /run/netns/x",
-            ),
-            (
-                "attach 5 tc -d ingress -i eth0 -p 50",
-                "link attach tc 5 eth0 ingress -p 50",
-            ),
-            (
-                "attach 5 tcx -i eth0 --direction=egress -p50",
-                "link attach tcx 5 eth0 egress -p50",
-            ),
-            (
-                "attach 5 tracepoint -t g/n -m k=v",
-                "link attach tracepoint 5 g/n -m k=v",
-            ),
-            (
-                "attach 5 kprobe -f FN -o 8",
-                "link attach kprobe 5 FN --offset 8",
-            ),
-            (
-                "attach 5 uprobe -f FN -t T -p 1 -c 2 -o3",
-                "link attach uprobe 5 T -f FN --pid 1 --container-pid 2 --offset 3",
-            ),
-            ("attach 5 fentry", "link attach fentry 5"),
-            ("attach 5 fexit -m k=v", "link attach fexit 5 -m k=v"),
-            ("list programs", "program list"),
-            ("list program -a", "program list -a"),
-            (
-                "list programs -p probe --application a -m k=v",
-                "program list --program-type kprobe,kretprobe,uprobe,uretprobe --application a -m k=v",
-            ),
-            ("list links -p tc", "link list --program-type tc,tcx"),
-            (
-                "list link --program-type=xdp",
-                "link list --program-type xdp",
-            ),
-            ("--csi-support", "serve --csi-support"),
-            (
-                "--csi-support --socket-path /s",
-                "serve --csi-support --socket-path /s",
-            ),
-        ] {
-            assert_eq!(translated(older), today, "{older}");
-        }
-    }
-
-    #[test]
-    fn flags_of_today_are_taken_as_they_are() {
-        assert_eq!(
-            translated("--runtime-dir /x load file --maps-mode 0640 -p P -o json --programs a:b"),
-            "--runtime-dir /x program load file P --maps-mode 0640 -o json --programs a:b"
-        );
-        assert_eq!(
-            translated("attach 5 xdp --strategy fused -i e -p 1"),
-            "link attach xdp 5 e --strategy fused -p 1"
-        );
-        assert_eq!(translated("attach 5 sk_lookup"), "link attach sk_lookup 5");
-    }
-
-    #[test]
-    fn what_is_missing_is_not_taken_from_elsewhere() {
-        assert_eq!(
-            translated("attach 5 tc -d ingress -p 50"),
-            "link attach tc 5 -p 50"
-        );
-        assert_eq!(translated("load file -p"), "program load file");
-        assert_eq!(translated("attach"), "link attach");
-        assert_eq!(translated("attach 5"), "link attach");
-        assert_eq!(translated("attach 5 --help"), "link attach --help");
-        assert_eq!(translated("load"), "program load");
-    }
-
-    #[test]
-    fn help_is_of_todays_command() {
-        assert_eq!(translated("help load file"), "program load file --help");
-        assert_eq!(translated("help detach"), "link detach --help");
-        assert_eq!(translated("load file --help"), "program load file --help");
-        assert_eq!(translated("attach 5 xdp -h"), "link attach xdp 5 -h");
-        assert_eq!(translated("help program load"), "help program load");
-    }
-
-    #[test]
-    fn what_is_no_command_of_0_6_stays() {
-        for line in [
-            "",
-            "help",
-            "program list",
-            "link attach xdp 5 eth0 -p 50",
-            "get program 5",
-            "load counter.o",
-            "list",
-            "list maps",
-            "--runtime-dir",
-            "-- load file",
-            "--log load status",
-        ] {
-            assert_eq!(translated(line), line);
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_words_are_translated(words in proptest::collection::vec(
-            "load|file|image|attach|detach|list|programs|help|-p|-i|--programs|--programs=|-o|5|xdp|tc|--|-|-x|", 0..8,
-        )) {
-            translated(&words.join(" "));
-        }
-    }
-}
+mod tests;

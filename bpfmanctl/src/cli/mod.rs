@@ -41,6 +41,7 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 #[command(
     name = "bpfmanctl",
+    version = ipc::build::VERSION,
     subcommand_required = true,
     args_override_self = true,
     long_about = "Load, attach, list and remove eBPF programs.\n\n\
@@ -155,7 +156,12 @@ pub(crate) enum Command {
     Dispatcher(DispatcherCommand),
 
     /// Show a program or a link
-    #[command(subcommand, hide = true, disable_help_subcommand = true)]
+    #[command(
+        subcommand,
+        hide = true,
+        disable_help_subcommand = true,
+        after_help = "Examples:\n  bpfmanctl get program 512\n  bpfmanctl get link 1"
+    )]
     Get(GetCommand),
 
     /// Show every process of the service with what it may do
@@ -212,8 +218,10 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum GetCommand {
     /// Show a link
+    #[command(after_help = "Examples:\n  bpfmanctl get link 1")]
     Link(LinkGetArgs),
     /// Show a program
+    #[command(after_help = "Examples:\n  bpfmanctl get program 512 -o json")]
     Program(ProgramGetArgs),
 }
 

@@ -27,6 +27,20 @@ const GRAMMAR: &[(&str, &[&str])] = &[
         ],
     ),
     ("program load /etc/passwd --programs xdp:pass", &["-o json"]),
+    (
+        "program load image quay.io/acme/x:v1 --programs xdp:pass",
+        &[
+            "--programs tc:a,tcx:b",
+            "-m owner=acme,team=net",
+            "-g limit=0x10,other=00",
+            "-a shop",
+            "--map-owner-id 5",
+            "-p always",
+            "--pull-policy IFNOTPRESENT",
+            "--registry-auth dXNlcjpwYXNz",
+            "-o json",
+        ],
+    ),
     ("program unload 1 2", &["--ignore-missing"]),
     ("program get 1", &["-o json"]),
     (
@@ -90,6 +104,7 @@ const GRAMMAR: &[(&str, &[&str])] = &[
             "--fn-name other",
             "--offset 4",
             "--pid SELF",
+            "--container-pid SELF",
             "-m a=b",
             "-o json",
         ],
@@ -130,7 +145,60 @@ const GRAMMAR: &[(&str, &[&str])] = &[
     ("dispatcher", &["-o json"]),
     ("dispatcher get tc-egress 4026531840 2", &["-o json"]),
     ("dispatcher delete xdp 4026531840 2", &[]),
+    (
+        "image verify quay.io/acme/x:v1",
+        &["--registry-auth dXNlcjpwYXNz"],
+    ),
 ];
+
+/// Commands that do not ask the service, with their flags: understood, if they say what they lack.
+const ALONE: &[(&str, &[&str], &str)] = &[
+    (
+        "image build localhost:1/x:v1 /etc/passwd",
+        &["--registry-auth dXNlcjpwYXNz"],
+        "ELF",
+    ),
+    (
+        "image build localhost:1/x:v1",
+        &["-c /nowhere", "--cilium-ebpf-project /nowhere"],
+        "/nowhere",
+    ),
+    (
+        "image generate-build-args /etc/passwd",
+        &["-o json", "-o text"],
+        "ELF",
+    ),
+    (
+        "image generate-build-args",
+        &["-c /nowhere", "-c /nowhere -o json"],
+        "/nowhere",
+    ),
+    ("image inspect localhost:1/x:v1", &[], "localhost:1"),
+    (
+        "image verify localhost:1/x:v1 --certificate-identity a --certificate-oidc-issuer b",
+        &["--allow-unsigned", "--registry-auth dXNlcjpwYXNz"],
+        "",
+    ),
+    (
+        "image verify localhost:1/x:v1 --certificate-identity-regexp a --certificate-oidc-issuer-regexp b",
+        &["--allow-unsigned"],
+        "",
+    ),
+];
+
+#[test]
+fn commands_of_images_take_their_flags() {
+    for (command, flags, part) in ALONE {
+        for flag in *flags {
+            let line = format!("{command} {flag}");
+            let outcome = run(&line);
+            assert_eq!(outcome.code, 1, "{line}: {outcome:?}");
+            assert!(outcome.errors.contains(part), "{line}: {outcome:?}");
+        }
+        let line = format!("{command} --frobnicate");
+        assert_eq!(run(&line).code, 80, "{line}");
+    }
+}
 
 #[test]
 fn every_command_takes_every_flag() {
@@ -180,6 +248,8 @@ fn the_older_grammar_is_understood() {
         "list links -p tc --application shop -m k=v",
         "get program 1",
         "get link 1",
+        "load image -i quay.io/acme/x:v1 -r dXNlcjpwYXNz -p Never --programs xdp:a tc:b",
+        "image pull -i quay.io/acme/x:v1 -r dXNlcjpwYXNz -p Never",
     ] {
         let outcome = run(&format!("--runtime-dir /nowhere {line}"));
         assert_eq!(outcome.code, 1, "{line}: {outcome:?}");
@@ -194,6 +264,7 @@ fn the_older_grammar_is_understood() {
         ("attach 1 xdp -i eth0", "--priority <N>"),
         ("attach x xdp -i eth0 -p 1", "invalid program ID \"x\""),
         ("attach 1", "a command is missing"),
+        ("image build -b /etc/passwd", "<IMAGE>"),
     ] {
         let outcome = run(line);
         assert_eq!(outcome.code, 80, "{line}: {outcome:?}");
