@@ -5,9 +5,11 @@ use crate::requests::{Context, protocol, uncertain};
 use crate::validate;
 use ipc::call::CallError;
 use ipc::limits::REQUEST_DEADLINE;
-use ipc::messages::attach::ProbePlace;
-use ipc::messages::failure::Failure;
+use ipc::messages::attach::{AttachSpec, ProbePlace};
+use ipc::messages::client::ClientReply;
+use ipc::messages::failure::{Failure, FailureCode};
 use ipc::messages::image::{ImageReply, ImageRequest};
+use ipc::messages::loader::LoaderRequest;
 use ipc::role::Role;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -23,6 +25,77 @@ impl Context {
         match self.look_into(&find, &[cache.as_fd()]).await? {
             ImageReply::Library { path } => Ok(path),
             other => Err(protocol(format!("{other:?} from the image worker"))),
+        }
+    }
+
+    /// Where in the target the probes of an attachment sit.
+    pub(crate) async fn places(
+        &mut self,
+        spec: &AttachSpec,
+        target: &[BorrowedFd<'_>],
+    ) -> Result<Vec<ProbePlace>, Failure> {
+        match spec {
+            AttachSpec::Uprobe {
+                target: name,
+                function: Some(function),
+                offset,
+                ..
+            } => {
+                let resolve = ImageRequest::ResolveSymbol {
+                    target: name.clone(),
+                    function: function.clone(),
+                    offset: *offset,
+                };
+                self.resolve(&resolve, target).await
+            }
+            AttachSpec::Uprobe { offset, .. } => Ok(vec![ProbePlace::at(*offset)]),
+            AttachSpec::UprobeMulti {
+                target: name,
+                functions,
+                ..
+            } => {
+                let resolve = ImageRequest::ResolveFunctions {
+                    target: name.clone(),
+                    functions: functions.clone(),
+                };
+                self.resolve(&resolve, target).await
+            }
+            AttachSpec::Usdt {
+                target: binary,
+                provider,
+                name,
+                ..
+            } => {
+                let resolve = ImageRequest::ResolveUsdt {
+                    target: binary.clone(),
+                    provider: provider.clone(),
+                    name: name.clone(),
+                };
+                self.resolve(&resolve, target).await
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Why an attachment comes to nothing for which nothing was found. That there is such a program, and that it fits, is a
+    /// matter before that.
+    pub(crate) async fn fit_first(
+        &mut self,
+        program_id: u32,
+        spec: &AttachSpec,
+        failure: Failure,
+    ) -> Failure {
+        let get = LoaderRequest::GetProgram {
+            session: self.session,
+            program_id,
+        };
+        match self.ask_about(program_id, &get).await {
+            Ok(ClientReply::Program(program)) => spec
+                .check_kind(program_id, program.record.kind)
+                .err()
+                .unwrap_or(failure),
+            Err(unknown) if unknown.code == FailureCode::NotFound => unknown,
+            _ => failure,
         }
     }
 

@@ -10,7 +10,7 @@ use ipc::call::{CallError, Caller};
 use ipc::limits::REQUEST_DEADLINE;
 use ipc::link::{Envelope, LinkError};
 use ipc::messages::Message;
-use ipc::messages::attach::{AttachSpec, ProbePlace};
+use ipc::messages::attach::AttachSpec;
 use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::image::{ImageReply, ImageRequest};
@@ -248,46 +248,9 @@ impl Context {
     ) -> Result<ClientReply, Failure> {
         validate::metadata(&metadata)?;
         let target: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-        let places = match &spec {
-            AttachSpec::Uprobe {
-                target: name,
-                function: Some(function),
-                offset,
-                ..
-            } => {
-                let resolve = ImageRequest::ResolveSymbol {
-                    target: name.clone(),
-                    function: function.clone(),
-                    offset: *offset,
-                };
-                self.resolve(&resolve, &target).await?
-            }
-            AttachSpec::Uprobe { offset, .. } => vec![ProbePlace::at(*offset)],
-            AttachSpec::UprobeMulti {
-                target: name,
-                functions,
-                ..
-            } => {
-                let resolve = ImageRequest::ResolveFunctions {
-                    target: name.clone(),
-                    functions: functions.clone(),
-                };
-                self.resolve(&resolve, &target).await?
-            }
-            AttachSpec::Usdt {
-                target: binary,
-                provider,
-                name,
-                ..
-            } => {
-                let resolve = ImageRequest::ResolveUsdt {
-                    target: binary.clone(),
-                    provider: provider.clone(),
-                    name: name.clone(),
-                };
-                self.resolve(&resolve, &target).await?
-            }
-            _ => Vec::new(),
+        let places = match self.places(&spec, &target).await {
+            Ok(places) => places,
+            Err(failure) => return Err(self.fit_first(program_id, &spec, failure).await),
         };
         let attach = LoaderRequest::Attach {
             session: self.session,
@@ -317,7 +280,7 @@ impl Context {
     }
 
     /// Asks the loader about one program, which may be there without being managed.
-    async fn ask_about(
+    pub(crate) async fn ask_about(
         &mut self,
         program_id: u32,
         request: &LoaderRequest,

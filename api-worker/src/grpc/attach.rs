@@ -7,7 +7,6 @@ use crate::proto::{
     UprobeAttachInfo, XdpAttachInfo,
 };
 use ipc::messages::attach::{AttachSpec, Direction};
-use ipc::messages::program::ProgramKind;
 use std::collections::BTreeMap;
 use tonic::Status;
 
@@ -51,16 +50,6 @@ impl Attach {
     pub(super) fn found(&mut self, library: String) {
         if let AttachSpec::Uprobe { path, .. } = &mut self.spec {
             *path = library;
-        }
-    }
-
-    /// Whether a program of this kind fits, where a path has to be opened.
-    pub(super) fn takes(&self, kind: ProgramKind) -> bool {
-        match self.spec {
-            AttachSpec::Uprobe { .. } => {
-                matches!(kind, ProgramKind::Uprobe | ProgramKind::Uretprobe)
-            }
-            _ => self.spec.name() == kind.name(),
         }
     }
 
@@ -261,6 +250,5 @@ mod tests {
         assert_eq!(info("").path(), None);
         assert_eq!(info("/run/netns/a").path(), Some("/run/netns/a"));
         assert_eq!(info("").metadata, metadata);
-        assert!(info("").takes(ProgramKind::Xdp) && !info("").takes(ProgramKind::Tc));
     }
 }

@@ -131,12 +131,9 @@ impl Asker {
             .ask(ClientRequest::GetProgram { program_id }, vec![])
             .await
         {
-            Ok(ClientReply::Program(program)) if !attach.takes(program.record.kind) => {
-                return Err(Status::failed_precondition(format!(
-                    "program {program_id} is a {} program; it does not fit a {} attach",
-                    program.record.kind,
-                    attach.spec.name()
-                )));
+            Ok(ClientReply::Program(program)) => {
+                let fits = attach.spec.check_kind(program_id, program.record.kind);
+                fits.map_err(failed(attach.method))?;
             }
             Err(unknown) if status::of(Method::Get, &unknown).code() == Code::NotFound => {
                 return Err(Status::not_found(unknown.to_string()));

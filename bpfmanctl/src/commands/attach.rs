@@ -9,12 +9,14 @@ use crate::cli::{
     FixedArgs, KprobeArgs, LinkArgs, OutputArgs, PerfEventArgs, RawTracepointArgs, TracepointArgs,
     UprobeArgs,
 };
+use crate::client::ClientError;
 use crate::console::Console;
 use crate::exit::Error;
 use crate::target::open_target;
 use crate::{json, text};
 pub(super) use cgroup::cgroup;
 use ipc::messages::attach::{AttachSpec, Link};
+use ipc::messages::failure::FailureCode;
 pub(super) use network::{netfilter, netkit, sk_lookup, tc, tcx, xdp};
 pub(super) use probes::{kprobe_multi, uprobe_multi, usdt};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -48,31 +50,92 @@ pub(super) fn uprobe(
     }
     let pid = arguments.pid.filter(|pid| *pid != 0);
     let container_pid = arguments.container_pid.filter(|pid| *pid != 0);
-    let (path, file) = open_named(&arguments.target, pid, container_pid)?;
-    let spec = AttachSpec::Uprobe {
-        target: arguments.target,
+    let binary = Binary {
+        target: &arguments.target,
+        pid,
+        container_pid,
+    };
+    let spec = |path| AttachSpec::Uprobe {
+        target: arguments.target.clone(),
         path,
-        function: arguments.fn_name,
+        function: arguments.fn_name.clone(),
         offset: arguments.offset,
         pid,
         container_pid,
     };
-    attach(
+    attach_to_binary(
         arguments.program_id,
+        binary,
         spec,
-        Some(file.as_fd()),
         arguments.link,
         service,
         console,
     )
 }
 
-/// The target's path, and the open file.
-fn open_named(
-    target: &str,
+/// What a probe is put into, as the user says it.
+#[derive(Clone, Copy)]
+struct Binary<'a> {
+    target: &'a str,
     pid: Option<i32>,
     container_pid: Option<i32>,
-) -> Result<(String, OwnedFd), Error> {
+}
+
+/// Attaches to places of a binary; `spec` makes the request of its path.
+fn attach_to_binary(
+    program_id: u32,
+    binary: Binary<'_>,
+    spec: impl Fn(String) -> AttachSpec,
+    link: LinkArgs,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let opened = open_named(binary);
+    let (path, file) = fit_first(opened, program_id, &spec(String::new()), service)?;
+    attach(
+        program_id,
+        spec(path),
+        Some(file.as_fd()),
+        link,
+        service,
+        console,
+    )
+}
+
+/// What was opened for an attachment, or why not. That there is such a program, and that it fits, is a matter before that.
+fn fit_first<T>(
+    opened: Result<T, Error>,
+    program_id: u32,
+    spec: &AttachSpec,
+    service: &Service,
+) -> Result<T, Error> {
+    let error = match opened {
+        Ok(opened) => return Ok(opened),
+        Err(error) => error,
+    };
+    let found = service
+        .connect()
+        .and_then(|mut client| Ok(client.program(program_id)?));
+    match found {
+        Ok(program) => spec.check_kind(program_id, program.record.kind)?,
+        Err(Error::Client(ClientError::Failed(unknown)))
+            if unknown.code == FailureCode::NotFound =>
+        {
+            return Err((*unknown).into());
+        }
+        // Who cannot ask hears of the file.
+        _ => {}
+    }
+    Err(error)
+}
+
+/// The target's path, and the open file.
+fn open_named(binary: Binary<'_>) -> Result<(String, OwnedFd), Error> {
+    let Binary {
+        target,
+        pid,
+        container_pid,
+    } = binary;
     let (path, file) = open_target(target, pid, container_pid)
         .map_err(|error| Error::Failed(error.to_string()))?;
     let path = path.into_os_string().into_string().map_err(|path| {

@@ -5,6 +5,7 @@ use crate::service::{Answer, Service};
 use ipc::blocking::Link;
 use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::program::ProgramKind;
 use ipc::role::Role;
 use rustix::fs::Mode;
 use rustix::thread::set_thread_uid;
@@ -216,17 +217,37 @@ fn files_that_cannot_be_loaded() {
 
 #[test]
 fn uprobe_targets_that_do_not_exist() {
-    let service = Service::start(|_, _, _| ClientReply::Done);
-    let outcome = service.run("link attach uprobe 5 libnowhere -f f");
-    assert_eq!(outcome.code, 1);
-    assert!(
-        outcome.errors.contains("target \"libnowhere\""),
-        "{outcome:?}"
-    );
+    let mut probe = samples::program();
+    probe.record.kind = ProgramKind::Uprobe;
+    let service = Service::start(move |number, _, _| match number {
+        0 => ClientReply::Program(Box::new(probe.clone())),
+        // A program that does not fit, one that is not there, and an answer that is out of place.
+        1 => ClientReply::Program(Box::new(samples::program())),
+        2 => failed(
+            FailureCode::NotFound,
+            Stage::Query,
+            "program 5 does not exist",
+        ),
+        _ => ClientReply::Done,
+    });
+    let attach = || service.run("link attach uprobe 5 libnowhere -f f");
+    for cause in [
+        "target \"libnowhere\"",
+        "program 5 is a xdp program; the uprobe attach accepts uprobe or uretprobe",
+        "query: program 5 does not exist",
+        "target \"libnowhere\"",
+    ] {
+        let outcome = attach();
+        assert_eq!(outcome.code, 1);
+        assert!(outcome.errors.contains(cause), "{cause}: {outcome:?}");
+    }
+    let asked = service.requests();
     let outcome = service.run("link attach uprobe 5 libc");
     assert_eq!(outcome.code, 80);
     assert!(outcome.errors.contains("needs --fn-name"), "{outcome:?}");
-    assert!(service.requests().is_empty());
+    assert_eq!(service.requests(), asked);
+    let get = ClientRequest::GetProgram { program_id: 5 };
+    assert_eq!(asked, [get.clone(), get.clone(), get.clone(), get]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Attachments: what is asked for, what is recorded, what is reported.
 
 use super::chain::Strategy;
+use super::failure::{Failure, FailureCode, Stage};
 use super::kernel::KernelLink;
 pub use super::link_details::LinkDetails;
 use super::mprog::NetkitHook;
@@ -233,6 +234,44 @@ impl AttachSpec {
             AttachSpec::Netfilter(_) => "netfilter",
             AttachSpec::Netkit { .. } => "netkit",
         }
+    }
+
+    /// Whether programs of a kind fit: of the command's own name, or the one that runs at returns.
+    pub fn takes(&self, program: ProgramKind) -> bool {
+        let at_return = match self {
+            AttachSpec::Kprobe { .. } => Some(ProgramKind::Kretprobe),
+            AttachSpec::KprobeMulti { .. } => Some(ProgramKind::KretprobeMulti),
+            AttachSpec::Uprobe { .. } => Some(ProgramKind::Uretprobe),
+            AttachSpec::UprobeMulti { .. } => Some(ProgramKind::UretprobeMulti),
+            _ => None,
+        };
+        program.name() == self.name() || Some(program) == at_return
+    }
+
+    /// Refuses a program of a kind that does not fit. To be asked before anything is looked for.
+    ///
+    /// # Errors
+    ///
+    /// `FailedPrecondition` with the kinds that fit.
+    pub fn check_kind(&self, program_id: u32, program: ProgramKind) -> Result<(), Failure> {
+        if self.takes(program) {
+            return Ok(());
+        }
+        let all = ProgramKind::ALL.into_iter();
+        let accepted: Vec<&str> = all
+            .filter(|kind| self.takes(*kind))
+            .map(ProgramKind::name)
+            .collect();
+        let cause = format!(
+            "program {program_id} is a {program} program; the {} attach accepts {}",
+            self.name(),
+            accepted.join(" or ")
+        );
+        Err(Failure::new(
+            FailureCode::FailedPrecondition,
+            Stage::Request,
+            cause,
+        ))
     }
 
     /// Whether the hook is in a network namespace, so that another than bpfman's own may be asked for.

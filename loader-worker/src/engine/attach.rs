@@ -53,7 +53,7 @@ impl Engine {
         let stored = || {
             let found = self.store.program(id)?;
             let stored = found.ok_or_else(|| no_such_program(id, Stage::Attach))?;
-            kinds::check_kind(&stored.record, &command.spec)?;
+            command.spec.check_kind(id, stored.record.kind)?;
             Ok::<_, Failure>(stored)
         };
         stored()?;

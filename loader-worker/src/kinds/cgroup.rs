@@ -13,31 +13,13 @@ use crate::request::check_path;
 use ipc::cgroup_hooks::{self, CgroupHook};
 use ipc::messages::attach::{AttachSpec, LinkDetails};
 use ipc::messages::failure::{Failure, Stage};
-use ipc::messages::program::ProgramKind;
 use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
 
-/// See the module: the program kind that fits.
-pub struct Cgroup(&'static [ProgramKind]);
-
-/// The attachment for programs of a kind; for kinds that have nothing to do with control groups one that takes none.
-pub fn of(kind: ProgramKind) -> &'static Cgroup {
-    match kind {
-        ProgramKind::CgroupSkb => &Cgroup(&[ProgramKind::CgroupSkb]),
-        ProgramKind::CgroupSock => &Cgroup(&[ProgramKind::CgroupSock]),
-        ProgramKind::CgroupSockAddr => &Cgroup(&[ProgramKind::CgroupSockAddr]),
-        ProgramKind::CgroupSockopt => &Cgroup(&[ProgramKind::CgroupSockopt]),
-        ProgramKind::CgroupSysctl => &Cgroup(&[ProgramKind::CgroupSysctl]),
-        ProgramKind::CgroupDevice => &Cgroup(&[ProgramKind::CgroupDevice]),
-        _ => &Cgroup(&[]),
-    }
-}
+/// See the module.
+pub struct Cgroup;
 
 impl Kind for Cgroup {
-    fn kinds(&self) -> &'static [ProgramKind] {
-        self.0
-    }
-
     fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
         match spec {
             AttachSpec::Cgroup { path, .. } => check_path(path),

@@ -9,7 +9,6 @@ use crate::request::{bound, check_name};
 use ipc::messages::attach::AttachSpec;
 use ipc::messages::chain::HookKind;
 use ipc::messages::failure::Failure;
-use ipc::messages::program::ProgramKind;
 
 /// Before the network stack.
 pub struct Xdp;
@@ -83,10 +82,6 @@ fn prepare(request: &AttachRequest<'_>) -> Result<Prepared, Failure> {
 macro_rules! member_of_chains {
     ($kind:ident) => {
         impl Kind for $kind {
-            fn kinds(&self) -> &'static [ProgramKind] {
-                &[ProgramKind::$kind]
-            }
-
             fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
                 bounds(spec)
             }

@@ -16,10 +16,6 @@ pub struct Fentry;
 pub struct Fexit;
 
 impl Kind for Fentry {
-    fn kinds(&self) -> &'static [ProgramKind] {
-        &[ProgramKind::Fentry]
-    }
-
     fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure> {
         fixed_target(request).map(|_| Prepared::Ready(Hook::Fixed))
     }
@@ -39,10 +35,6 @@ impl Kind for Fentry {
 }
 
 impl Kind for Fexit {
-    fn kinds(&self) -> &'static [ProgramKind] {
-        &[ProgramKind::Fexit]
-    }
-
     fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure> {
         fixed_target(request).map(|_| Prepared::Ready(Hook::Fixed))
     }

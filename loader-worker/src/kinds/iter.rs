@@ -12,10 +12,6 @@ use ipc::messages::program::ProgramKind;
 pub struct Iter;
 
 impl Kind for Iter {
-    fn kinds(&self) -> &'static [ProgramKind] {
-        &[ProgramKind::Iter]
-    }
-
     fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure> {
         fixed_target(request).map(|_| Prepared::Ready(Hook::Fixed))
     }

@@ -19,10 +19,6 @@ use std::os::fd::{AsFd, OwnedFd};
 pub struct Kprobe;
 
 impl Kind for Kprobe {
-    fn kinds(&self) -> &'static [ProgramKind] {
-        &[ProgramKind::Kprobe, ProgramKind::Kretprobe]
-    }
-
     fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
         match spec {
             AttachSpec::Kprobe { function, .. } => check_name(function),

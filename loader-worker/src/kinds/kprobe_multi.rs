@@ -20,10 +20,6 @@ use std::collections::BTreeSet;
 pub struct KprobeMulti;
 
 impl Kind for KprobeMulti {
-    fn kinds(&self) -> &'static [ProgramKind] {
-        &[ProgramKind::KprobeMulti, ProgramKind::KretprobeMulti]
-    }
-
     fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
         let functions = functions(spec)?;
         bound("functions", functions.len(), PROBE_PLACES)?;

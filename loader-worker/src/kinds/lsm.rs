@@ -11,10 +11,6 @@ use ipc::messages::program::ProgramKind;
 pub struct Lsm;
 
 impl Kind for Lsm {
-    fn kinds(&self) -> &'static [ProgramKind] {
-        &[ProgramKind::Lsm]
-    }
-
     fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure> {
         fixed_target(request)?;
         // Without it the kernel makes the link all the same, and never runs the program.

@@ -138,9 +138,6 @@ pub struct Attached {
 
 /// One kind of attachment.
 pub trait Kind: Sync {
-    /// Kinds of program that fit, in the order in which messages name them.
-    fn kinds(&self) -> &'static [ProgramKind];
-
     /// Checks how long the texts and lists of the request are. A kind that has any must say so, with the functions of
     /// [`crate::request`].
     fn bounds(&self, _: &AttachSpec) -> Result<(), Failure> {
@@ -184,7 +181,7 @@ pub fn of(spec: &AttachSpec) -> &'static dyn Kind {
         AttachSpec::TpBtf => &tp_btf::TpBtf,
         AttachSpec::Iter => &iter::Iter,
         AttachSpec::SkLookup => &sk_lookup::SkLookup,
-        AttachSpec::Cgroup { kind, .. } => cgroup::of(*kind),
+        AttachSpec::Cgroup { .. } => &cgroup::Cgroup,
         AttachSpec::PerfEvent { .. } => &perf_event::PerfEvent,
         AttachSpec::Tc { .. } => &chained::Tc,
         AttachSpec::KprobeMulti { .. } => &kprobe_multi::KprobeMulti,
@@ -207,33 +204,6 @@ pub fn attach(
     helper: Option<Done>,
 ) -> Result<Attached, Failure> {
     of(request.spec).attach(request, hook, helper)
-}
-
-/// Refuses programs of kinds that do not fit. To be called before anything is looked for.
-pub fn check_kind(record: &ProgramRecord, spec: &AttachSpec) -> Result<(), Failure> {
-    let kind = of(spec);
-    let ProgramRecord {
-        kind: program,
-        program_id,
-        ..
-    } = record;
-    if kind.kinds().contains(program) {
-        return Ok(());
-    }
-    let accepted: Vec<&str> = kind.kinds().iter().map(|kind| kind.name()).collect();
-    let accepted = match accepted.split_last() {
-        Some((last, [])) => (*last).to_owned(),
-        Some((last, others)) => format!("{} or {last}", others.join(", ")),
-        None => String::new(),
-    };
-    Err(Failure::new(
-        FailureCode::FailedPrecondition,
-        Stage::Request,
-        format!(
-            "program {program_id} is a {program} program; the {} attach accepts {accepted}",
-            spec.name()
-        ),
-    ))
 }
 
 /// A link that has been made, with what the kernel says about it.

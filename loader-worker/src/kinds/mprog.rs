@@ -21,21 +21,18 @@ use std::path::{Path, PathBuf};
 
 /// A kind whose hooks the kernel orders.
 pub struct Mprog {
-    kinds: &'static [ProgramKind],
     probe: fn() -> &'static Result<(), Missing>,
     remedy: &'static str,
 }
 
 /// At the traffic control of an interface.
 pub static TCX: Mprog = Mprog {
-    kinds: &[ProgramKind::Tcx],
     probe: probe::tcx,
     remedy: "use a kernel from 6.6 on",
 };
 
 /// At the ends of a pair of netkit devices.
 pub static NETKIT: Mprog = Mprog {
-    kinds: &[ProgramKind::Netkit],
     probe: probe::netkit,
     remedy: "use a kernel from 6.7 on that is built with CONFIG_NETKIT",
 };
@@ -74,10 +71,6 @@ impl<'a> Wanted<'a> {
 }
 
 impl Kind for Mprog {
-    fn kinds(&self) -> &'static [ProgramKind] {
-        self.kinds
-    }
-
     fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
         check_name(Wanted::of(spec)?.interface)
     }

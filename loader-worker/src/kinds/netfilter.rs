@@ -19,10 +19,6 @@ use ipc::messages::program::ProgramKind;
 pub struct Netfilter;
 
 impl Kind for Netfilter {
-    fn kinds(&self) -> &'static [ProgramKind] {
-        &[ProgramKind::Netfilter]
-    }
-
     fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
         match place(spec)?.out_of_range() {
             Some(cause) => Err(invalid(Stage::Request, cause)),

@@ -21,10 +21,6 @@ use std::os::fd::{AsFd, OwnedFd};
 pub struct PerfEvent;
 
 impl Kind for PerfEvent {
-    fn kinds(&self) -> &'static [ProgramKind] {
-        &[ProgramKind::PerfEvent]
-    }
-
     fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
         match spec {
             AttachSpec::PerfEvent { event, .. } => check_name(event),

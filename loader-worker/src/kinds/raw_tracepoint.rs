@@ -16,10 +16,6 @@ use ipc::messages::program::ProgramKind;
 pub struct RawTracepoint;
 
 impl Kind for RawTracepoint {
-    fn kinds(&self) -> &'static [ProgramKind] {
-        &[ProgramKind::RawTracepoint]
-    }
-
     fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
         match spec {
             AttachSpec::RawTracepoint { name } => check_name(name),

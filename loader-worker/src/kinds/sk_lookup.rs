@@ -18,10 +18,6 @@ const OWN_NAMESPACE: &str = "/proc/self/ns/net";
 pub struct SkLookup;
 
 impl Kind for SkLookup {
-    fn kinds(&self) -> &'static [ProgramKind] {
-        &[ProgramKind::SkLookup]
-    }
-
     fn network<'a>(&self, _: &'a AttachSpec) -> Network<'a> {
         Network::Namespace
     }

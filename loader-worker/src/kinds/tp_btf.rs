@@ -11,10 +11,6 @@ use ipc::messages::program::ProgramKind;
 pub struct TpBtf;
 
 impl Kind for TpBtf {
-    fn kinds(&self) -> &'static [ProgramKind] {
-        &[ProgramKind::TpBtf]
-    }
-
     fn prepare(&self, request: &AttachRequest<'_>) -> Result<Prepared, Failure> {
         fixed_target(request).map(|_| Prepared::Ready(Hook::Fixed))
     }

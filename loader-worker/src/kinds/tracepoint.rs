@@ -19,10 +19,6 @@ use std::os::fd::{AsFd, OwnedFd};
 pub struct Tracepoint;
 
 impl Kind for Tracepoint {
-    fn kinds(&self) -> &'static [ProgramKind] {
-        &[ProgramKind::Tracepoint]
-    }
-
     fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
         let AttachSpec::Tracepoint { group, name } = spec else {
             return Err(mismatched(spec));

@@ -21,10 +21,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 pub struct Uprobe;
 
 impl Kind for Uprobe {
-    fn kinds(&self) -> &'static [ProgramKind] {
-        &[ProgramKind::Uprobe, ProgramKind::Uretprobe]
-    }
-
     fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
         let AttachSpec::Uprobe {
             target,

@@ -26,10 +26,6 @@ pub struct UprobeMulti;
 pub struct Usdt;
 
 impl Kind for UprobeMulti {
-    fn kinds(&self) -> &'static [ProgramKind] {
-        &[ProgramKind::UprobeMulti, ProgramKind::UretprobeMulti]
-    }
-
     fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
         let AttachSpec::UprobeMulti {
             target,
@@ -91,10 +87,6 @@ impl Kind for UprobeMulti {
 }
 
 impl Kind for Usdt {
-    fn kinds(&self) -> &'static [ProgramKind] {
-        &[ProgramKind::Usdt]
-    }
-
     fn bounds(&self, spec: &AttachSpec) -> Result<(), Failure> {
         let AttachSpec::Usdt {
             target,

@@ -292,7 +292,7 @@ impl Loaded {
         links: &[LinkRecord],
     ) -> Result<Attached, ipc::messages::failure::Failure> {
         let record = self.record(index);
-        kinds::check_kind(&record, spec)?;
+        spec.check_kind(record.program_id, record.kind)?;
         let network = match kinds::of(spec).network(spec) {
             kinds::Network::Interface(name) => Some(NetworkPlace::own(name)?),
             _ => None,

@@ -1,6 +1,6 @@
 //! `link attach cgroup_skb` and its like.
 
-use super::{Service, attach};
+use super::{Service, attach, fit_first};
 use crate::cli::CgroupCommand;
 use crate::console::Console;
 use crate::exit::Error;
@@ -17,12 +17,14 @@ pub(in crate::commands) fn cgroup(
     let (kind, arguments) = command.into_parts();
     let shown = &arguments.path;
     let path = std::path::absolute(Path::new(shown))?;
-    let directory = open_directory(&path).map_err(|error| {
+    let opened = open_directory(&path).map_err(|error| {
         let remedy = error.remedy();
         Error::Failed(format!(
             "resolve: control group \"{shown}\" {error}; {remedy}"
         ))
-    })?;
+    });
+    let spec = |path| AttachSpec::Cgroup { kind, path };
+    let directory = fit_first(opened, arguments.program_id, &spec(String::new()), service)?;
     let path = path.into_os_string().into_string().map_err(|path| {
         Error::Failed(format!(
             "resolve: control group \"{}\": the path is not UTF-8",
@@ -31,7 +33,7 @@ pub(in crate::commands) fn cgroup(
     })?;
     attach(
         arguments.program_id,
-        AttachSpec::Cgroup { kind, path },
+        spec(path),
         Some(directory.as_fd()),
         arguments.link,
         service,

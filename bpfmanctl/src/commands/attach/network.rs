@@ -1,6 +1,6 @@
 //! `link attach tcx`, `netkit`, `xdp`, `tc`, `sk_lookup` and `netfilter`: hooks that are in a network namespace.
 
-use super::{Service, show};
+use super::{Service, fit_first, show};
 use crate::cli::{
     LinkArgs, NamespaceArgs, NetfilterArgs, NetkitArgs, SkLookupArgs, StrategyArgs, TcArgs,
     TcxArgs, XdpArgs,
@@ -153,7 +153,7 @@ fn attach(
     let Some(path) = namespace.netns.filter(|path| !path.is_empty()) else {
         return super::attach(program_id, spec, None, arguments, service, console);
     };
-    let (path, file) = open(&path)?;
+    let (path, file) = fit_first(open(&path), program_id, &spec, service)?;
     let metadata = arguments.metadata.into_iter().collect();
     let link =
         service

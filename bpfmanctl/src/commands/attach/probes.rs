@@ -1,11 +1,10 @@
 //! `link attach` for kinds with several places.
 
-use super::{Service, attach, open_named};
+use super::{Binary, Service, attach, attach_to_binary};
 use crate::cli::{KprobeMultiArgs, UprobeMultiArgs, UsdtArgs};
 use crate::console::Console;
 use crate::exit::Error;
 use ipc::messages::attach::AttachSpec;
-use std::os::fd::AsFd;
 
 pub(in crate::commands) fn kprobe_multi(
     arguments: KprobeMultiArgs,
@@ -33,14 +32,18 @@ pub(in crate::commands) fn uprobe_multi(
         process,
         link,
     } = arguments;
-    let (path, file) = open_named(&target, process.pid, None)?;
-    let spec = AttachSpec::UprobeMulti {
-        target,
+    let binary = Binary {
+        target: &target,
+        pid: process.pid,
+        container_pid: None,
+    };
+    let spec = |path| AttachSpec::UprobeMulti {
+        target: target.clone(),
         path,
-        functions,
+        functions: functions.clone(),
         pid: process.pid,
     };
-    attach(program_id, spec, Some(file.as_fd()), link, service, console)
+    attach_to_binary(program_id, binary, spec, link, service, console)
 }
 
 pub(in crate::commands) fn usdt(
@@ -55,13 +58,17 @@ pub(in crate::commands) fn usdt(
         process,
         link,
     } = arguments;
-    let (path, file) = open_named(&target, process.pid, None)?;
-    let spec = AttachSpec::Usdt {
-        target,
+    let binary = Binary {
+        target: &target,
+        pid: process.pid,
+        container_pid: None,
+    };
+    let spec = |path| AttachSpec::Usdt {
+        target: target.clone(),
         path,
-        provider,
-        name,
+        provider: provider.clone(),
+        name: name.clone(),
         pid: process.pid,
     };
-    attach(program_id, spec, Some(file.as_fd()), link, service, console)
+    attach_to_binary(program_id, binary, spec, link, service, console)
 }

@@ -24,7 +24,7 @@ fn places_that_do_not_exist() {
         .to_string_lossy()
         .into_owned();
 
-    let attempts: [(&[&str], &[&str]); 9] = [
+    let attempts: [(&[&str], &[&str]); 14] = [
         (&["xdp", &xdp.id(), "nowhere0", "-p", "50"], &["nowhere0"]),
         (
             &["tracepoint", &tracing.id(), "syscalls/sys_enter_getpidd"],
@@ -61,6 +61,27 @@ fn places_that_do_not_exist() {
         (
             &["xdp", &tracing.id(), INTERFACE, "-p", "50"],
             &["is a tracepoint program", "xdp"],
+        ),
+        // That comes first, whatever else is wrong.
+        (
+            &["uprobe", &xdp.id(), &own, "-f", "no_such_function_here"],
+            &["is a xdp program", "accepts uprobe or uretprobe"],
+        ),
+        (
+            &["usdt", &probe.id(), "/nonexistent/binary", "a:b"],
+            &["is a uprobe program", "accepts usdt"],
+        ),
+        (
+            &["cgroup_skb", &xdp.id(), "/nonexistent/group"],
+            &["is a xdp program", "accepts cgroup_skb"],
+        ),
+        (
+            &["sk_lookup", &xdp.id(), "--netns", "/nowhere"],
+            &["is a xdp program", "accepts sk_lookup"],
+        ),
+        (
+            &["uprobe", "4000000000", "/nonexistent/binary", "-f", "main"],
+            &["program 4000000000", "not found"],
         ),
     ];
     for (arguments, words) in attempts {

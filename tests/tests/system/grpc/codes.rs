@@ -321,6 +321,12 @@ fn attach() {
             to_uprobe(uprobe("/nowhere", "main")),
         ),
         (
+            "kind, nothing to find",
+            Code::FailedPrecondition,
+            tcx_id,
+            to_uprobe(uprobe("/bin/sh", "no_such_function_here")),
+        ),
+        (
             "xdp: iface empty",
             Code::InvalidArgument,
             xdp_id,
