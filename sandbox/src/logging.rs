@@ -1,8 +1,12 @@
 //! Log lines on descriptor 2: `role LEVEL target: message key=value`.
 //!
-//! In a worker descriptor 2 is a pipe to the supervisor, which adds the time. Colours are for terminals alone. To be called
-//! before [`enter`](crate::enter()): asking whether descriptor 2 is a terminal is an ioctl.
+//! In a worker descriptor 2 is a pipe to the supervisor, which adds the time and tells fields from the message ([`line`]).
+//! Colours are for terminals alone. To be called before [`enter`](crate::enter()): asking whether descriptor 2 is a
+//! terminal is an ioctl.
 
+pub mod line;
+
+use line::Parts;
 use std::fmt;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -114,7 +118,7 @@ where
 {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, N>,
+        _: &FmtContext<'_, S, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
@@ -126,11 +130,12 @@ where
         } else {
             write!(writer, "{level}")?;
         }
-        write!(writer, " {}: ", metadata.target())?;
-        context
-            .field_format()
-            .format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
+        let rest = format!(" {}: {}", metadata.target(), Parts::of(event));
+        if writer.has_ansi_escapes() {
+            writeln!(writer, "{}", line::readable(&rest))
+        } else {
+            writeln!(writer, "{rest}")
+        }
     }
 }
 
@@ -181,11 +186,13 @@ mod tests {
 
     #[test]
     fn a_line_names_role_level_target_message_and_fields() {
-        let line = logged(
-            "info",
-            || tracing::warn!(target: "loader_worker::store", count = 3, "opened"),
+        let line = logged("info", || {
+            tracing::warn!(target: "loader_worker::store", count = 3, name = "a", "opened");
+        });
+        assert_eq!(
+            line,
+            "loader WARN loader_worker::store: opened\u{1d}count=3\u{1f}name=a\n"
         );
-        assert_eq!(line, "loader WARN loader_worker::store: opened count=3\n");
     }
 
     #[test]
@@ -203,8 +210,18 @@ mod tests {
 
     #[test]
     fn a_newline_in_a_message_is_told_apart_from_the_end_of_the_line() {
-        let lines = logged("info", || tracing::info!(name = "a\nb", "x"));
+        let lines = logged("info", || {
+            tracing::info!(name = "a\nb", other = %"c\u{1f}level=d", "x\ny");
+        });
         assert_eq!(lines.lines().count(), 1, "{lines:?}");
+        let entry = line::Entry::split(lines.trim_start_matches("loader ").trim_end()).unwrap();
+        assert_eq!(entry.message, "x\ny");
+        let text = |text: &str| line::Value::Text(text.to_owned());
+        let fields = [
+            ("name".to_owned(), text("a\nb")),
+            ("other".to_owned(), text("c\u{fffd}level=d")),
+        ];
+        assert_eq!(entry.fields, fields);
     }
 
     #[test]

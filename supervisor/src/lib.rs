@@ -7,6 +7,7 @@
 //! What is deliberately absent from the supervisor: client requests, bytecode, registry data. It is on no business path.
 
 pub mod limits;
+mod log_object;
 pub mod prepare;
 mod profile;
 #[cfg(test)]
@@ -51,7 +52,7 @@ pub fn run() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("bpfmand: {error}");
+            log::last_words(&error);
             ExitCode::FAILURE
         }
     }

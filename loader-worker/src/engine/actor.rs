@@ -135,7 +135,7 @@ impl Actor for EngineActor {
 async fn answer(engine: &Engine, order: Order) {
     let answer = engine.carry_out(&order.caller, order.command).await;
     if let Err(failure) = &answer {
-        tracing::info!(uid = order.caller.uid, pid = order.caller.pid, %failure, "not carried out");
+        tracing::info!(uid = order.caller.uid, client_pid = order.caller.pid, %failure, "not carried out");
     }
     let (answer, beside) = match answer {
         Ok((answer, beside)) => (Ok(answer), beside),

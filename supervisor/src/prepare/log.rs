@@ -1,14 +1,20 @@
 //! What is logged, and in which form.
 
+use crate::log_object::{object, unlogged};
 use configuration::Format;
-use std::io::IsTerminal;
+use sandbox::logging::line::Entry;
+use std::fmt::{self, Display};
+use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -50,7 +56,7 @@ pub fn init(spec: &str, format: Format) -> Result<(), SpecError> {
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let layer = match format {
         Format::Text => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
-        Format::Json => layer.json().boxed(),
+        Format::Json => layer.event_format(Objects).boxed(),
     };
     tracing_subscriber::registry()
         .with(selected)
@@ -58,19 +64,54 @@ pub fn init(spec: &str, format: Format) -> Result<(), SpecError> {
         .try_init()
         .map_err(|_| sandbox::logging::LogError::Twice)?;
     SELECTED
-        .set(handle)
+        .set((handle, format))
         .map_err(|_| sandbox::logging::LogError::Twice.into())
 }
 
-/// What is selected, for as long as the process lives.
-static SELECTED: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+/// What is selected and how it is written, for as long as the process lives.
+static SELECTED: OnceLock<(reload::Handle<Targets, Registry>, Format)> = OnceLock::new();
+
+/// What the process calls itself in the log.
+const COMPONENT: &str = "supervisor";
+
+/// Says why the process ends, whatever is selected.
+pub fn last_words(error: &dyn Display) {
+    let line = match SELECTED.get() {
+        Some((_, Format::Json)) => {
+            object(COMPONENT, std::process::id(), &unlogged(&error.to_string()))
+        }
+        Some((_, Format::Text)) | None => format!("bpfmand: {error}\n"),
+    };
+    // Fails only when there is nobody to tell.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// Events as JSON objects, as those of the workers are written.
+struct Objects;
+
+impl<S, N> FormatEvent<S, N> for Objects
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let entry = Entry::of(event).ok_or(fmt::Error)?;
+        // Asked each time: the spawner, which is a fork, has another.
+        writer.write_str(&object(COMPONENT, std::process::id(), &entry))
+    }
+}
 
 /// Selects something else from now on.
 pub fn change(spec: &str) -> Result<(), SpecError> {
     let targets = targets(spec)?;
     let never = sandbox::logging::LogError::Never;
     match SELECTED.get() {
-        Some(handle) => handle.reload(targets).map_err(|_| never.into()),
+        Some((handle, _)) => handle.reload(targets).map_err(|_| never.into()),
         None => Err(never.into()),
     }
 }

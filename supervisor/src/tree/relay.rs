@@ -1,11 +1,13 @@
 //! Worker log lines, from the pipe that is a worker's standard error to `bpfmand`'s own.
 //!
 //! What a worker writes is not trusted: lines are cut to a length, counted, freed of control characters, and marked with
-//! who wrote them. The last line in which it says why it ends is kept for whoever asks after it has ended.
+//! who wrote them; fields of its logger are told from the message by splitting, and whatever is odd is message. The last line in which it says why it ends is kept for whoever asks after it has ended.
 
 use crate::limits::{LOG_LINE_BYTES, LOG_LINES, LOG_WINDOW};
+use crate::log_object::{object, unlogged};
 use crate::prepare::log::timestamp;
 use configuration::Format;
+use sandbox::logging::line::{Entry, is_mark, readable};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
@@ -47,15 +49,15 @@ async fn relay(
     loop {
         let read = pipe.read(&mut bytes).await?;
         let emit = |line: &str| {
-            if let Some(reason) = reason(source.name, line) {
+            if let Some(reason) = reason(role(source), line) {
                 words.send_replace(reason.to_owned());
             }
             let (passed, dropped) = rate.pass(Instant::now());
             if dropped > 0 {
-                write_line(
-                    source,
-                    format,
-                    &format!("{dropped} lines dropped: more than {LOG_LINES} in {LOG_WINDOW:?}"),
+                tracing::warn!(
+                    "{}[{}]: {dropped} lines dropped: more than {LOG_LINES} in {LOG_WINDOW:?}",
+                    source.name,
+                    source.pid
                 );
             }
             if passed {
@@ -70,24 +72,33 @@ async fn relay(
     }
 }
 
+/// What a process calls itself in its lines: helpers of all kinds are a `helper`.
+fn role(source: Source) -> &'static str {
+    let name = source.name;
+    name.split_once('-').map_or(name, |(role, _)| role)
+}
+
 /// What follows in a line that begins as `sandbox::start` begins the one in which a worker says why it ends. Lines of its
 /// logger have a level in this place.
-fn reason<'a>(name: &str, line: &'a str) -> Option<&'a str> {
-    line.strip_prefix(name)?.strip_prefix(": ")
+fn reason<'a>(role: &str, line: &'a str) -> Option<&'a str> {
+    line.strip_prefix(role)?.strip_prefix(": ")
 }
 
 fn write_line(source: Source, format: Format, line: &str) {
     // A line of the worker's logger begins with its role, which stands in the mark already.
-    let line = line
-        .strip_prefix(source.name)
-        .and_then(|rest| rest.strip_prefix(' '))
-        .unwrap_or(line);
-    let time = timestamp();
+    let of_logger = line
+        .strip_prefix(role(source))
+        .and_then(|rest| rest.strip_prefix(' '));
     let text = match format {
-        Format::Text => format!("{time} {}[{}] {line}\n", source.name, source.pid),
+        Format::Text => {
+            let (time, line) = (timestamp(), readable(of_logger.unwrap_or(line)));
+            format!("{time} {}[{}] {line}\n", source.name, source.pid)
+        }
         Format::Json => {
-            let object = serde_json::json!({ "timestamp": time, "component": source.name, "pid": source.pid, "message": line });
-            format!("{object}\n")
+            let entry = of_logger
+                .and_then(Entry::split)
+                .unwrap_or_else(|| unlogged(&readable(reason(role(source), line).unwrap_or(line))));
+            object(source.name, source.pid, &entry)
         }
     };
     // A standard error that cannot be written to cannot be reported either.
@@ -120,12 +131,12 @@ impl Lines {
     }
 }
 
-/// Without characters that would move a cursor or forge another line.
+/// Without characters that would move a cursor or forge another line. Marks of the logger are taken away by who writes.
 fn clean(line: &[u8]) -> String {
     String::from_utf8_lossy(line)
         .chars()
         .map(|character| {
-            if character.is_control() && character != '\t' {
+            if character.is_control() && character != '\t' && !is_mark(character) {
                 '\u{fffd}'
             } else {
                 character
@@ -203,6 +214,15 @@ mod tests {
         assert_eq!(
             collect(&[b"a\x1b[2Jb\rc\xff\td\n"]),
             ["a\u{fffd}[2Jb\u{fffd}c\u{fffd}\td"]
+        );
+    }
+
+    #[test]
+    fn a_helper_of_any_kind_calls_itself_helper() {
+        let of = |name| role(Source { name, pid: 1 });
+        assert_eq!(
+            [of("helper-perf"), of("helper-mount"), of("loader")],
+            ["helper", "helper", "loader"]
         );
     }
 

@@ -1,9 +1,12 @@
 //! The configuration file: one that is wrong ends the start; SIGHUP has it read again.
 
+use bpfman_tests::fixture::Objects;
 use bpfman_tests::instance::Instance;
 use bpfman_tests::wait;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -113,4 +116,70 @@ fn a_configuration_is_read_again_and_wrong_ones_change_nothing() {
     );
     assert!(instance.stop().success());
     drop(directory);
+}
+
+/// One flat object, whose names are those that the established service's lines have.
+fn assert_object(line: &str) -> serde_json::Map<String, serde_json::Value> {
+    let value: serde_json::Value = serde_json::from_str(line).expect(line);
+    let object = value.as_object().expect(line);
+    let text = |name: &str| object[name].as_str().expect(line);
+    let time = text("time");
+    assert!(
+        time.len() == "2026-08-17T10:11:12.123456Z".len() && time.ends_with('Z'),
+        "{line}"
+    );
+    assert_eq!(time.find(['T', ' ']), Some(10), "{line}");
+    assert!(
+        ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"].contains(&text("level")),
+        "{line}"
+    );
+    assert!(!text("msg").is_empty(), "{line}");
+    assert!(!text("component").is_empty(), "{line}");
+    assert!(object["pid"].is_u64(), "{line}");
+    let nested = |value: &serde_json::Value| value.is_object() || value.is_array();
+    assert!(!object.values().any(nested), "{line}");
+    object.clone()
+}
+
+#[test]
+fn a_log_in_json_is_one_flat_object_a_line() {
+    let (_directory, file) = configured("[logging]\nlevel = \"debug\"\nformat = \"json\"\n");
+    let flags = ["--config", file.to_str().expect("a path")];
+    let mut instance = Instance::start_with(&flags);
+    let objects = Objects::new();
+    instance.load(&objects.object("counter"), "xdp:xdp_count", &[]);
+    instance.ctl(&["program", "unload", "4000000000"]).refused();
+    let mut stranger = UnixStream::connect(instance.socket()).expect("a connection");
+    stranger.write_all(&[0xff; 64]).expect("written");
+    logged(&instance, "client dropped");
+    instance.kill_and_wait("loader");
+    hangup(&instance);
+    logged(&instance, "read again");
+    assert!(instance.stop().success());
+
+    let log = instance.log();
+    let lines: Vec<_> = log.lines().map(assert_object).collect();
+    for component in ["supervisor", "api", "image", "loader"] {
+        assert!(
+            lines.iter().any(|line| line["component"] == component),
+            "{component}\n{log}"
+        );
+    }
+    let loaded = lines.iter().find(|line| line["msg"] == "loaded");
+    let loaded = loaded.unwrap_or_else(|| panic!("no load\n{log}"));
+    assert_eq!(loaded["uid"], 0);
+    assert_eq!(loaded["component"], "loader");
+    let refused = lines.iter().find(|line| line["msg"] == "not carried out");
+    let refused = refused.unwrap_or_else(|| panic!("no refusal\n{log}"));
+    assert!(refused["failure"].is_string() && refused["client_pid"].is_u64());
+    let dropped = lines.iter().find(|line| line["msg"] == "client dropped");
+    assert!(dropped.expect("it was seen")["session"].is_u64(), "{log}");
+
+    // Why a start ends is one, too.
+    let mut refused = flags.to_vec();
+    refused.extend(["--runtime-dir", "/dev/null"]);
+    let (status, log) = Instance::refusal(&refused);
+    assert_eq!(status.code(), Some(1), "{log}");
+    let lines: Vec<_> = log.lines().map(assert_object).collect();
+    assert_eq!(lines.last().expect("a line")["level"], "ERROR", "{log}");
 }
