@@ -287,11 +287,13 @@ pub fn attach(spec: &AttachSpec, descriptors: usize) -> Result<(), Failure> {
             path: opened,
             functions,
             pid,
+            container_pid,
         } => {
             path("the target", target)?;
             path("the path of the target", opened)?;
             probed(functions)?;
-            positive("pid", *pid)
+            positive("pid", *pid)?;
+            positive("container pid", *container_pid)
         }
         AttachSpec::Usdt {
             target,
@@ -299,12 +301,14 @@ pub fn attach(spec: &AttachSpec, descriptors: usize) -> Result<(), Failure> {
             provider,
             name: probe,
             pid,
+            container_pid,
         } => {
             path("the target", target)?;
             path("the path of the target", opened)?;
             name("the provider of the probe", provider)?;
             name("the name of the probe", probe)?;
-            positive("pid", *pid)
+            positive("pid", *pid)?;
+            positive("container pid", *container_pid)
         }
         AttachSpec::PerfEvent {
             event,

@@ -359,6 +359,7 @@ fn uprobe_multi_link() -> Link {
         functions: functions(),
         pid: 4711,
         retprobe: true,
+        container_pid: 4700,
     };
     link(17, ProgramKind::UretprobeMulti, 12, details)
 }
@@ -371,6 +372,7 @@ fn usdt_link() -> Link {
         name: "gc__start".to_owned(),
         pid: 0,
         places: 2,
+        container_pid: 0,
     };
     link(18, ProgramKind::Usdt, 12, details)
 }

@@ -111,9 +111,11 @@ fn every_variant_has_its_golden_bytes() {
         KprobeMulti { functions: vec![text("vfs_read"), text("vfs_write")] },
         UprobeMulti {
             target: text("libc"), path: text("/lib/libc.so.6"), functions: vec![text("malloc"), text("free")], pid: Some(1),
+            container_pid: Some(5),
         },
         Usdt {
             target: text("libc"), path: text("/lib/libc.so.6"), provider: text("libc"), name: text("setjmp"), pid: None,
+            container_pid: Some(5),
         },
         Netfilter(golden_samples::netfilter_place()),
         Netkit { interface: text("nk0"), hook: NetkitHook::Peer, priority: 50 },
@@ -153,11 +155,11 @@ fn every_variant_has_its_golden_bytes() {
         KprobeMulti { functions: vec![text("vfs_read"), text("vfs_write")], retprobe: true },
         UprobeMulti {
             target: text("libc"), path: text("/lib/libc.so.6"), functions: vec![text("malloc"), text("free")], pid: 1,
-            retprobe: false,
+            retprobe: false, container_pid: 5,
         },
         Usdt {
             target: text("libc"), path: text("/lib/libc.so.6"), provider: text("libc"), name: text("setjmp"), pid: 0,
-            places: 2,
+            places: 2, container_pid: 5,
         },
         Netfilter { place: golden_samples::netfilter_place(), netns: text("/run/netns/a"), nsid: 4_026_531_840 },
         Netkit {

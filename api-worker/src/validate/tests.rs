@@ -251,17 +251,20 @@ fn hopeless_attachments_are_refused_here() {
     assert!(cause(attach(&multi(&many), 0)).contains("functions of one link"));
     assert!(cause(attach(&multi(&[]), 0)).contains("no function"));
     assert!(cause(attach(&multi(&["a", "b", "a"]), 0)).contains("twice"));
-    let usdt = |provider: &str, pid| AttachSpec::Usdt {
+    let usdt_in = |container_pid, provider: &str, pid| AttachSpec::Usdt {
         target: "t".to_owned(),
         path: "/t".to_owned(),
         provider: provider.to_owned(),
         name: "n".to_owned(),
         pid,
+        container_pid,
     };
+    let usdt = |provider, pid| usdt_in(None, provider, pid);
     assert_eq!(attach(&usdt("p", None), 1), Ok(()));
     assert!(cause(attach(&usdt("p", None), 0)).contains("descriptors"));
     assert!(cause(attach(&usdt("", None), 1)).contains("provider"));
     assert!(cause(attach(&usdt("p", Some(0)), 1)).contains("pid 0"));
+    assert!(cause(attach(&usdt_in(Some(0), "p", None), 1)).contains("container pid 0"));
     let event = |sampling, pid, cpu| AttachSpec::PerfEvent {
         event: "cpu-clock".to_owned(),
         sampling,

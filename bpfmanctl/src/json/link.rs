@@ -152,6 +152,7 @@ enum Details {
         fn_names: Vec<String>,
         pid: i32,
         retprobe: bool,
+        container_pid: i32,
     },
     Usdt {
         target: String,
@@ -160,6 +161,7 @@ enum Details {
         pid: i32,
         /// At how many places the probe is.
         places: u32,
+        container_pid: i32,
     },
     Netkit {
         interface: String,
@@ -261,11 +263,13 @@ impl From<LinkDetails> for Details {
                 functions,
                 pid,
                 retprobe,
+                container_pid,
             } => Details::UprobeMulti {
                 target,
                 fn_names: functions,
                 pid,
                 retprobe,
+                container_pid,
             },
             LinkDetails::Usdt {
                 target,
@@ -274,12 +278,14 @@ impl From<LinkDetails> for Details {
                 name,
                 pid,
                 places,
+                container_pid,
             } => Details::Usdt {
                 target,
                 provider,
                 name,
                 pid,
                 places,
+                container_pid,
             },
             LinkDetails::PerfEvent {
                 event,

@@ -308,10 +308,11 @@ fn details(spec: &mut Section, details: &LinkDetails) {
             functions,
             pid,
             retprobe,
+            container_pid,
         } => {
             spec.row("At Return", retprobe);
             spec.row("Target Functions", functions.join(", "));
-            binary(spec, target, path, *pid);
+            binary(spec, target, path, *pid, *container_pid);
         }
         LinkDetails::Usdt {
             target,
@@ -320,10 +321,11 @@ fn details(spec: &mut Section, details: &LinkDetails) {
             name,
             pid,
             places,
+            container_pid,
         } => {
             spec.row("Places", places);
             spec.row("Probe", format!("{provider}:{name}"));
-            binary(spec, target, path, *pid);
+            binary(spec, target, path, *pid, *container_pid);
         }
         LinkDetails::PerfEvent {
             event,
@@ -372,16 +374,13 @@ fn details(spec: &mut Section, details: &LinkDetails) {
             if *offset != 0 {
                 spec.row("Target Offset", offset);
             }
-            binary(spec, target, path, *pid);
-            if *container_pid != 0 {
-                spec.row("Container PID", container_pid);
-            }
+            binary(spec, target, path, *pid, *container_pid);
         }
     }
 }
 
 /// A binary or library, of one process or all.
-fn binary(spec: &mut Section, target: &str, path: &str, pid: i32) {
+fn binary(spec: &mut Section, target: &str, path: &str, pid: i32, container_pid: i32) {
     spec.row("Target", target);
     // What a library's name was resolved to.
     if path != target {
@@ -389,6 +388,9 @@ fn binary(spec: &mut Section, target: &str, path: &str, pid: i32) {
     }
     if pid != 0 {
         spec.row("PID", pid);
+    }
+    if container_pid != 0 {
+        spec.row("Container PID", container_pid);
     }
 }
 

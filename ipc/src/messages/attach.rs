@@ -181,6 +181,8 @@ pub enum AttachSpec {
         functions: Vec<String>,
         /// Only this process.
         pid: Option<i32>,
+        /// Process whose mount namespace the target is in.
+        container_pid: Option<i32>,
     },
     /// A statically defined probe of a user-space binary or library, whose descriptor travels beside the message. Since
     /// version 2.
@@ -195,6 +197,8 @@ pub enum AttachSpec {
         name: String,
         /// Only this process.
         pid: Option<i32>,
+        /// Process whose mount namespace the target is in.
+        container_pid: Option<i32>,
     },
     /// A hook of netfilter in a network namespace. Since version 2.
     Netfilter(NetfilterPlace),

@@ -190,6 +190,8 @@ pub enum LinkDetails {
         pid: i32,
         /// At return.
         retprobe: bool,
+        /// Process whose mount namespace the target is in; 0 for bpfman's own.
+        container_pid: i32,
     },
     /// usdt. Since version 2.
     Usdt {
@@ -205,6 +207,8 @@ pub enum LinkDetails {
         pid: i32,
         /// At how many places the probe is.
         places: u32,
+        /// Process whose mount namespace the target is in; 0 for bpfman's own.
+        container_pid: i32,
     },
     /// netfilter. Since version 2.
     Netfilter {

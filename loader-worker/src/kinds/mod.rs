@@ -322,12 +322,14 @@ mod tests {
                 path: "p".into(),
                 functions: vec![],
                 pid: None,
+                container_pid: None,
             },
             AttachSpec::UprobeMulti {
                 target: "t".into(),
                 path: "p".into(),
                 functions: vec![name.into()],
                 pid: None,
+                container_pid: None,
             },
             AttachSpec::Usdt {
                 target: "t".into(),
@@ -335,6 +337,7 @@ mod tests {
                 provider: "p".into(),
                 name: "n".into(),
                 pid: None,
+                container_pid: None,
             },
             AttachSpec::Usdt {
                 target: "t".into(),
@@ -342,6 +345,7 @@ mod tests {
                 provider: "p".into(),
                 name: name.into(),
                 pid: None,
+                container_pid: None,
             },
             AttachSpec::PerfEvent {
                 event: name.into(),

@@ -69,6 +69,7 @@ impl Kind for UprobeMulti {
             path,
             functions,
             pid,
+            container_pid,
         } = request.spec
         else {
             return Err(mismatched(request.spec));
@@ -81,6 +82,7 @@ impl Kind for UprobeMulti {
             functions: functions.clone(),
             pid: pid.unwrap_or(0),
             retprobe,
+            container_pid: container_pid.unwrap_or(0),
         };
         attached(link, request.record.kind, details)
     }
@@ -120,6 +122,7 @@ impl Kind for Usdt {
             provider,
             name,
             pid,
+            container_pid,
         } = request.spec
         else {
             return Err(mismatched(request.spec));
@@ -133,6 +136,7 @@ impl Kind for Usdt {
             name: name.clone(),
             pid: pid.unwrap_or(0),
             places: u32::try_from(places.len()).unwrap_or(u32::MAX),
+            container_pid: container_pid.unwrap_or(0),
         };
         attached(link, ProgramKind::Usdt, details)
     }

@@ -1,5 +1,6 @@
 //! Targets of uprobes where another process sees files: in its mount namespace, from its root, and nowhere else.
 
+use crate::kernel_functions::load;
 use api_worker::proto::UprobeAttachInfo;
 use api_worker::proto::attach_info::Info;
 use bpfman_tests::binaries::program;
@@ -8,6 +9,7 @@ use bpfman_tests::grpc::Grpc;
 use bpfman_tests::instance::Instance;
 use bpfman_tests::leftovers::Traces;
 use bpfman_tests::uprobe_target::Target;
+use bpfman_tests::{kernel, skip};
 use rustix::fs::{CWD, FileType, Mode};
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -16,6 +18,10 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tonic::{Code, Status};
+
+/// Slots of the map `counters` of the object `functions`.
+const MULTI: usize = 12;
+const USDT: usize = 14;
 
 const FUNCTION: &str = "bpfman_probe_inside";
 /// The program has the name of a library, so that it is found as one.
@@ -32,13 +38,18 @@ struct Container {
 
 impl Container {
     fn start() -> Self {
+        Self::of("uprobe-target")
+    }
+
+    /// With this program.
+    fn of(name: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(NAME);
         let root = folder.path().join("root");
         let from_root = |path: &Path| root.join(path.strip_prefix("/").expect("absolute"));
         fs::create_dir_all(from_root(folder.path())).expect("directories");
         for copy in [path.clone(), from_root(&path)] {
-            fs::copy(program("uprobe-target"), copy).expect("a copy");
+            fs::copy(program(name), copy).expect("a copy");
         }
         let arguments: [&OsStr; 2] = [root.as_os_str(), path.as_os_str()];
         let mut inside = Target::run(&path, &program("in-root"), &arguments);
@@ -228,6 +239,52 @@ fn uprobes_in_a_container_count_there_and_nowhere_else() {
     refused(&instance, &counter, &[LIBRARY]);
     instance.ctl(&["program", "unload", &counter.id()]).ok();
     before.assert_unchanged(&instance, "unload");
+}
+
+#[test]
+fn uprobes_in_a_container_may_be_at_several_places() {
+    let instance = Instance::start();
+    let before = Traces::of(&instance);
+    let mut container = Container::of("probe-target");
+    let (pid, path) = (container.pid(), container.path());
+    // What one round passes: two functions, and both places of the probe.
+    for (kind, slot, places) in [
+        (
+            "uprobe_multi",
+            MULTI,
+            &["probe_target_first", "probe_target_second"][..],
+        ),
+        ("usdt", USDT, &["bpfman_tests:visited"]),
+    ] {
+        let counter = load(&instance, &format!("{kind}:{kind}_count"), slot).expect("loaded");
+        let id = counter.id();
+        let arguments = [&[kind, &id, &path], places, &["--container-pid", &pid]].concat();
+        if kernel::version() < (6, 6) {
+            let refused = instance.ctl(&[&["link", "attach"], &arguments[..]].concat());
+            let refused = refused.refused();
+            assert!(refused.contains("no uprobe_multi links"), "{refused}");
+            skip::skip(kind, &refused);
+        } else {
+            let (link, attached) = instance.attach(&arguments);
+            let details = &attached["record"]["details"];
+            assert_eq!(details["container_pid"].to_string(), pid);
+            container.inside.call(3);
+            container.outside.call(5);
+            assert_eq!(counter.value(), 6, "{kind}");
+            instance.ctl(&["link", "detach", &link.to_string()]).ok();
+            container.inside.call(1);
+            assert_eq!(counter.value(), 6, "{kind} after the detach");
+            // What only the host has is not found there.
+            let own = program("map-reader").to_string_lossy().into_owned();
+            let nowhere = [&[kind, &id, &own], places, &["--container-pid", &pid]].concat();
+            let error = instance.ctl(&[&["link", "attach"], &nowhere[..]].concat());
+            let expected = format!("among the files of process {pid} does not exist");
+            let error = error.refused();
+            assert!(error.contains(&expected), "{error}");
+        }
+        instance.ctl(&["program", "unload", &id]).ok();
+        before.assert_unchanged(&instance, "unload");
+    }
 }
 
 #[test]

@@ -66,4 +66,8 @@ pub(crate) struct ProcessArgs {
     /// Only this process [default: all]
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     pub(crate) pid: Option<i32>,
+
+    /// Look the target up where this process sees files: in its container
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) container_pid: Option<i32>,
 }

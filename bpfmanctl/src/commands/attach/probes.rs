@@ -35,13 +35,14 @@ pub(in crate::commands) fn uprobe_multi(
     let binary = Binary {
         target: &target,
         pid: process.pid,
-        container_pid: None,
+        container_pid: process.container_pid,
     };
     let spec = |path| AttachSpec::UprobeMulti {
         target: target.clone(),
         path,
         functions: functions.clone(),
         pid: process.pid,
+        container_pid: process.container_pid,
     };
     attach_to_binary(program_id, binary, spec, link, service, console)
 }
@@ -61,7 +62,7 @@ pub(in crate::commands) fn usdt(
     let binary = Binary {
         target: &target,
         pid: process.pid,
-        container_pid: None,
+        container_pid: process.container_pid,
     };
     let spec = |path| AttachSpec::Usdt {
         target: target.clone(),
@@ -69,6 +70,7 @@ pub(in crate::commands) fn usdt(
         provider: provider.clone(),
         name: name.clone(),
         pid: process.pid,
+        container_pid: process.container_pid,
     };
     attach_to_binary(program_id, binary, spec, link, service, console)
 }
