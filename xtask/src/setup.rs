@@ -132,6 +132,16 @@ const NEEDS: &[Need] = &[
         reason: "makes test binaries small",
     },
     Need {
+        package: "zsh",
+        present: || on_path("zsh"),
+        reason: "completes command lines in the tests",
+    },
+    Need {
+        package: "fish",
+        present: || on_path("fish"),
+        reason: "completes command lines in the tests, too",
+    },
+    Need {
         package: "iproute2",
         present: || on_path("ip"),
         reason: "network namespaces of the tests",

@@ -29,7 +29,7 @@ pub(crate) use program::{
     LoadArgs, LoadCommand, LoadFileArgs, LoadImageArgs, ProgramCommand, ProgramDeleteArgs,
     ProgramGetArgs, ProgramListArgs, ProgramUnloadArgs,
 };
-pub(crate) use serve::{CompletionsArgs, ManArgs, ServeArgs};
+pub(crate) use serve::{CompletionsArgs, CompletionsTarget, ManArgs, ServeArgs};
 
 use crate::parse;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -204,7 +204,8 @@ pub(crate) enum Command {
 
     /// Print what a shell needs to complete command lines
     #[command(after_help = "Examples:\n  source <(bpfmanctl completions bash)\n  \
-            bpfmanctl completions fish > ~/.config/fish/completions/bpfmanctl.fish")]
+            bpfmanctl completions fish > ~/.config/fish/completions/bpfmanctl.fish\n  \
+            bpfmanctl completions . --shell zsh")]
     Completions(CompletionsArgs),
 
     /// Write the manual pages of all commands into a directory

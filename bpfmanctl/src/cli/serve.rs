@@ -1,6 +1,6 @@
 //! The grammar of `serve`, `completions` and `man`.
 
-use clap::Args;
+use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use std::path::PathBuf;
 
@@ -17,9 +17,41 @@ pub(crate) struct ServeArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct CompletionsArgs {
-    /// The shell
-    #[arg(value_enum, value_name = "SHELL")]
-    pub(crate) shell: Shell,
+    /// A shell, for what it needs on standard output: bash, elvish, fish, powershell or zsh; or a directory, for a file of
+    /// each of them
+    #[arg(value_name = "SHELL|DIR", value_parser = completions_target, value_hint = ValueHint::DirPath)]
+    pub(crate) target: CompletionsTarget,
+
+    /// Write the file of this shell alone into the directory
+    #[arg(short, long)]
+    pub(crate) shell: Option<Shell>,
+}
+
+/// Where completions go.
+#[derive(Clone, Debug)]
+pub(crate) enum CompletionsTarget {
+    /// Those of one shell to standard output.
+    Output(Shell),
+    /// Into this directory.
+    Directory(PathBuf),
+}
+
+fn completions_target(word: &str) -> Result<CompletionsTarget, String> {
+    if let Ok(shell) = Shell::from_str(word, false) {
+        return Ok(CompletionsTarget::Output(shell));
+    }
+    let directory = PathBuf::from(word);
+    if directory.is_dir() {
+        return Ok(CompletionsTarget::Directory(directory));
+    }
+    let shells: Vec<String> = Shell::value_variants()
+        .iter()
+        .map(Shell::to_string)
+        .collect();
+    Err(format!(
+        "it is no directory, and no shell of {}",
+        shells.join(", ")
+    ))
 }
 
 #[derive(Args, Debug)]

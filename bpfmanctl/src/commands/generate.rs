@@ -1,29 +1,52 @@
 //! `completions` and `man`: what shells and manual readers want to know, from the grammar itself.
 
 use super::write;
-use crate::cli::{Cli, CompletionsArgs, ManArgs};
+use crate::cli::{Cli, CompletionsArgs, CompletionsTarget, ManArgs};
 use crate::console::Console;
 use crate::exit::Error;
-use clap::CommandFactory;
+use clap::{CommandFactory, ValueEnum};
+use clap_complete::Shell;
+use std::path::Path;
 
 pub(super) fn completions(
     arguments: &CompletionsArgs,
     name: &str,
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
-    let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), name, &mut script);
-    write(console, &String::from_utf8_lossy(&script))
+    let directory = match (&arguments.target, arguments.shell) {
+        (CompletionsTarget::Output(shell), None) => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), name, &mut script);
+            return write(console, &String::from_utf8_lossy(&script));
+        }
+        (CompletionsTarget::Output(_), Some(_)) => {
+            return Err(Error::Usage(
+                "--shell goes with a directory; a shell alone is printed".to_owned(),
+            ));
+        }
+        (CompletionsTarget::Directory(directory), _) => directory,
+    };
+    let shells = match &arguments.shell {
+        Some(shell) => std::slice::from_ref(shell),
+        None => Shell::value_variants(),
+    };
+    for shell in shells {
+        clap_complete::generate_to(*shell, &mut Cli::command(), name, directory)
+            .map_err(|error| not_written(directory, &error))?;
+    }
+    Ok(())
+}
+
+fn not_written(directory: &Path, error: &std::io::Error) -> Error {
+    Error::Failed(format!(
+        "{}: {error}; give a directory that exists and that you may write to",
+        directory.display()
+    ))
 }
 
 /// One page for each command that is not hidden: `bpfmanctl.1`, `bpfmanctl-program-load.1` and so on.
 pub(super) fn manual(arguments: &ManArgs, name: &str) -> Result<(), Error> {
     let directory = &arguments.directory;
     let command = Cli::command().name(name.to_owned()).bin_name(name);
-    clap_mangen::generate_to(command, directory).map_err(|error| {
-        Error::Failed(format!(
-            "{}: {error}; give a directory that exists and that you may write to",
-            directory.display()
-        ))
-    })
+    clap_mangen::generate_to(command, directory).map_err(|error| not_written(directory, &error))
 }

@@ -311,7 +311,49 @@ fn shells_learn_every_command() {
             assert!(outcome.output.contains(word), "{shell}: {word}");
         }
     }
-    assert_eq!(run("completions csh").code, 80);
+    let refused = run("completions csh");
+    assert_eq!(refused.code, 80);
+    assert!(
+        refused.errors.contains("no shell of bash, elvish, fish"),
+        "{}",
+        refused.errors
+    );
+}
+
+/// As bpfman 0.6 had it.
+#[test]
+fn completions_are_written_into_a_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().display();
+    let written = |line: &str| {
+        let outcome = run(line);
+        assert_eq!((outcome.code, outcome.output.as_str()), (0, ""), "{line}");
+        let entries = std::fs::read_dir(directory.path()).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(
+        written(&format!("completions {path} -s bash")),
+        ["bpfman.bash"]
+    );
+    assert_eq!(
+        written(&format!("completions {path}")),
+        [
+            "_bpfman",
+            "_bpfman.ps1",
+            "bpfman.bash",
+            "bpfman.elv",
+            "bpfman.fish"
+        ]
+    );
+    let file = std::fs::read_to_string(directory.path().join("bpfman.bash")).unwrap();
+    assert_eq!(file, run("completions bash").output);
+    assert_eq!(run(&format!("completions {path} -s csh")).code, 80);
+    assert_eq!(run("completions bash -s zsh").code, 80);
+    assert_eq!(run("completions /nowhere").code, 80);
 }
 
 #[test]

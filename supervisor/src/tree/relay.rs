@@ -1,7 +1,8 @@
 //! Worker log lines, from the pipe that is a worker's standard error to `bpfmand`'s own.
 //!
 //! What a worker writes is not trusted: lines are cut to a length, counted, freed of control characters, and marked with
-//! who wrote them; fields of its logger are told from the message by splitting, and whatever is odd is message. The last line in which it says why it ends is kept for whoever asks after it has ended.
+//! who wrote them; fields of its logger are told from the message by splitting, and whatever is odd is message. The last
+//! line in which it says why it ends is kept for whoever asks after it has ended.
 
 use crate::limits::{LOG_LINE_BYTES, LOG_LINES, LOG_WINDOW};
 use crate::log_object::{object, unlogged};

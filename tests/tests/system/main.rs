@@ -47,6 +47,7 @@ mod packaging;
 mod per_packet;
 mod privileges;
 mod service;
+mod shells;
 mod sidecar;
 mod status;
 mod uprobe_containers;
