@@ -7,12 +7,10 @@
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include "dispatcher.h"
 
-#define SLOTS 10
 #define MAGIC 236
 #define VERSION 2
-/* What a function returns that nothing replaces. */
-#define RETURN_OF_EMPTY_SLOT 31
 
 struct xdp_dispatcher_config {
 	__u8 magic;
@@ -30,58 +28,19 @@ const volatile struct xdp_dispatcher_config conf = {
 	.dispatcher_version = VERSION,
 };
 
-/* A function of its own, which the compiler may neither inline nor think it knows. */
-#define FUNCTION(name)                                        \
-	__attribute__((noinline)) int name(struct xdp_md *ctx) \
-	{                                                     \
-		volatile int ret = RETURN_OF_EMPTY_SLOT;      \
-                                                              \
-		if (!ctx)                                     \
-			return XDP_ABORTED;                   \
-		return ret;                                   \
-	}
+#define CONTEXT struct xdp_md
+#define NO_CONTEXT XDP_ABORTED
+#define RETURN_OF_EMPTY_SLOT 31
+#define PASSED XDP_PASS
+#define MASK_OF(verdict) (1U << (verdict))
+#define CONFIG conf
 
-FUNCTION(prog0)
-FUNCTION(prog1)
-FUNCTION(prog2)
-FUNCTION(prog3)
-FUNCTION(prog4)
-FUNCTION(prog5)
-FUNCTION(prog6)
-FUNCTION(prog7)
-FUNCTION(prog8)
-FUNCTION(prog9)
-/* libxdp tries here whether the kernel can do all this. */
-FUNCTION(compat_test)
-
-#define CALL(slot)                                                   \
-	do {                                                         \
-		if (conf.num_progs_enabled < slot + 1)               \
-			return XDP_PASS;                             \
-		ret = prog##slot(ctx);                               \
-		if (!((1U << ret) & conf.chain_call_actions[slot])) \
-			return ret;                                  \
-	} while (0)
+FUNCTIONS
 
 SEC("xdp")
 int xdp_dispatcher(struct xdp_md *ctx)
 {
-	int ret;
-
-	CALL(0);
-	CALL(1);
-	CALL(2);
-	CALL(3);
-	CALL(4);
-	CALL(5);
-	CALL(6);
-	CALL(7);
-	CALL(8);
-	CALL(9);
-	if (conf.num_progs_enabled < SLOTS + 1)
-		return XDP_PASS;
-	ret = compat_test(ctx);
-	return XDP_PASS;
+	CALL_ALL;
 }
 
 /* The length of the array is the version. */
