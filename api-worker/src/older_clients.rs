@@ -3,7 +3,6 @@
 //! Such a client cannot decode variants that came later, and would drop the connection over one. It is told so instead.
 
 use ipc::build;
-use ipc::messages::attach::LinkRecord;
 use ipc::messages::client::ClientReply;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::program::{Program, ProgramRecord, Source};
@@ -23,11 +22,11 @@ pub fn fit(answer: ClientReply, version: u16) -> ClientReply {
 /// First version that knows everything in the answer.
 fn since(answer: &ClientReply) -> u16 {
     match answer {
-        ClientReply::Link(link) => of_link(&link.record),
+        ClientReply::Link(link) => link.record.since(),
         ClientReply::Links(links) => newest(
             links
                 .iter()
-                .map(|link| of_link(&link.record).max(link.program_kind.since())),
+                .map(|link| link.record.since().max(link.program_kind.since())),
         ),
         ClientReply::Program(program) => of_program(program),
         ClientReply::Loaded(programs) => newest(programs.iter().map(of_program)),
@@ -44,7 +43,7 @@ fn since(answer: &ClientReply) -> u16 {
 }
 
 fn of_program(program: &Program) -> u16 {
-    newest(program.links.iter().map(|link| of_link(&link.record))).max(of_record(&program.record))
+    newest(program.links.iter().map(|link| link.record.since())).max(of_record(&program.record))
 }
 
 fn of_record(record: &ProgramRecord) -> u16 {
@@ -54,10 +53,6 @@ fn of_record(record: &ProgramRecord) -> u16 {
     }
 }
 
-fn of_link(record: &LinkRecord) -> u16 {
-    record.details.since().max(record.kind.since())
-}
-
 fn newest(versions: impl Iterator<Item = u16>) -> u16 {
     versions.max().unwrap_or(build::OLDEST_CLIENT_VERSION)
 }
@@ -65,7 +60,7 @@ fn newest(versions: impl Iterator<Item = u16>) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ipc::messages::attach::{LinkDetails, LinkEntry};
+    use ipc::messages::attach::{LinkDetails, LinkEntry, LinkRecord};
     use ipc::messages::program::ProgramKind;
 
     fn entry(details: LinkDetails) -> LinkEntry {

@@ -6,6 +6,8 @@ mod chain;
 #[allow(dead_code, reason = "tests of the command line use other samples")]
 #[path = "samples/image.rs"]
 pub(crate) mod image;
+#[path = "samples/numbers.rs"]
+mod numbers;
 
 #[allow(unused_imports, reason = "tests of the command line use other samples")]
 pub(crate) use chain::{chains, foreign_hook, hooks};
@@ -183,6 +185,7 @@ fn link(id: u64, kind: ProgramKind, link_type: u32, details: LinkDetails) -> Lin
             ..KernelLink::default()
         }),
         pin_present: true,
+        numbers: numbers::of(kind),
     }
 }
 

@@ -17,7 +17,8 @@ use ipc::frame::Header;
 use ipc::limits::PLAN_BYTES;
 use ipc::messages::Message;
 use ipc::messages::attach::{
-    AttachSpec, Direction, Link, LinkDetails, LinkEntry, LinkRecord, ProbePlace, Sampling, XdpMode,
+    AttachSpec, Direction, Link, LinkDetails, LinkEntry, LinkNumbers, LinkRecord, ProbePlace,
+    Sampling, XdpMode,
 };
 use ipc::messages::chain::Strategy;
 use ipc::messages::client::{ClientReply, ClientRequest};
@@ -87,6 +88,7 @@ fn link() -> Link {
         program_name: "count".to_owned(),
         kernel: Some(KernelLink::default()),
         pin_present: true,
+        numbers: LinkNumbers::None,
     }
 }
 

@@ -11,7 +11,7 @@ mod golden_samples;
 
 use bincode::Encode;
 use ipc::codec;
-use ipc::messages::attach::{AttachSpec, Direction, LinkDetails, Sampling, XdpMode};
+use ipc::messages::attach::{AttachSpec, Direction, LinkDetails, LinkNumbers, Sampling, XdpMode};
 use ipc::messages::chain::{HookKind, InterfaceHook, Strategy};
 use ipc::messages::failure::{FailureCode, Stage};
 use ipc::messages::helper::HelperKind;
@@ -79,6 +79,14 @@ fn every_variant_has_its_golden_bytes() {
     );
     variants!(lines, Direction: Ingress, Egress);
     variants!(lines, XdpMode: Native, Generic);
+    variants!(
+        lines,
+        LinkNumbers:
+        None,
+        Netfilter { family: 2, hook: 1, priority: -50, flags: 1 },
+        KprobeMulti { count: 2, flags: 1, missed: 3 },
+        Kprobe { address: 4096, missed: 3 },
+    );
     variants!(lines, Strategy: Direct, Libxdp, Fused);
     variants!(lines, HookKind: Xdp, TcIngress, TcEgress);
     variants!(lines, InterfaceHook: Xdp, TcxIngress, TcIngress, TcxEgress, TcEgress, NetkitPrimary, NetkitPeer);

@@ -10,7 +10,7 @@ use crate::kernel::{Error, info, pin};
 use crate::layout::Layout;
 use crate::limits::PINS;
 use crate::store::records::{StoredHook, StoredProgram};
-use ipc::messages::attach::{LinkDetails, LinkRecord};
+use ipc::messages::attach::{LinkDetails, LinkNumbers, LinkRecord};
 use ipc::messages::chain::{Dispatcher, Strategy};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::kernel::{KernelLink, KernelProgram, ProgramStats};
@@ -50,6 +50,13 @@ pub fn link(record: &LinkRecord) -> Behind<KernelLink> {
         }),
         _ => behind(opened, info::link),
     }
+}
+
+/// What the kernel tells of a link by its type; nothing where it cannot be asked.
+pub fn link_numbers(record: &LinkRecord) -> LinkNumbers {
+    pin::get(Path::new(&record.pin_path))
+        .and_then(|link| info::link_numbers(link.as_fd()))
+        .unwrap_or_default()
 }
 
 /// Whether what the record of a hook says is on the hook. Nobody goes into other network namespaces without `helpers`: a

@@ -327,3 +327,14 @@ pub fn tcx() -> Result<(), String> {
         (major, minor) => Err(format!("Linux {major}.{minor} has no tcx (since 6.6)")),
     }
 }
+
+/// Where a function of the kernel is, as root may know.
+pub fn address(function: &str) -> u64 {
+    let symbols = std::fs::read_to_string("/proc/kallsyms").expect("symbols");
+    let mut lines = symbols.lines().map(|line| line.split_whitespace());
+    let address = lines.find_map(|mut words| {
+        let address = words.next()?;
+        (words.nth(1)? == function).then_some(address)
+    });
+    u64::from_str_radix(address.expect("the function"), 16).expect("a number")
+}

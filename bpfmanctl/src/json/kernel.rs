@@ -2,6 +2,7 @@
 
 use crate::kernel_names;
 use crate::time::rfc3339;
+use ipc::messages::attach::LinkNumbers;
 use ipc::messages::kernel;
 use serde::Serialize;
 use std::fmt::Write;
@@ -127,7 +128,7 @@ impl From<kernel::KernelMap> for MapStatus {
     }
 }
 
-/// Fields that do not apply to the link's type are 0; those of types that bpfman does not make yet always are.
+/// Fields that do not apply to the link's type are 0, and what this kernel does not tell.
 #[derive(Default, Serialize)]
 pub(super) struct KernelLink {
     id: u32,
@@ -149,6 +150,41 @@ pub(super) struct KernelLink {
     kprobe_multi_missed: u64,
     kprobe_address: u64,
     kprobe_missed: u64,
+}
+
+impl KernelLink {
+    pub(super) fn with_numbers(self, numbers: LinkNumbers) -> Self {
+        match numbers {
+            LinkNumbers::None => self,
+            LinkNumbers::Netfilter {
+                family,
+                hook,
+                priority,
+                flags,
+            } => Self {
+                netfilter_pf: family,
+                netfilter_hooknum: hook,
+                netfilter_priority: priority,
+                netfilter_flags: flags,
+                ..self
+            },
+            LinkNumbers::KprobeMulti {
+                count,
+                flags,
+                missed,
+            } => Self {
+                kprobe_multi_count: count,
+                kprobe_multi_flags: flags,
+                kprobe_multi_missed: missed,
+                ..self
+            },
+            LinkNumbers::Kprobe { address, missed } => Self {
+                kprobe_address: address,
+                kprobe_missed: missed,
+                ..self
+            },
+        }
+    }
 }
 
 impl From<kernel::KernelLink> for KernelLink {

@@ -23,7 +23,9 @@ struct LinkStatus {
 
 impl From<attach::Link> for Link {
     fn from(link: attach::Link) -> Self {
-        let kernel = link.kernel.map(KernelLink::from);
+        let kernel = link
+            .kernel
+            .map(|kernel| KernelLink::from(kernel).with_numbers(link.numbers));
         let kernel_seen = kernel.is_some();
         Self {
             record: link.record.into(),

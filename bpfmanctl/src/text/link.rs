@@ -7,7 +7,7 @@ use crate::kernel_names::link_type;
 use crate::parse::{TC_ACTIONS, XDP_ACTIONS};
 use crate::select::application;
 use crate::time::rfc3339;
-use ipc::messages::attach::{Link, LinkDetails, LinkEntry, Sampling};
+use ipc::messages::attach::{Link, LinkDetails, LinkEntry, LinkNumbers, Sampling};
 
 /// The table of `link list`.
 pub(crate) fn links(
@@ -194,6 +194,7 @@ pub(crate) fn link(link: &Link, with_function: bool, width: Option<u16>) -> Stri
     details(&mut spec, &record.details);
 
     let mut status = Section::new("Status");
+    numbers(&mut status, link.numbers);
     status.row("Kernel Seen", link.kernel.is_some());
     status.row("Pin Present", link.pin_present);
 
@@ -203,6 +204,20 @@ pub(crate) fn link(link: &Link, with_function: bool, width: Option<u16>) -> Stri
         spec.render(width),
         status.render(width)
     )
+}
+
+/// What the record does not say already.
+fn numbers(status: &mut Section, numbers: LinkNumbers) {
+    match numbers {
+        LinkNumbers::None | LinkNumbers::Netfilter { .. } => {}
+        LinkNumbers::KprobeMulti { missed, .. } => status.row("Calls Missed", missed),
+        LinkNumbers::Kprobe { address, missed } => {
+            if address != 0 {
+                status.row("Address", format!("{address:#x}"));
+            }
+            status.row("Calls Missed", missed);
+        }
+    }
 }
 
 fn details(spec: &mut Section, details: &LinkDetails) {

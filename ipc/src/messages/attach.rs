@@ -4,6 +4,7 @@ use super::chain::Strategy;
 use super::failure::{Failure, FailureCode, Stage};
 use super::kernel::KernelLink;
 pub use super::link_details::LinkDetails;
+pub use super::link_numbers::LinkNumbers;
 use super::mprog::NetkitHook;
 use super::netfilter::NetfilterPlace;
 use super::program::ProgramKind;
@@ -335,9 +336,15 @@ pub struct LinkRecord {
     pub metadata: BTreeMap<String, String>,
 }
 
+impl LinkRecord {
+    /// First version of the protocol that knows links of this kind.
+    pub fn since(&self) -> u16 {
+        self.details.since().max(self.kind.since())
+    }
+}
+
 /// A link with its state in the kernel.
-#[derive(Clone, Debug, Decode, Encode, PartialEq)]
-#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Link {
     /// The record.
     pub record: LinkRecord,
@@ -347,6 +354,8 @@ pub struct Link {
     pub kernel: Option<KernelLink>,
     /// Whether the pin is there.
     pub pin_present: bool,
+    /// What else it says. Since version 2.
+    pub numbers: LinkNumbers,
 }
 
 /// A row of `link list`.

@@ -12,6 +12,7 @@ pub mod helper;
 pub mod image;
 pub mod kernel;
 mod link_details;
+mod link_numbers;
 pub mod loader;
 pub mod mprog;
 pub mod netfilter;

@@ -8,6 +8,7 @@ use crate::helpers::Helpers;
 use crate::kernel::pin;
 use crate::kinds::{self, AttachRequest, Kind, Network, Prepared, Target};
 use crate::network_namespace::{NetworkNamespace, NetworkPlace};
+use crate::observe;
 use crate::request;
 use crate::steps;
 use crate::store::Change;
@@ -121,11 +122,13 @@ impl Engine {
             hook = command.spec.name(),
             "attached"
         );
+        let numbers = observe::link_numbers(&record);
         Ok(Link {
             record,
             program_name: stored.record.name,
             kernel: Some(kernel),
             pin_present: true,
+            numbers,
         })
     }
 }

@@ -7,7 +7,7 @@ use crate::kernel::{info, pin};
 use crate::observe;
 use crate::reconcile;
 use crate::store::records::StoredProgram;
-use ipc::messages::attach::{Link, LinkDetails, LinkEntry, LinkRecord};
+use ipc::messages::attach::{Link, LinkDetails, LinkEntry, LinkNumbers, LinkRecord};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::kernel::KernelMap;
 use ipc::messages::loader::DoctorReport;
@@ -145,11 +145,16 @@ fn link(record: LinkRecord, program_name: &str) -> Link {
         Behind::Found(kernel) if is_recorded(&kernel, &record) => Some(kernel),
         _ => None,
     };
+    let numbers = match &kernel {
+        Some(_) if record.since() > 1 => observe::link_numbers(&record),
+        _ => LinkNumbers::None,
+    };
     Link {
         record,
         program_name: program_name.to_owned(),
         kernel,
         pin_present,
+        numbers,
     }
 }
 

@@ -3,10 +3,20 @@
 use super::limits::PROGRAM_MAPS;
 use super::{Error, name, sys};
 use ipc::boot_time::since_epoch;
+use ipc::messages::attach::LinkNumbers;
 use ipc::messages::kernel::{KernelLink, KernelMap, KernelProgram, ProgramStats};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 const CALL: &str = "BPF_OBJ_GET_INFO_BY_FD";
+
+/// `enum bpf_link_type`.
+const PERF_EVENT: u32 = 7;
+const KPROBE_MULTI: u32 = 8;
+const NETFILTER: u32 = 10;
+
+/// `enum bpf_perf_event_type`; kernels that do not tell it write 0.
+const PERF_KPROBE: u32 = 3;
+const PERF_KRETPROBE: u32 = 4;
 
 /// A program and its run statistics. How much memory it takes is not among them ([`memlock`]).
 pub fn program(program: BorrowedFd<'_>) -> Result<(KernelProgram, ProgramStats), Error> {
@@ -65,7 +75,7 @@ pub fn map(map: BorrowedFd<'_>) -> Result<KernelMap, Error> {
 /// A link.
 pub fn link(link: BorrowedFd<'_>) -> Result<KernelLink, Error> {
     let info = sys::object::link_info(link).map_err(|errno| Error::new(CALL, errno))?;
-    let [first, second, third, _] = info.rest;
+    let [first, second, third, ..] = info.rest;
     let head = KernelLink {
         id: info.id,
         program_id: info.prog_id,
@@ -100,6 +110,30 @@ pub fn link(link: BorrowedFd<'_>) -> Result<KernelLink, Error> {
             ..head
         },
         _ => head,
+    })
+}
+
+/// What a link's type has beside that.
+pub fn link_numbers(link: BorrowedFd<'_>) -> Result<LinkNumbers, Error> {
+    let info = sys::object::link_info(link).map_err(|errno| Error::new(CALL, errno))?;
+    let word = info.rest;
+    Ok(match info.link_type {
+        PERF_EVENT if matches!(word[0], PERF_KPROBE | PERF_KRETPROBE) => LinkNumbers::Kprobe {
+            address: wide(word[6], word[7]),
+            missed: wide(word[8], word[9]),
+        },
+        KPROBE_MULTI => LinkNumbers::KprobeMulti {
+            count: word[2],
+            flags: word[3],
+            missed: wide(word[4], word[5]),
+        },
+        NETFILTER => LinkNumbers::Netfilter {
+            family: word[0],
+            hook: word[1],
+            priority: word[2].cast_signed(),
+            flags: word[3],
+        },
+        _ => LinkNumbers::None,
     })
 }
 

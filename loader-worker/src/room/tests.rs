@@ -1,5 +1,5 @@
 use super::*;
-use ipc::messages::attach::{Link, LinkDetails, LinkEntry};
+use ipc::messages::attach::{Link, LinkDetails, LinkEntry, LinkNumbers};
 use ipc::messages::kernel::{KernelLink, KernelMap, KernelProgram, ProgramStats};
 use ipc::messages::loader::LoaderReply;
 use ipc::messages::program::{ProgramEntry, ProgramKind, ProgramRecord, Source};
@@ -178,6 +178,12 @@ fn the_longest_description_of_a_program_fits_and_one_byte_more_is_refused() {
                 program_name: program.record.name.clone(),
                 kernel: Some(kernel_link()),
                 pin_present: true,
+                numbers: LinkNumbers::Netfilter {
+                    family: u32::MAX,
+                    hook: u32::MAX,
+                    priority: i32::MIN,
+                    flags: u32::MAX,
+                },
             })
             .to_vec(),
         maps: program.maps.clone(),

@@ -95,7 +95,12 @@ fn kernel_functions_are_counted_by_kprobe_and_kretprobe() {
         assert_eq!(details["fn_name"], FUNCTION);
         assert_eq!(details["offset"], 0);
         assert_eq!(details["retprobe"], kind == "kretprobe");
-        assert_eq!(attached["status"]["kernel"]["link_type"], "perf_event");
+        let told = &attached["status"]["kernel"];
+        assert_eq!(told["link_type"], "perf_event");
+        // Told to those who may know it, which the loader need not be among.
+        let address = told["kprobe_address"].as_u64().expect("a number");
+        assert!([0, kernel::address(FUNCTION)].contains(&address), "{told}");
+        assert_eq!(told["kprobe_missed"], 0);
     }
 }
 

@@ -120,7 +120,11 @@ fn kernel_multi_probes_are_on_all_functions_of_the_kernel() {
         let details = &attached["record"]["details"];
         assert_eq!(details["fn_names"], serde_json::json!(FUNCTIONS));
         assert_eq!(details["retprobe"], kind == "kretprobe_multi");
-        assert_eq!(attached["status"]["kernel"]["link_type"], "kprobe_multi");
+        let kernel = &attached["status"]["kernel"];
+        assert_eq!(kernel["link_type"], "kprobe_multi");
+        assert_eq!(kernel["kprobe_multi_count"], FUNCTIONS.len());
+        let at_return = u32::from(kind == "kretprobe_multi");
+        assert_eq!(kernel["kprobe_multi_flags"], at_return);
         // One directory is made, five files are removed.
         unlink_files(5);
         assert_eq!(counter.value(), 6);

@@ -54,12 +54,19 @@ fn kernel_netfilter_hooks_count_packets() {
         return before.assert_unchanged(&instance, "a refused load");
     };
     let id = counter.id();
-    // Nothing passes through, so forward stays silent.
-    for (hook, sees) in [("prerouting", 20), ("input", 20), ("forward", 0)] {
+    // Nothing passes through, so forward stays silent. They are in the order of the kernel's numbers.
+    let hooks = [("prerouting", 20), ("input", 20), ("forward", 0)];
+    for (number, (hook, sees)) in hooks.into_iter().enumerate() {
         let start = counter.value();
         let (link, attached) = instance.attach(&arguments(&id, hook, "-50"));
         assert_eq!(attached["record"]["kind"], "netfilter");
-        assert_eq!(attached["status"]["kernel"]["link_type"], "netfilter");
+        let kernel = &attached["status"]["kernel"];
+        assert_eq!(kernel["link_type"], "netfilter");
+        // NFPROTO_IPV4.
+        assert_eq!(kernel["netfilter_pf"], 2);
+        assert_eq!(kernel["netfilter_hooknum"], number);
+        assert_eq!(kernel["netfilter_priority"], -50);
+        assert_eq!(kernel["netfilter_flags"], 0);
         let details = &attached["record"]["details"];
         assert_eq!(details["family"], "ipv4");
         assert_eq!(details["hook"], hook);

@@ -137,7 +137,7 @@ pub(in crate::kernel) struct LinkInfo {
     pub(in crate::kernel) id: u32,
     pub(in crate::kernel) prog_id: u32,
     padding: u32,
-    pub(in crate::kernel) rest: [u32; 4],
+    pub(in crate::kernel) rest: [u32; 10],
 }
 
 #[repr(C)]
