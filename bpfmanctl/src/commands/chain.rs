@@ -51,7 +51,7 @@ pub(super) fn show(
     print(
         console,
         arguments.output.output,
-        |_| text::chains(&arguments.interface, &hooks),
+        |width| text::chains(&arguments.interface, &hooks, width),
         || json::Hooks::new(&arguments.interface, hooks.clone()),
     )
 }
@@ -65,7 +65,7 @@ pub(super) fn explain(
     print(
         console,
         arguments.output.output,
-        |_| text::explanation(&arguments.interface, &hooks),
+        |width| text::explanation(&arguments.interface, &hooks, width),
         || json::Hooks::new(&arguments.interface, hooks.clone()),
     )
 }

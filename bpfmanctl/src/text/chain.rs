@@ -119,33 +119,35 @@ pub(crate) fn dispatcher(chain: &Chain, width: Option<u16>) -> String {
 }
 
 /// The drawing of `chain show`.
-pub(crate) fn chains(interface: &str, hooks: &[HookView]) -> String {
-    draw(interface, hooks, |view, index, entry| match &entry.member {
-        Some(member) => {
-            let hook = view.hook;
-            let mut words = vec![format!("priority {}", member.priority)];
-            if let Some(kind) = kind(hook) {
+pub(crate) fn chains(interface: &str, hooks: &[HookView], width: Option<u16>) -> String {
+    draw(interface, hooks, width, |view, index, entry| {
+        match &entry.member {
+            Some(member) => {
+                let hook = view.hook;
+                let mut words = vec![format!("priority {}", member.priority)];
+                if let Some(kind) = kind(hook) {
+                    words.push(format!(
+                        "goes on after {}",
+                        proceed_on(kind, member.proceed_on)
+                    ));
+                }
                 words.push(format!(
-                    "goes on after {}",
-                    proceed_on(kind, member.proceed_on)
+                    "program {}, link {}",
+                    entry.program_id, member.link_id
                 ));
+                if let (Some(counters), Some(kind)) = (&member.counters, kind(hook)) {
+                    words.push(counted(kind, counters));
+                }
+                words.join("; ")
             }
-            words.push(format!(
-                "program {}, link {}",
-                entry.program_id, member.link_id
-            ));
-            if let (Some(counters), Some(kind)) = (&member.counters, kind(hook)) {
-                words.push(counted(kind, counters));
-            }
-            words.join("; ")
+            None => foreign(view, index, entry),
         }
-        None => foreign(view, index, entry),
     })
 }
 
 /// The drawing of `chain explain`.
-pub(crate) fn explanation(interface: &str, hooks: &[HookView]) -> String {
-    draw(interface, hooks, |_, _, entry| entry.reason.clone())
+pub(crate) fn explanation(interface: &str, hooks: &[HookView], width: Option<u16>) -> String {
+    draw(interface, hooks, width, |_, _, entry| entry.reason.clone())
 }
 
 fn foreign(view: &HookView, index: usize, entry: &HookEntry) -> String {
@@ -169,6 +171,7 @@ fn foreign(view: &HookView, index: usize, entry: &HookEntry) -> String {
 fn draw(
     interface: &str,
     hooks: &[HookView],
+    width: Option<u16>,
     words: impl Fn(&HookView, usize, &HookEntry) -> String,
 ) -> String {
     let mut text = String::new();
@@ -176,43 +179,80 @@ fn draw(
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(&format!("{interface} {}", view.hook.name()));
+        let mut heading = format!("{interface} {}", view.hook.name());
         if let Some(dispatcher) = &view.dispatcher {
             let mode = dispatcher
                 .mode
                 .map_or_else(String::new, |mode| format!(", {}", mode.name()));
-            text.push_str(&format!(
+            heading.push_str(&format!(
                 ": {}{mode}, revision {} ({})",
                 dispatcher.strategy, dispatcher.revision, dispatcher.reason
             ));
         }
         if let Some(dispatcher) = &view.foreign {
-            text.push_str(&format!(
+            heading.push_str(&format!(
                 ": a dispatcher of libxdp's protocol, version {}, not bpfman's (program {})",
                 dispatcher.version, dispatcher.program_id
             ));
         }
-        text.push('\n');
-        let width = view
-            .entries
-            .iter()
-            .map(|entry| name(entry).chars().count())
-            .max()
-            .unwrap_or_default();
+        let heading = folded(&printable(&heading, false), "", "    ", width);
+        text.push_str(&heading);
+        let names = view.entries.iter().map(|entry| name(entry).chars().count());
+        let longest = names.max().unwrap_or_default();
         for (index, entry) in view.entries.iter().enumerate() {
-            let branch = if index + 1 == view.entries.len() {
-                "└─"
-            } else {
-                "├─"
+            let (branch, trunk) = match index + 1 == view.entries.len() {
+                true => ("└─", "  "),
+                false => ("├─", "│ "),
             };
             let name = printable(&name(entry), false);
             let words = printable(&words(view, index, entry), false);
-            text.push_str(&format!("  {branch} {name:width$}  {words}\n"));
+            let first = format!("  {branch} {name:longest$}  ");
+            let next = format!("  {trunk} {:longest$}  ", "");
+            text.push_str(&folded(&words, &first, &next, width));
         }
     }
     if text.is_empty() {
         return format!("nothing is attached to {interface}\n");
     }
+    text
+}
+
+/// Least columns that are left for words beside a name. Names of functions can be as long as a line.
+const WORDS: usize = 30;
+
+/// Words behind what their first line and its continuations begin with, in lines that are not wider than the terminal.
+fn folded(words: &str, first: &str, next: &str, width: Option<u16>) -> String {
+    let Some(width) = width.map(usize::from) else {
+        return format!("{first}{words}\n");
+    };
+    let begins = |start: &str| start.chars().count();
+    let mut text = first.to_owned();
+    let mut next = next.to_owned();
+    if begins(first) + WORDS > width && !first.is_empty() {
+        // Under the name.
+        text.truncate(first.trim_end().len());
+        text.push('\n');
+        next = next.chars().take(6).collect();
+        text.push_str(&next);
+    }
+    let mut column = begins(text.rsplit('\n').next().unwrap_or_default());
+    let mut at_start = true;
+    for word in words.split(' ') {
+        let wanted = word.chars().count() + usize::from(!at_start);
+        if !at_start && column + wanted > width {
+            text.push('\n');
+            text.push_str(&next);
+            column = begins(&next);
+            at_start = true;
+        }
+        if !at_start {
+            text.push(' ');
+        }
+        text.push_str(word);
+        column += word.chars().count() + usize::from(!at_start);
+        at_start = false;
+    }
+    text.push('\n');
     text
 }
 
@@ -300,9 +340,32 @@ mod tests {
     #[test]
     fn drawings() {
         let hooks = samples::hooks();
-        insta::assert_snapshot!(chains("eth0", &hooks));
-        insta::assert_snapshot!(explanation("eth0", &hooks));
-        insta::assert_snapshot!(chains("eth0", &[samples::foreign_hook()]));
-        assert_eq!(chains("eth0", &[]), "nothing is attached to eth0\n");
+        insta::assert_snapshot!(chains("eth0", &hooks, None));
+        insta::assert_snapshot!(explanation("eth0", &hooks, None));
+        insta::assert_snapshot!(chains("eth0", &[samples::foreign_hook()], None));
+        assert_eq!(chains("eth0", &[], None), "nothing is attached to eth0\n");
+    }
+
+    #[test]
+    fn drawings_fit_the_terminal_and_lose_nothing() {
+        let mut hooks = samples::hooks();
+        insta::assert_snapshot!(chains("eth0", &hooks, Some(80)));
+        hooks[0].entries[0].name = "a_function_with_a_name_as_long_as_a_line_of_text".to_owned();
+        hooks.push(samples::foreign_hook());
+        insta::assert_snapshot!(chains("eth0", &hooks, Some(60)));
+        let without = |text: String| -> String {
+            let blank = |character: &char| !" \n│".contains(*character);
+            text.chars().filter(blank).collect()
+        };
+        for width in [20, 40, 60, 80, 200] {
+            for drawing in [chains, explanation] {
+                let folded = drawing("eth0", &hooks, Some(width));
+                if width >= 60 {
+                    let longest = folded.lines().map(|line| line.chars().count()).max();
+                    assert!(longest <= Some(usize::from(width)), "{folded}");
+                }
+                assert_eq!(without(folded), without(drawing("eth0", &hooks, None)));
+            }
+        }
     }
 }
