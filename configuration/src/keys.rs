@@ -1,89 +1,118 @@
 //! Every key there is, with its default; what a file says of each, and which of its keys are none.
 
 use crate::error::KeyError;
+use crate::kinds::{Kind, is_not};
+use crate::place::line;
+use crate::signing;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// A key, or a table of keys.
 enum Known {
-    /// A key with its default in TOML; none for keys that have no value unless they are given.
-    Key(Option<&'static str>),
+    /// A key: what its value must be, and its default in TOML; none for keys that have no value unless they are given.
+    Key(Kind, Option<&'static str>),
     /// These keys.
     Table(&'static [(&'static str, Known)]),
     /// These keys and never others: leaving one out that is not understood would make the service trust more.
     Closed(&'static [(&'static str, Known)]),
     /// Any names, each with this.
     Names(&'static Known),
-    /// A list of tables with these keys and never others; empty unless it is given.
-    List(&'static [(&'static str, Known)]),
+    /// A list of tables with these keys and never others, and what is wrong with one of them as a whole; empty unless it is
+    /// given.
+    List(&'static [(&'static str, Known)], Check),
 }
 
+/// Says what is wrong with a table whose keys and values are in order by themselves.
+type Check = fn(Spanned<DeValue<'_>>) -> Option<String>;
+
+use Kind::{Number, Text, Texts, Truth, Word};
 use Known::{Closed, Key, List, Names, Table};
 
-const IDENTITIES: Known = List(&[
-    ("certificate_identity", Key(None)),
-    ("certificate_identity_regexp", Key(None)),
-    ("certificate_oidc_issuer", Key(None)),
-    ("certificate_oidc_issuer_regexp", Key(None)),
-]);
+/// The largest number that TOML has.
+const MOST: u64 = i64::MAX as u64;
+
+const IDENTITIES: Known = List(
+    &[
+        ("certificate_identity", Key(Text, None)),
+        ("certificate_identity_regexp", Key(Text, None)),
+        ("certificate_oidc_issuer", Key(Text, None)),
+        ("certificate_oidc_issuer_regexp", Key(Text, None)),
+    ],
+    signing::identity_fault,
+);
 
 const KEYS: &[(&str, Known)] = &[
     (
         "logging",
         Table(&[
-            ("level", Key(Some("\"info\""))),
-            ("format", Key(Some("\"text\""))),
-            ("components", Names(&Key(None))),
+            ("level", Key(Text, Some("\"info\""))),
+            ("format", Key(Word(&["text", "json"]), Some("\"text\""))),
+            ("components", Names(&Key(Text, None))),
         ]),
     ),
     (
         "signing",
         Closed(&[
-            ("verify_enabled", Key(Some("true"))),
-            ("allow_unsigned", Key(Some("false"))),
-            ("local_files", Key(Some("\"allow\""))),
-            ("trust_dir", Key(Some("\"/etc/bpfman/trust\""))),
-            ("keys", Key(Some("[]"))),
-            ("require_log", Key(Some("false"))),
+            ("verify_enabled", Key(Truth, Some("true"))),
+            ("allow_unsigned", Key(Truth, Some("false"))),
+            (
+                "local_files",
+                Key(Word(&["allow", "refuse"]), Some("\"allow\"")),
+            ),
+            ("trust_dir", Key(Text, Some("\"/etc/bpfman/trust\""))),
+            ("keys", Key(Texts, Some("[]"))),
+            ("require_log", Key(Truth, Some("false"))),
             ("trusted_identities", IDENTITIES),
             (
                 "rules",
-                List(&[
-                    ("images", Key(None)),
-                    ("require", Key(None)),
-                    ("keys", Key(None)),
-                    ("require_log", Key(None)),
-                    ("trusted_identities", IDENTITIES),
-                    ("signed_as", Key(None)),
-                ]),
+                List(
+                    &[
+                        ("images", Key(Text, None)),
+                        (
+                            "require",
+                            Key(Word(&["signature", "nothing", "refuse"]), None),
+                        ),
+                        ("keys", Key(Texts, None)),
+                        ("require_log", Key(Truth, None)),
+                        ("trusted_identities", IDENTITIES),
+                        ("signed_as", Key(Texts, None)),
+                    ],
+                    signing::rule_fault,
+                ),
             ),
         ]),
     ),
     (
         "registries",
         Closed(&[
-            ("mirrors", Names(&Key(None))),
-            ("ca_file", Key(None)),
-            ("https_proxy", Key(None)),
-            ("no_proxy", Key(None)),
-            ("timeout", Key(Some("120"))),
-            ("cache_bytes", Key(Some("536870912"))),
+            ("mirrors", Names(&Key(Texts, None))),
+            ("ca_file", Key(Text, None)),
+            ("https_proxy", Key(Text, None)),
+            ("no_proxy", Key(Text, None)),
+            ("timeout", Key(Number(1..=3600), Some("120"))),
+            ("cache_bytes", Key(Number(0..=MOST), Some("536870912"))),
         ]),
     ),
     (
         "csi",
         Closed(&[
-            ("enabled", Key(Some("false"))),
-            ("kubelet_dir", Key(Some("\"/var/lib/kubelet\""))),
+            ("enabled", Key(Truth, Some("false"))),
+            ("kubelet_dir", Key(Text, Some("\"/var/lib/kubelet\""))),
         ]),
     ),
-    ("interfaces", Names(&Table(&[("xdp_mode", Key(None))]))),
+    (
+        "interfaces",
+        Names(&Table(&[(
+            "xdp_mode",
+            Key(Word(&["skb", "drv", "hw"]), None),
+        )])),
+    ),
     (
         "database",
         Table(&[
-            ("max_retries", Key(Some("10"))),
-            ("millisec_delay", Key(Some("1000"))),
+            ("max_retries", Key(Number(0..=u32::MAX as u64), Some("10"))),
+            ("millisec_delay", Key(Number(0..=MOST), Some("1000"))),
         ]),
     ),
 ];
@@ -214,11 +243,18 @@ impl Walk<'_> {
             _ => None,
         };
         let prefix = format!("{key}.");
+        if let (Table(_) | Closed(_) | Names(_), Some(value), None) = (kind, entry, table) {
+            let cause = is_not(self.written(value), &format!("a table: [{key}]"));
+            return self.fault(value, &key, Some(cause));
+        }
         match kind {
-            Key(default) => self.value(entry, *default, key),
-            List(known) => {
+            Key(kind, default) => {
+                self.check(kind, entry, &key);
+                self.value(entry, *default, key);
+            }
+            List(known, check) => {
+                self.members(entry, known, *check, &prefix);
                 self.value(entry, Some("[]"), key);
-                self.members(entry, known, &prefix);
             }
             Table(known) => self.table(table, known, false, &prefix),
             Closed(known) => self.table(table, known, true, &prefix),
@@ -244,25 +280,61 @@ impl Walk<'_> {
         self.found.values.push(Value { key, text, origin });
     }
 
-    /// Unknown keys of the tables in a list, and of the tables in their lists; what they are worth is not shown.
+    fn check(&mut self, kind: &Kind, entry: Option<&Spanned<DeValue<'_>>>, key: &str) {
+        if let Some(value) = entry {
+            let fault = kind.fault(value.get_ref(), self.written(value));
+            self.fault(value, key, fault);
+        }
+    }
+
+    fn fault(&mut self, value: &Spanned<DeValue<'_>>, key: &str, fault: Option<String>) {
+        let line = self.line(value.span());
+        self.found.wrong.extend(fault.map(|cause| KeyError {
+            line,
+            key: key.to_owned(),
+            cause,
+        }));
+    }
+
+    fn written(&self, value: &Spanned<DeValue<'_>>) -> &str {
+        self.text.get(value.span()).unwrap_or_default()
+    }
+
+    /// Unknown keys and wrong values of the tables in a list, and of the tables in their lists; their values are not shown.
     fn members(
         &mut self,
         list: Option<&Spanned<DeValue<'_>>>,
         known: &'static [(&'static str, Known)],
+        check: Check,
         prefix: &str,
     ) {
-        let Some(DeValue::Array(list)) = list.map(Spanned::get_ref) else {
+        let Some(value) = list else {
             return;
+        };
+        let key = prefix.trim_end_matches('.');
+        let DeValue::Array(list) = value.get_ref() else {
+            let cause = is_not(self.written(value), &format!("tables: [[{key}]]"));
+            return self.fault(value, key, Some(cause));
         };
         for member in list {
             let DeValue::Table(table) = member.get_ref() else {
+                let cause = is_not(self.written(member), &format!("a table: [[{key}]]"));
+                self.fault(member, key, Some(cause));
                 continue;
             };
+            let before = self.found.wrong.len();
             self.unknown(Some(table), known, true, prefix);
             for (name, kind) in known {
-                if let (List(known), Some(inner)) = (kind, table.get(*name)) {
-                    self.members(Some(inner), known, &format!("{prefix}{name}."));
+                let (inner, key) = (table.get(*name), format!("{prefix}{name}"));
+                match kind {
+                    List(known, check) => self.members(inner, known, *check, &format!("{key}.")),
+                    Key(kind, _) => self.check(kind, inner, &key),
+                    Table(_) | Closed(_) | Names(_) => {}
                 }
+            }
+            if self.found.wrong.len() == before {
+                let fault = check(member.clone()).map(|fault| format!("is wrong: {fault}"));
+                self.fault(member, key, fault);
             }
         }
     }
@@ -275,7 +347,7 @@ impl Walk<'_> {
         }
         let elsewhere = KEYS.iter().find(|(_, kind)| match kind {
             Table(keys) | Closed(keys) => keys.iter().any(|(key, _)| *key == name),
-            Key(_) | Names(_) | List(_) => false,
+            Key(..) | Names(_) | List(..) => false,
         });
         elsewhere.map_or_else(String::new, |(table, _)| {
             format!(" outside of a table; did you mean \"{table}.{name}\"?")
@@ -283,8 +355,7 @@ impl Walk<'_> {
     }
 
     fn line(&self, span: Range<usize>) -> usize {
-        let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
+        line(self.text, span.start)
     }
 
     fn shown(&self, value: &Spanned<DeValue<'_>>) -> String {
@@ -296,7 +367,7 @@ impl Walk<'_> {
             {
                 format!("({} of them)", list.len())
             }
-            _ => self.text.get(value.span()).unwrap_or_default().to_owned(),
+            _ => self.written(value).to_owned(),
         }
     }
 }

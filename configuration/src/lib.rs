@@ -10,8 +10,10 @@ mod csi;
 mod error;
 mod established;
 mod keys;
+mod kinds;
 pub mod limits;
 mod logging;
+mod place;
 mod registries;
 mod signing;
 
@@ -139,8 +141,15 @@ fn parse(text: &str) -> Result<Loaded, error::TextError> {
         wrong.sort_by_key(|error| error.line);
         return Err(error::TextError::Keys(wrong));
     }
+    // What is wrong in ways that kinds of values do not know.
+    let config = toml::from_str(text).map_err(|error: toml::de::Error| {
+        let place = error.span().map_or(0, |span| span.start);
+        let (key, line) = place::holder(text, table.get_ref(), place);
+        let cause = format!("is wrong: {}", error.message());
+        error::TextError::Keys(vec![KeyError { line, key, cause }])
+    })?;
     Ok(Loaded {
-        config: toml::from_str(text)?,
+        config,
         file: None,
         values: found.values,
         unknown: found.unknown,

@@ -49,15 +49,6 @@ impl Logging {
     pub fn specification(&self) -> String {
         let mut specification = self.level.clone();
         for (component, level) in &self.components {
-            // Whose work it is here.
-            let component = match component.as_str() {
-                "server" => "api",
-                "manager" => "loader",
-                "store" => "loader_worker::store",
-                "lock" => "supervisor::prepare::lock",
-                "setup" => "supervisor::prepare",
-                other => other,
-            };
             specification.push_str(&format!(",{component}={level}"));
         }
         specification
@@ -68,40 +59,86 @@ const LEVELS: [&str; 8] = [
     "off", "error", "err", "warn", "warning", "info", "debug", "trace",
 ];
 
-/// Levels that are none. Values that are not text are left to the types.
+/// Ours, and those of the established service.
+const COMPONENTS: [&str; 11] = [
+    "api",
+    "image",
+    "loader",
+    "helper",
+    "supervisor",
+    "server",
+    "manager",
+    "store",
+    "lock",
+    "setup",
+    "csi",
+];
+
+/// What logs by the names of its modules: our crates, and libraries that say more than a warning.
+const CRATES: [&str; 10] = [
+    "api_worker",
+    "image_worker",
+    "loader_worker",
+    "supervisor",
+    "sandbox",
+    "h2",
+    "hyper",
+    "ractor",
+    "rustls",
+    "tonic",
+];
+
+/// Levels and components that are none. Values that are not text are wrong already.
 pub(crate) fn check(values: &[Value]) -> Vec<KeyError> {
     let mut wrong = Vec::new();
     for value in values {
         let (Origin::File(line), Some(text)) = (value.origin, value.as_text()) else {
             continue;
         };
-        let levels: Vec<&str> = if value.key == "logging.level" {
+        let mut fault = |cause: Option<String>| {
+            let key = value.key.clone();
+            wrong.extend(cause.map(|cause| KeyError { line, key, cause }));
+        };
+        if value.key == "logging.level" {
             // `LEVEL[,COMPONENT=LEVEL...]`
             let directives = text.split(',').map(str::trim);
-            directives
-                .filter(|directive| !directive.is_empty())
-                .map(|directive| {
-                    directive
-                        .split_once('=')
-                        .map_or(directive, |(_, level)| level)
-                })
-                .collect()
-        } else if value.key.starts_with("logging.components.") {
-            vec![text]
-        } else {
-            continue;
-        };
-        for level in levels.iter().filter(|level| !LEVELS.contains(level)) {
-            wrong.push(KeyError {
-                line,
-                key: value.key.clone(),
-                cause: format!(
-                    "has the level \"{level}\", which is not known{}; known are {}",
-                    suggestion(level, LEVELS),
-                    LEVELS.join(", ")
-                ),
-            });
+            for directive in directives.filter(|directive| !directive.is_empty()) {
+                let (name, level) = match directive.split_once('=') {
+                    Some((name, level)) => (Some(name), level),
+                    None => (None, directive),
+                };
+                fault(
+                    name.and_then(|name| component(name).map(|cause| format!("has the {cause}"))),
+                );
+                fault(unknown_level(level));
+            }
+        } else if let Some(name) = value.key.strip_prefix("logging.components.") {
+            fault(component(name).map(|cause| format!("is a {cause}")));
+            fault(unknown_level(text));
         }
     }
     wrong
+}
+
+fn unknown_level(level: &str) -> Option<String> {
+    (!LEVELS.contains(&level)).then(|| {
+        format!(
+            "has the level \"{level}\", which is not known{}; known are {}",
+            suggestion(level, LEVELS),
+            LEVELS.join(", ")
+        )
+    })
+}
+
+/// What is wrong with a component.
+fn component(name: &str) -> Option<String> {
+    let first = name.split("::").next().unwrap_or(name);
+    let is_known = COMPONENTS.contains(&name) || CRATES.contains(&first);
+    (!is_known).then(|| {
+        format!(
+            "component \"{name}\", which is not known{}; known are {}",
+            suggestion(name, COMPONENTS),
+            COMPONENTS.join(", ")
+        )
+    })
 }

@@ -4,14 +4,17 @@ use ipc::messages::signing::{
     Demand, Pattern, Signers, SigningRule, SigningSettings, TrustedIdentity,
 };
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::path::Path;
+use toml::Spanned;
+use toml::de::{DeValue, ValueDeserializer};
 
 /// Where keys and roots are, unless the configuration says otherwise; it need not exist.
 pub const DEFAULT_TRUST_DIR: &str = "/etc/bpfman/trust";
 
 /// The table, checked.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(try_from = "Table")]
+#[serde(from = "Table")]
 pub struct Signing {
     /// What the image worker is told.
     pub settings: SigningSettings,
@@ -47,11 +50,15 @@ struct Table {
     allow_unsigned: bool,
     #[serde(default)]
     local_files: LocalFiles,
-    trust_dir: Option<String>,
-    #[serde(flatten)]
-    signers: SignersTable,
+    trust_dir: Option<TrustDir>,
     #[serde(default)]
-    rules: Vec<RuleTable>,
+    keys: Vec<KeyName>,
+    #[serde(default)]
+    require_log: bool,
+    #[serde(default)]
+    trusted_identities: Vec<Identity>,
+    #[serde(default)]
+    rules: Vec<Rule>,
 }
 
 fn yes() -> bool {
@@ -66,15 +73,43 @@ enum LocalFiles {
     Refuse,
 }
 
+// What is checked by itself is a type of its own: then the error is at its line, and not at that of the table.
+
 #[derive(Deserialize)]
-struct SignersTable {
-    #[serde(default)]
-    keys: Vec<String>,
-    #[serde(default)]
-    require_log: bool,
-    #[serde(default)]
-    trusted_identities: Vec<IdentityTable>,
+#[serde(try_from = "String")]
+struct TrustDir(String);
+
+impl TryFrom<String> for TrustDir {
+    type Error = &'static str;
+
+    fn try_from(path: String) -> Result<Self, Self::Error> {
+        match Path::new(&path).is_absolute() {
+            true => Ok(Self(path)),
+            false => Err("it must be an absolute path"),
+        }
+    }
 }
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct KeyName(String);
+
+impl TryFrom<String> for KeyName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        match name.contains('/') {
+            true => Err(format!(
+                "\"{name}\" must be the name of a file in signing.trust_dir"
+            )),
+            false => Ok(Self(name)),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "IdentityTable")]
+struct Identity(TrustedIdentity);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,6 +120,10 @@ struct IdentityTable {
     certificate_oidc_issuer_regexp: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(try_from = "RuleTable")]
+struct Rule(SigningRule);
+
 /// A key that is unknown here would make a rule weaker than its author thinks: it is an error.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -93,11 +132,11 @@ struct RuleTable {
     #[serde(default)]
     require: Require,
     #[serde(default)]
-    keys: Vec<String>,
+    keys: Vec<KeyName>,
     #[serde(default)]
     require_log: bool,
     #[serde(default)]
-    trusted_identities: Vec<IdentityTable>,
+    trusted_identities: Vec<Identity>,
     #[serde(default)]
     signed_as: Vec<String>,
 }
@@ -111,57 +150,48 @@ enum Require {
     Refuse,
 }
 
-impl TryFrom<Table> for Signing {
-    type Error = String;
-
-    fn try_from(table: Table) -> Result<Self, String> {
-        let trust_dir_named = table.trust_dir.is_some();
-        let trust_dir = table
-            .trust_dir
-            .unwrap_or_else(|| DEFAULT_TRUST_DIR.to_owned());
-        if !Path::new(&trust_dir).is_absolute() {
-            return Err("signing.trust_dir must be an absolute path".to_owned());
-        }
-        Ok(Self {
+impl From<Table> for Signing {
+    fn from(table: Table) -> Self {
+        Self {
+            trust_dir_named: table.trust_dir.is_some(),
             settings: SigningSettings {
                 verify: table.verify_enabled,
                 allow_unsigned: table.allow_unsigned,
                 local_files: matches!(table.local_files, LocalFiles::Allow),
-                signers: table.signers.try_into()?,
-                rules: table
-                    .rules
-                    .into_iter()
-                    .map(SigningRule::try_from)
-                    .collect::<Result<_, _>>()?,
-                trust_dir,
+                signers: signers(table.keys, table.require_log, table.trusted_identities),
+                rules: table.rules.into_iter().map(|rule| rule.0).collect(),
+                trust_dir: table
+                    .trust_dir
+                    .map_or_else(|| DEFAULT_TRUST_DIR.to_owned(), |path| path.0),
             },
-            trust_dir_named,
-        })
-    }
-}
-
-impl TryFrom<SignersTable> for Signers {
-    type Error = String;
-
-    fn try_from(table: SignersTable) -> Result<Self, String> {
-        if let Some(path) = table.keys.iter().find(|name| name.contains('/')) {
-            return Err(format!(
-                "the key \"{path}\" must be the name of a file in signing.trust_dir"
-            ));
         }
-        Ok(Self {
-            keys: table.keys,
-            logged: table.require_log,
-            identities: table
-                .trusted_identities
-                .into_iter()
-                .map(TrustedIdentity::try_from)
-                .collect::<Result<_, _>>()?,
-        })
     }
 }
 
-impl TryFrom<IdentityTable> for TrustedIdentity {
+/// What is wrong with a trusted identity.
+pub(crate) fn identity_fault(table: Spanned<DeValue<'_>>) -> Option<String> {
+    fault::<Identity>(table)
+}
+
+/// What is wrong with a rule.
+pub(crate) fn rule_fault(table: Spanned<DeValue<'_>>) -> Option<String> {
+    fault::<Rule>(table)
+}
+
+fn fault<T: DeserializeOwned>(table: Spanned<DeValue<'_>>) -> Option<String> {
+    let read = T::deserialize(ValueDeserializer::from(table));
+    read.err().map(|error| error.message().to_owned())
+}
+
+fn signers(keys: Vec<KeyName>, logged: bool, identities: Vec<Identity>) -> Signers {
+    Signers {
+        keys: keys.into_iter().map(|key| key.0).collect(),
+        logged,
+        identities: identities.into_iter().map(|identity| identity.0).collect(),
+    }
+}
+
+impl TryFrom<IdentityTable> for Identity {
     type Error = String;
 
     fn try_from(table: IdentityTable) -> Result<Self, String> {
@@ -173,7 +203,7 @@ impl TryFrom<IdentityTable> for TrustedIdentity {
             )),
             (None, None) => Err(format!("a trusted identity needs {what} or {what}_regexp")),
         };
-        Ok(Self {
+        Ok(Self(TrustedIdentity {
             subject: one(
                 "certificate_identity",
                 table.certificate_identity,
@@ -184,11 +214,11 @@ impl TryFrom<IdentityTable> for TrustedIdentity {
                 table.certificate_oidc_issuer,
                 table.certificate_oidc_issuer_regexp,
             )?,
-        })
+        }))
     }
 }
 
-impl TryFrom<RuleTable> for SigningRule {
+impl TryFrom<RuleTable> for Rule {
     type Error = String;
 
     fn try_from(table: RuleTable) -> Result<Self, String> {
@@ -200,14 +230,11 @@ impl TryFrom<RuleTable> for SigningRule {
                     "the rule for \"{images}\" requires a signature and names neither keys nor trusted_identities"
                 ));
             }
-            Require::Signature => Demand::SignedBy(
-                SignersTable {
-                    keys: table.keys,
-                    require_log: table.require_log,
-                    trusted_identities: table.trusted_identities,
-                }
-                .try_into()?,
-            ),
+            Require::Signature => Demand::SignedBy(signers(
+                table.keys,
+                table.require_log,
+                table.trusted_identities,
+            )),
             Require::Nothing | Require::Refuse if !nobody => {
                 return Err(format!(
                     "the rule for \"{images}\" names signers, and does not require a signature"
@@ -216,11 +243,11 @@ impl TryFrom<RuleTable> for SigningRule {
             Require::Nothing => Demand::Nothing,
             Require::Refuse => Demand::Refused,
         };
-        Ok(Self {
+        Ok(Self(SigningRule {
             images,
             demand,
             signed_as: table.signed_as,
-        })
+        }))
     }
 }
 

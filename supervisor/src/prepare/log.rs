@@ -41,13 +41,26 @@ pub fn normalize(spec: &str) -> Result<String, SpecError> {
         .map(str::trim)
         .filter(|directive| !directive.is_empty())
         .map(|directive| match directive.split_once('=') {
-            Some((component, name)) => format!("{component}={}", level(name)),
+            Some((name, spec)) => format!("{}={}", component(name), level(spec)),
             None => level(directive),
         })
         .collect();
     let spec = directives.join(",");
     sandbox::logging::check(&spec)?;
     Ok(spec)
+}
+
+/// Components of the established service, as whose work it is here.
+fn component(name: &str) -> &str {
+    match name {
+        "server" => "api",
+        "manager" => "loader",
+        "store" => "loader_worker::store",
+        "lock" => "supervisor::prepare::lock",
+        "setup" => "supervisor::prepare",
+        "csi" => "api_worker::csi",
+        other => other,
+    }
 }
 
 /// Sends what the specification selects to standard error. To be called once.
@@ -146,6 +159,14 @@ mod tests {
             "warn,loader=error"
         );
         assert_eq!(normalize("debug").unwrap(), "debug");
+    }
+
+    #[test]
+    fn components_of_the_established_service_are_whose_work_it_is() {
+        assert_eq!(
+            normalize("info,server=debug,csi=trace,image=warn").unwrap(),
+            "info,api=debug,api_worker::csi=trace,image=warn"
+        );
     }
 
     #[test]

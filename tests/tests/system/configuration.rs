@@ -51,7 +51,10 @@ fn a_configuration_that_is_wrong_ends_the_start() {
             "[signing]\nshine = true\n",
             "line 2: signing.shine is not known",
         ),
-        ("[logging]\nformat = \"xml\"\n", "line 2, column"),
+        (
+            "[logging]\nformat = \"xml\"\n",
+            "line 2: logging.format is \"xml\", which is not known",
+        ),
     ] {
         let (_directory, file) = configured(text);
         let (status, log) = Instance::refusal(&["--config", file.to_str().expect("a path")]);
