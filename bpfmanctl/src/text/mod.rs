@@ -18,7 +18,10 @@ pub(crate) use program::{program, programs};
 pub(crate) use status::processes;
 
 use crate::console::printable;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+
+/// Spaces behind a column.
+const GAP: u16 = 2;
 
 /// Columns under their headings; nothing at all without rows.
 fn table(headings: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> String {
@@ -55,11 +58,52 @@ fn rendered(mut table: Table, rows: Vec<Vec<String>>, indent: u16) -> String {
             .collect::<Vec<_>>()
     }));
     for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((if index == 0 { indent } else { 0 }, 2));
+        column.set_padding((if index == 0 { indent } else { 0 }, GAP));
     }
+    keep_words(&mut table, indent);
     let mut text = table.trim_fmt();
     text.push('\n');
     text
+}
+
+/// Gives every column room for its longest word, and takes from the widest alone what the table has not: only their words are
+/// broken.
+fn keep_words(table: &mut Table, indent: u16) {
+    let Some(width) = table.width() else {
+        return;
+    };
+    let needs: Vec<u16> = (0..table.column_count())
+        .map(|index| longest_word(table, index))
+        .collect();
+    let gaps = GAP.saturating_mul(u16::try_from(needs.len()).unwrap_or(u16::MAX));
+    let room = width.saturating_sub(indent).saturating_sub(gaps);
+    let fits = |most: u16| {
+        let taken = needs.iter().map(|need| u32::from(*need.min(&most)));
+        taken.sum::<u32>() <= u32::from(room)
+    };
+    let Some(most) = (1..=room).rev().find(|most| fits(*most)) else {
+        return;
+    };
+    for (column, need) in table.column_iter_mut().zip(needs) {
+        // Of the width of a column its padding is a part.
+        let lower = need.min(most) + column.padding_width();
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(lower)));
+    }
+}
+
+/// Of a column with its heading, in characters.
+fn longest_word(table: &Table, column: usize) -> u16 {
+    let cells = table
+        .row_iter()
+        .filter_map(|row| row.cell_iter().nth(column));
+    let heading = table.header().and_then(|row| row.cell_iter().nth(column));
+    let words = cells.chain(heading).flat_map(|cell| {
+        let text = cell.content();
+        text.split_whitespace()
+            .map(|word| word.chars().count())
+            .collect::<Vec<_>>()
+    });
+    u16::try_from(words.max().unwrap_or(0)).unwrap_or(u16::MAX)
 }
 
 /// A value, or a word for none.
@@ -99,6 +143,23 @@ mod tests {
             text,
             "ID    NAME     END\n1     short    x\n1000  two\n      words\n"
         );
+    }
+
+    #[test]
+    fn no_word_is_broken_but_the_longest_where_they_have_no_room() {
+        let rows = vec![
+            vec![
+                "spawner".to_owned(),
+                "a".repeat(30),
+                "some words here".to_owned(),
+            ],
+            vec!["1".to_owned(), "b".to_owned(), String::new()],
+        ];
+        let text = table(&["GENERATION", "PIN", "NOTE"], rows, Some(36));
+        let expected = "GENERATION  PIN              NOTE\n\
+                        spawner     aaaaaaaaaaaaaaa  some\n            aaaaaaaaaaaaaaa  words\n                             here\n\
+                        1           b\n";
+        assert_eq!(text, expected);
     }
 
     #[test]

@@ -1,27 +1,22 @@
 //! The table of `status`.
 
 use super::table;
+use crate::console::printable;
 use crate::kernel_names::capabilities;
 use ipc::messages::supervision::ProcessStatus;
 
-/// Every process; a column for notes only when there is one.
+/// Every process; below them what there is to say of one.
 pub(crate) fn processes(processes: &[ProcessStatus], width: Option<u16>) -> String {
-    let with_notes = processes.iter().any(|process| !process.note.is_empty());
-    let mut headings = vec![
+    let headings = [
         "ROLE",
         "PID",
         "STATE",
         "UID",
         "CAPABILITIES",
-        "SECCOMP",
-        "LANDLOCK",
-        "GENERATION",
+        "SANDBOX",
         "RESTARTS",
         "MEMORY",
     ];
-    if with_notes {
-        headings.push("NOTE");
-    }
     let row = |process: &ProcessStatus| {
         let running = |value: String| {
             if process.pid == 0 {
@@ -30,24 +25,25 @@ pub(crate) fn processes(processes: &[ProcessStatus], width: Option<u16>) -> Stri
                 value
             }
         };
-        let mut row = vec![
+        vec![
             process.role.clone(),
             running(process.pid.to_string()),
             process.state.name().to_owned(),
             running(process.uid.to_string()),
             running(capability_cell(process)),
-            running(seccomp(process.seccomp_mode)),
-            running(landlock(process.landlock)),
-            process.generation.to_string(),
+            running(sandbox(process)),
             process.restarts.to_string(),
             running(memory(process.memory)),
-        ];
-        if with_notes {
-            row.push(process.note.clone());
-        }
-        row
+        ]
     };
-    table(&headings, processes.iter().map(row).collect(), width)
+    let mut text = table(&headings, processes.iter().map(row).collect(), width);
+    for process in processes {
+        if !process.note.is_empty() {
+            let (role, note) = (&process.role, printable(&process.note, false));
+            text.push_str(&format!("{role}: {note}\n"));
+        }
+    }
+    text
 }
 
 /// The effective ones; what is only permitted is marked as such.
@@ -62,20 +58,20 @@ fn capability_cell(process: &ProcessStatus) -> String {
     }
 }
 
-fn seccomp(mode: u8) -> String {
-    match mode {
-        0 => "none".to_owned(),
-        1 => "strict".to_owned(),
-        2 => "filter".to_owned(),
-        other => format!("mode {other}"),
-    }
-}
-
-fn landlock(abi: u8) -> String {
-    if abi == 0 {
+/// What holds the process: the mode of seccomp, the ABI of Landlock.
+fn sandbox(process: &ProcessStatus) -> String {
+    let seccomp = match process.seccomp_mode {
+        0 => None,
+        1 => Some("seccomp strict".to_owned()),
+        2 => Some("seccomp".to_owned()),
+        other => Some(format!("seccomp mode {other}")),
+    };
+    let landlock = (process.landlock > 0).then(|| format!("landlock {}", process.landlock));
+    let held: Vec<String> = seccomp.into_iter().chain(landlock).collect();
+    if held.is_empty() {
         "none".to_owned()
     } else {
-        format!("abi {abi}")
+        held.join(" ")
     }
 }
 
@@ -97,10 +93,27 @@ mod tests {
     }
 
     #[test]
-    fn notes_have_a_column_when_there_are_some() {
-        let mut quiet = samples::processes();
-        quiet.retain(|process| process.note.is_empty());
-        assert!(!processes(&quiet, None).contains("NOTE"));
+    fn a_terminal_of_eighty_columns_breaks_no_word() {
+        let text = processes(&samples::processes(), Some(80));
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn what_holds_a_process_is_named() {
+        let mut process = samples::processes().remove(0);
+        let mut named = |seccomp, landlock| {
+            (process.seccomp_mode, process.landlock) = (seccomp, landlock);
+            sandbox(&process)
+        };
+        assert_eq!(named(0, 0), "none");
+        assert_eq!(named(2, 0), "seccomp");
+        assert_eq!(named(0, 4), "landlock 4");
+        assert_eq!(named(1, 6), "seccomp strict landlock 6");
+        assert_eq!(named(7, 6), "seccomp mode 7 landlock 6");
     }
 
     #[test]

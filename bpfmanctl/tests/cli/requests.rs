@@ -455,7 +455,7 @@ fn the_state_of_the_service() {
     let status = service.run("status");
     assert_eq!(status.code, 0);
     assert!(status.output.starts_with("ROLE "), "{}", status.output);
-    assert_eq!(status.output.lines().count(), 6);
+    assert_eq!(status.output.lines().count(), 7, "a note below");
     assert!(
         service
             .run("status -o json")
