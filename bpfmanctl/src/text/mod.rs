@@ -23,19 +23,44 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 /// Spaces behind a column.
 const GAP: u16 = 2;
 
-/// Columns under their headings; nothing at all without rows.
+/// Columns under their headings, or where these would be broken every row by itself; nothing at all without rows.
 fn table(headings: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> String {
     if rows.is_empty() {
         return String::new();
     }
+    let words = headings.iter().flat_map(|heading| heading.split(' '));
+    let longest = words.map(|word| word.chars().count()).max();
     let mut table = plain(width);
     table.set_header(headings.to_vec());
-    rendered(table, rows, 0)
+    fill(&mut table, &rows, 0);
+    match room(&mut table, 0) {
+        Some(room) if longest > Some(usize::from(room)) => records(headings, rows, width),
+        room => finished(table, room),
+    }
+}
+
+/// Each row as lines of a heading and its value, an empty line between rows.
+fn records(headings: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> String {
+    let records = rows.into_iter().map(|row| {
+        let lines = headings
+            .iter()
+            .map(|heading| (*heading).to_owned())
+            .zip(row);
+        columns(
+            lines.map(<[String; 2]>::from).map(Vec::from).collect(),
+            0,
+            width,
+        )
+    });
+    records.collect::<Vec<_>>().join("\n")
 }
 
 /// Columns without headings, behind an indent.
 fn columns(rows: Vec<Vec<String>>, indent: u16, width: Option<u16>) -> String {
-    rendered(plain(width), rows, indent)
+    let mut table = plain(width);
+    fill(&mut table, &rows, indent);
+    let room = room(&mut table, indent);
+    finished(table, room)
 }
 
 /// No borders. Off the terminal every row is one line.
@@ -51,8 +76,8 @@ fn plain(width: Option<u16>) -> Table {
     table
 }
 
-fn rendered(mut table: Table, rows: Vec<Vec<String>>, indent: u16) -> String {
-    table.add_rows(rows.into_iter().map(|row| {
+fn fill(table: &mut Table, rows: &[Vec<String>], indent: u16) {
+    table.add_rows(rows.iter().map(|row| {
         row.iter()
             .map(|cell| printable(cell, false))
             .collect::<Vec<_>>()
@@ -60,35 +85,37 @@ fn rendered(mut table: Table, rows: Vec<Vec<String>>, indent: u16) -> String {
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((if index == 0 { indent } else { 0 }, GAP));
     }
-    keep_words(&mut table, indent);
-    let mut text = table.trim_fmt();
-    text.push('\n');
-    text
 }
 
-/// Gives every column room for its longest word, and takes from the widest alone what the table has not: only their words are
-/// broken.
-fn keep_words(table: &mut Table, indent: u16) {
-    let Some(width) = table.width() else {
-        return;
-    };
+/// The most characters that the words of every column can have so that the table is no wider than the terminal: enough for the
+/// longest, if there is room; else what is left is taken from the widest columns alone.
+fn room(table: &mut Table, indent: u16) -> Option<u16> {
+    let width = table.width()?;
     let needs: Vec<u16> = (0..table.column_count())
         .map(|index| longest_word(table, index))
         .collect();
     let gaps = GAP.saturating_mul(u16::try_from(needs.len()).unwrap_or(u16::MAX));
     let room = width.saturating_sub(indent).saturating_sub(gaps);
-    let fits = |most: u16| {
-        let taken = needs.iter().map(|need| u32::from(*need.min(&most)));
+    let fits = |most: &u16| {
+        let taken = needs.iter().map(|need| u32::from(*need.min(most)));
         taken.sum::<u32>() <= u32::from(room)
     };
-    let Some(most) = (1..=room).rev().find(|most| fits(*most)) else {
-        return;
-    };
-    for (column, need) in table.column_iter_mut().zip(needs) {
-        // Of the width of a column its padding is a part.
-        let lower = need.min(most) + column.padding_width();
-        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(lower)));
+    (1..=room).rev().find(fits)
+}
+
+/// Only words with more characters than there is room for are broken.
+fn finished(mut table: Table, room: Option<u16>) -> String {
+    for index in 0..table.column_count() {
+        let need = longest_word(&table, index);
+        if let (Some(room), Some(column)) = (room, table.column_mut(index)) {
+            // Of the width of a column its padding is a part.
+            let lower = need.min(room) + column.padding_width();
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(lower)));
+        }
     }
+    let mut text = table.trim_fmt();
+    text.push('\n');
+    text
 }
 
 /// Of a column with its heading, in characters.
@@ -159,6 +186,14 @@ mod tests {
         let expected = "GENERATION  PIN              NOTE\n\
                         spawner     aaaaaaaaaaaaaaa  some\n            aaaaaaaaaaaaaaa  words\n                             here\n\
                         1           b\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn rows_stand_alone_where_headings_would_be_broken() {
+        let text = table(&["GENERATION", "NAME", "END"], rows("two words"), Some(20));
+        let expected = "GENERATION  1\nNAME        short\nEND         x\n\n\
+                        GENERATION  1000\nNAME        two\n            words\nEND\n";
         assert_eq!(text, expected);
     }
 
