@@ -131,9 +131,15 @@ async fn carry_out(
             key,
             strategy,
         },
-        ClientRequest::ShowHooks { interface } => {
-            validate::interface(&interface)?;
-            LoaderRequest::ShowHooks { session, interface }
+        ClientRequest::ShowHooks { interface, netns } => {
+            validate::hooks(&interface, netns.as_deref(), descriptors.len())?;
+            let show = LoaderRequest::ShowHooks {
+                session,
+                interface,
+                netns,
+            };
+            let namespace: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+            return context.ask_loader(&show, &namespace).await;
         }
     };
     context.ask_loader(&plain, &[]).await

@@ -180,8 +180,24 @@ fn check_options(options: &LoadOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Checks the name of an interface.
-pub fn interface(interface: &str) -> Result<(), Failure> {
+/// Checks the name of an interface, and what is said of the network namespace that it is in.
+///
+/// # Errors
+///
+/// `InvalidArgument` naming what is wrong.
+pub fn hooks(name: &str, netns: Option<&str>, descriptors: usize) -> Result<(), Failure> {
+    interface(name)?;
+    if descriptors != usize::from(netns.is_some()) {
+        return Err(invalid(
+            "a network namespace goes with its file and its path, or with neither",
+        ));
+    }
+    netns.map_or(Ok(()), |netns| {
+        path("the path of the network namespace", netns)
+    })
+}
+
+fn interface(interface: &str) -> Result<(), Failure> {
     name("the interface name", interface)
 }
 

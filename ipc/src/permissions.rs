@@ -126,7 +126,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         ListDispatchers SMALL 0..=0 REPEAT,
         GetDispatcher SMALL 0..=0 REPEAT,
         ConvertChain SMALL 0..=0 ONCE,
-        ShowHooks SMALL 0..=0 REPEAT,
+        ShowHooks ATTACH 0..=1 REPEAT,
         LoadTyped LOAD 1..=1 ONCE,
         LoadImage LOAD 0..=1 ONCE,
         PullImage SMALL 0..=1 ONCE,
@@ -173,7 +173,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         ListDispatchers SMALL 0..=0 REPEAT,
         GetDispatcher SMALL 0..=0 REPEAT,
         ConvertChain SMALL 0..=0 ONCE,
-        ShowHooks SMALL 0..=0 REPEAT,
+        ShowHooks ATTACH 0..=1 REPEAT,
         OpenPath ATTACH 0..=0 REPEAT,
         PublishVolume ATTACH 0..=0 REPEAT,
         UnpublishVolume ATTACH 0..=0 REPEAT,
@@ -240,6 +240,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         NoteInterface SMALL 2..=2 REPEAT,
         PublishVolume ATTACH 1..=64 REPEAT,
         UnpublishVolume ATTACH 0..=0 REPEAT,
+        ListMprog SMALL 1..=1 REPEAT,
     ),
     rows!(Helper => Loader:
         Opened SMALL 1..=1 ONCE,
@@ -249,6 +250,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         XdpLink SMALL 1..=1 ONCE,
         XdpProgram SMALL 0..=0 ONCE,
         Volume SMALL 0..=0 ONCE,
+        OnMprog ATTACH 0..=0 ONCE,
     ),
 ];
 

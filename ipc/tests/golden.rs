@@ -9,8 +9,8 @@ mod golden_samples;
 
 use golden_samples::{
     chain, create_netfilter_link, failure, foreign_dispatcher, globals, hello, hook, hook_view,
-    images, labels, note_interface, options, process, programs, set_log, tcx, types, uprobe,
-    volumes,
+    images, labels, list_mprog, note_interface, options, process, programs, set_log, show_hooks,
+    show_hooks_to, tcx, types, uprobe, volumes,
 };
 use ipc::codec;
 use ipc::frame::Header;
@@ -234,9 +234,7 @@ fn every_message_has_its_golden_frame() {
             key: hook(),
             strategy: Some(Strategy::Fused),
         },
-        ClientRequest::ShowHooks {
-            interface: "eth0".to_owned(),
-        },
+        show_hooks(),
         ClientRequest::LoadTyped {
             options: options(),
             types: types(),
@@ -327,10 +325,7 @@ fn every_message_has_its_golden_frame() {
             key: hook(),
             strategy: None,
         },
-        LoaderRequest::ShowHooks {
-            session,
-            interface: "eth0".to_owned(),
-        },
+        show_hooks_to(session),
         LoaderRequest::OpenPath {
             session,
             path: "/opt/counter.o".to_owned(),
@@ -477,6 +472,7 @@ fn every_message_has_its_golden_frame() {
         note_interface(),
         publish,
         unpublish,
+        list_mprog(),
     ];
     direction(&mut golden, Role::Loader, Role::Helper, &jobs);
     let results = [
@@ -493,6 +489,7 @@ fn every_message_has_its_golden_frame() {
             dispatcher: Some(foreign_dispatcher()),
         },
         HelperResult::Volume,
+        HelperResult::OnMprog(vec![Some(vec![42, 43]), None]),
     ];
     direction(&mut golden, Role::Helper, Role::Loader, &results);
 

@@ -297,3 +297,15 @@ fn hopeless_attachments_are_refused_here() {
     };
     assert!(cause(attach(&tcx, 0)).contains("interface name"));
 }
+
+#[test]
+fn a_namespace_to_look_into_comes_with_its_file() {
+    assert_eq!(hooks("eth0", None, 0), Ok(()));
+    assert_eq!(hooks("eth0", Some("/run/netns/a"), 1), Ok(()));
+    assert!(cause(hooks("", None, 0)).contains("interface"));
+    for (netns, descriptors) in [(None, 1), (Some("/run/netns/a"), 0)] {
+        assert!(cause(hooks("eth0", netns, descriptors)).contains("with neither"));
+    }
+    let long = "p".repeat(PATH_BYTES + 1);
+    assert!(cause(hooks("eth0", Some(&long), 1)).contains("network namespace"));
+}

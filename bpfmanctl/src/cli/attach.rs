@@ -397,7 +397,7 @@ pub(crate) struct SkLookupArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct NamespaceArgs {
-    /// File of the network namespace to attach in, opened with your rights [default: the service's own]
+    /// File of the network namespace, opened with your rights [default: the service's own]
     #[arg(short, long, value_name = "PATH")]
     pub(crate) netns: Option<String>,
 }

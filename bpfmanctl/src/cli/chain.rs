@@ -1,6 +1,6 @@
 //! The grammar of `dispatcher` and `chain`.
 
-use super::OutputArgs;
+use super::{NamespaceArgs, OutputArgs};
 use crate::parse;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
@@ -92,7 +92,8 @@ pub(crate) enum ChainCommand {
         long_about = "Draw everything on the hooks of an interface, in the order in which it runs: bpfman's programs \
             with their priorities, the verdicts after which the next one runs, and what was counted; and programs of \
             others.",
-        after_help = "Examples:\n  bpfmanctl chain show eth0\n  bpfmanctl chain show eth0 -o json"
+        after_help = "Examples:\n  bpfmanctl chain show eth0\n  bpfmanctl chain show eth0 -o json\n  \
+            bpfmanctl chain show eth0 --netns /run/netns/blue"
     )]
     Show(ChainShowArgs),
 
@@ -118,6 +119,9 @@ pub(crate) struct ChainShowArgs {
     /// Interface name
     #[arg(value_name = "INTERFACE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) interface: String,
+
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArgs,
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,

@@ -229,8 +229,25 @@ impl Client {
 
     /// Everything on the hooks of an interface.
     pub fn hooks(&mut self, interface: String) -> Result<Vec<HookView>, ClientError> {
-        let request = ClientRequest::ShowHooks { interface };
+        let request = ClientRequest::ShowHooks {
+            interface,
+            netns: None,
+        };
         reply!(self, request, &[], ClientReply::Hooks(hooks) => hooks)
+    }
+
+    /// Those of an interface in the network namespace of an open file; the path is what it is called.
+    pub fn hooks_in_namespace(
+        &mut self,
+        interface: String,
+        netns: String,
+        file: BorrowedFd<'_>,
+    ) -> Result<Vec<HookView>, ClientError> {
+        let request = ClientRequest::ShowHooks {
+            interface,
+            netns: Some(netns),
+        };
+        reply!(self, request, &[file], ClientReply::Hooks(hooks) => hooks)
     }
 
     /// Every process of the service.

@@ -17,7 +17,7 @@ use crate::{json, text};
 pub(super) use cgroup::cgroup;
 use ipc::messages::attach::{AttachSpec, Link};
 use ipc::messages::failure::FailureCode;
-pub(super) use network::{netfilter, netkit, sk_lookup, tc, tcx, xdp};
+pub(super) use network::{namespace, netfilter, netkit, sk_lookup, tc, tcx, xdp};
 pub(super) use probes::{kprobe_multi, uprobe_multi, usdt};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

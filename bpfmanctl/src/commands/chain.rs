@@ -7,6 +7,7 @@ use crate::exit::Error;
 use crate::{inventory, json, text};
 use ipc::messages::chain::{Dispatcher, HookView};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
+use std::os::fd::AsFd;
 
 pub(super) fn list(
     arguments: &DispatcherListArgs,
@@ -71,8 +72,13 @@ pub(super) fn explain(
 }
 
 fn hooks(arguments: &ChainShowArgs, service: &Service) -> Result<Vec<HookView>, Error> {
+    let namespace = super::attach::namespace(&arguments.namespace)?;
+    let interface = arguments.interface.clone();
     let mut client = service.connect()?;
-    let mut hooks = client.hooks(arguments.interface.clone())?;
+    let mut hooks = match namespace {
+        Some((path, file)) => client.hooks_in_namespace(interface, path, file.as_fd())?,
+        None => client.hooks(interface)?,
+    };
     if inventory::is_nameless(&hooks) {
         // What others have there is shown without names where the kernel does not tell them.
         inventory::name(&mut hooks, &client.kernel_programs().unwrap_or_default());

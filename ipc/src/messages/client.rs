@@ -93,10 +93,13 @@ pub enum ClientRequest {
         /// How; `None` lets bpfman choose.
         strategy: Option<Strategy>,
     },
-    /// Everything on the hooks of an interface. Since version 2.
+    /// Everything on the hooks of an interface; beside it the open file of its network namespace, where that is another than
+    /// bpfman's own. Since version 2.
     ShowHooks {
         /// Its name.
         interface: String,
+        /// What the user calls the namespace of the file.
+        netns: Option<String>,
     },
     /// `Load` with values of global variables that have types. Since version 2.
     LoadTyped {

@@ -163,9 +163,17 @@ pub enum HelperJob {
         /// Which, and where.
         place: VolumePlace,
     },
+    /// Say what is on hooks of tcx and netkit; the network namespace is beside the message. Since version 2.
+    ListMprog {
+        /// Index of the interface.
+        ifindex: u32,
+        /// Which hooks.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
+        hooks: Vec<MprogHook>,
+    },
 }
 
-edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateMprogLink, OpenSampled, OpenPath, DescribeXdp, CreateNetfilterLink, OpenNetlink, NoteInterface, PublishVolume, UnpublishVolume);
+edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateMprogLink, OpenSampled, OpenPath, DescribeXdp, CreateNetfilterLink, OpenNetlink, NoteInterface, PublishVolume, UnpublishVolume, ListMprog);
 
 /// Helper to loader.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
@@ -198,6 +206,8 @@ pub enum HelperResult {
     },
     /// The volume is there, or gone. Since version 2.
     Volume,
+    /// Kernel ids of programs on each hook, in running order; `None` where the interface has no such hook. Since version 2.
+    OnMprog(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<Option<Vec<u32>>>),
 }
 
-edge!(HelperResult: Hello, Opened, Changed, Failed, Interface, XdpLink, XdpProgram, Volume);
+edge!(HelperResult: Hello, Opened, Changed, Failed, Interface, XdpLink, XdpProgram, Volume, OnMprog);

@@ -144,12 +144,15 @@ pub enum LoaderRequest {
         /// How; `None` lets the loader choose.
         strategy: Option<Strategy>,
     },
-    /// Everything on the hooks of an interface.
+    /// Everything on the hooks of an interface; beside it the open file of its network namespace, where that is another than
+    /// the loader's own.
     ShowHooks {
         /// Who asks.
         session: Session,
         /// Its name.
         interface: String,
+        /// What the user calls the namespace of the file.
+        netns: Option<String>,
     },
     /// Open a path with the identity of the client, which cannot pass a descriptor (gRPC). Since version 2.
     OpenPath {

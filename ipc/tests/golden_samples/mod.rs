@@ -8,9 +8,12 @@ use ipc::messages::chain::{
     Chain, Dispatcher, DispatcherMember, Filter, ForeignDispatcher, ForeignMember, HookEntry,
     HookKey, HookKind, HookView, InterfaceHook, SlotCounters, Strategy,
 };
+use ipc::messages::client::ClientRequest;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::hello::Hello;
 use ipc::messages::helper::HelperJob;
+use ipc::messages::loader::{LoaderRequest, Session};
+use ipc::messages::mprog::{MprogHook, NetkitHook};
 use ipc::messages::netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace};
 use ipc::messages::program::{
     GlobalType, GlobalValue, LoadOptions, ProgramKind, ProgramRequest, Source, TypedGlobal,
@@ -47,6 +50,31 @@ pub(crate) fn note_interface() -> HelperJob {
     HelperJob::NoteInterface {
         ifindex: 2,
         interface: "eth0".to_owned(),
+    }
+}
+
+pub(crate) fn list_mprog() -> HelperJob {
+    HelperJob::ListMprog {
+        ifindex: 2,
+        hooks: vec![
+            MprogHook::Tcx(Direction::Ingress),
+            MprogHook::Netkit(NetkitHook::Peer),
+        ],
+    }
+}
+
+pub(crate) fn show_hooks() -> ClientRequest {
+    ClientRequest::ShowHooks {
+        interface: "eth0".to_owned(),
+        netns: Some("/run/netns/blue".to_owned()),
+    }
+}
+
+pub(crate) fn show_hooks_to(session: Session) -> LoaderRequest {
+    LoaderRequest::ShowHooks {
+        session,
+        interface: "eth0".to_owned(),
+        netns: None,
     }
 }
 

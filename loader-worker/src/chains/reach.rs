@@ -121,7 +121,11 @@ impl Way {
         }
     }
 
-    async fn into(namespace: &NetworkNamespace, helpers: &dyn Helpers) -> Result<Self, Failure> {
+    /// The way into a namespace that is open.
+    pub async fn into(
+        namespace: &NetworkNamespace,
+        helpers: &dyn Helpers,
+    ) -> Result<Self, Failure> {
         let Some(beside) = namespace.beside(&[])? else {
             return Ok(Self::Own);
         };

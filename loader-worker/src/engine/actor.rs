@@ -7,7 +7,7 @@
 //! after the sandbox was entered, and inherit all of it. Sends each answer to the API worker itself. Supervised by the
 //! worker's root: an engine that ends takes the process with it, and the next one reconciles.
 
-use super::{AttachCommand, Engine, VolumeCommand};
+use super::{AttachCommand, Engine, NamespaceFile, VolumeCommand};
 use crate::iterators;
 use crate::plan_intake::{self, Delivery};
 use crate::policy::Identity;
@@ -65,7 +65,7 @@ pub enum Command {
     /// Call a chain in another way.
     Convert(HookKey, Option<Strategy>),
     /// Everything on the hooks of an interface.
-    ShowHooks(String),
+    ShowHooks(String, Option<NamespaceFile>),
     /// Make a volume of a pod.
     PublishVolume(Box<VolumeCommand>),
     /// Take a volume of a pod away.
@@ -198,10 +198,8 @@ impl Engine {
             Command::GetDispatcher(key) => {
                 LoaderReply::Chain(Box::new(self.steady(|| self.chain(key))?))
             }
-            Command::ShowHooks(interface) => {
-                let mut views = self.steady(|| self.show_hooks(&interface))?;
-                self.name_foreign(&interface, &mut views).await;
-                LoaderReply::Hooks(views)
+            Command::ShowHooks(interface, namespace) => {
+                LoaderReply::Hooks(self.show_hooks(&interface, namespace.as_ref()).await?)
             }
             Command::PublishVolume(command) => {
                 self.publish_volume(*command).await?;
@@ -217,7 +215,10 @@ impl Engine {
 
     /// Looks things up in records that do not change meanwhile. What they tell is in the kernel until the change that
     /// replaces it is on record.
-    fn steady<T>(&self, look: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    pub(super) fn steady<T>(
+        &self,
+        look: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let _steady = self.store.steady();
         look()
     }

@@ -147,16 +147,21 @@ async fn network_place(
         Network::Namespace => None,
         Network::Interface(interface) => Some(interface),
     };
-    let namespace = match &command.namespace {
-        Some(NamespaceFile { file, path }) => {
-            request::check_path(path)?;
-            NetworkNamespace::of(file.as_fd(), path)?
-        }
-        None => NetworkNamespace::own()?,
-    };
+    let namespace = namespace(command.namespace.as_ref())?;
     NetworkPlace::find(namespace, interface, helpers)
         .await
         .map(Some)
+}
+
+/// The network namespace of this file, or the loader's own.
+pub(super) fn namespace(file: Option<&NamespaceFile>) -> Result<NetworkNamespace, Failure> {
+    match file {
+        Some(NamespaceFile { file, path }) => {
+            request::check_path(path)?;
+            NetworkNamespace::of(file.as_fd(), path)
+        }
+        None => NetworkNamespace::own(),
+    }
 }
 
 /// A pin that no other link on record has. A network namespace that is gone leaves its number, and with it the names of

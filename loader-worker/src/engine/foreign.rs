@@ -39,10 +39,7 @@ impl Engine {
     }
 
     /// Adds names to what was found on an XDP hook, and shows a dispatcher of somebody else as its members.
-    pub(super) async fn name_foreign(&self, interface: &str, views: &mut [HookView]) {
-        let Ok(ifindex) = hooks::interface::find(interface) else {
-            return;
-        };
+    pub(super) async fn name_foreign(&self, ifindex: u32, views: &mut [HookView]) {
         for view in views {
             if view.hook == InterfaceHook::Xdp {
                 self.name_on_xdp(view, ifindex).await;

@@ -1,12 +1,13 @@
 //! Looking hooks up: bpfman's chains, and everything else on the hooks of an interface.
 
-use super::Engine;
 use super::chain::{counted, no_hook};
+use super::{Engine, NamespaceFile};
+use crate::chains::reach::Way;
 use crate::chains::{explain, fused, verdicts};
-use crate::hooks::{interface, mprog_order};
-use crate::kernel::netlink::Socket;
-use crate::kernel::{Error, clsact, probe, query, xdp_hook};
-use crate::network_namespace::NetworkNamespace;
+use crate::helpers::Done;
+use crate::hooks::{mprog, mprog_order};
+use crate::kernel::{Error, clsact, probe, xdp_hook};
+use crate::network_namespace::{NetworkPlace, unfit};
 use crate::store::records::StoredHook;
 use ipc::messages::attach::{Direction, LinkDetails, LinkRecord};
 use ipc::messages::chain::{
@@ -14,8 +15,43 @@ use ipc::messages::chain::{
     SlotCounters,
 };
 use ipc::messages::failure::{Failure, Stage};
+use ipc::messages::helper::{HelperJob, HelperKind, HelperResult};
 use ipc::messages::mprog::{MprogHook, MprogPlace, NetkitHook};
-use rustix::io::Errno;
+
+/// Hooks that the kernel orders.
+const MPROG: [MprogHook; 4] = [
+    MprogHook::Tcx(Direction::Ingress),
+    MprogHook::Tcx(Direction::Egress),
+    MprogHook::Netkit(NetkitHook::Primary),
+    MprogHook::Netkit(NetkitHook::Peer),
+];
+
+/// What is on such hooks.
+enum Present {
+    /// In the loader's own network namespace: the kernel is asked when it is looked at.
+    Here,
+    /// In another one, as the helper found it; `None` where the interface has no such hook.
+    There(Vec<(MprogHook, Option<Vec<u32>>)>),
+}
+
+impl Present {
+    fn on(&self, ifindex: u32, hook: MprogHook) -> Result<Option<Vec<u32>>, Failure> {
+        match self {
+            Present::Here => mprog::programs(ifindex, hook),
+            Present::There(found) => Ok(found
+                .iter()
+                .find(|(known, _)| *known == hook)
+                .and_then(|(_, programs)| programs.clone())),
+        }
+    }
+}
+
+fn is_known(hook: MprogHook) -> bool {
+    match hook {
+        MprogHook::Tcx(_) => probe::tcx().is_ok(),
+        MprogHook::Netkit(_) => probe::netkit().is_ok(),
+    }
+}
 
 impl Engine {
     /// All hooks, by kind, namespace and interface.
@@ -64,17 +100,55 @@ impl Engine {
 }
 
 impl Engine {
-    /// Everything on the hooks of an interface of the service's network namespace, in the order in which it runs.
-    pub fn show_hooks(&self, interface: &str) -> Result<Vec<HookView>, Failure> {
-        let ifindex = interface::find(interface)?;
+    /// Everything on the hooks of an interface, in the order in which it runs.
+    pub(super) async fn show_hooks(
+        &self,
+        interface: &str,
+        namespace: Option<&NamespaceFile>,
+    ) -> Result<Vec<HookView>, Failure> {
+        let namespace = super::attach::namespace(namespace)?;
+        let place = NetworkPlace::find(namespace, Some(interface), &*self.helpers).await?;
+        let way = Way::into(&place.namespace, &*self.helpers).await?;
+        let present = self.present_elsewhere(&place).await?;
+        let mut views = self.steady(|| self.views(interface, &place, &way, &present))?;
+        self.name_foreign(place.ifindex, &mut views).await;
+        Ok(views)
+    }
+
+    /// What the kernel has on the hooks that it orders, where it tells that only to who is inside.
+    async fn present_elsewhere(&self, place: &NetworkPlace) -> Result<Present, Failure> {
+        let Some(beside) = place.namespace.beside(&[])? else {
+            return Ok(Present::Here);
+        };
+        let hooks: Vec<MprogHook> = MPROG.into_iter().filter(|hook| is_known(*hook)).collect();
+        let job = HelperJob::ListMprog {
+            ifindex: place.ifindex,
+            hooks: hooks.clone(),
+        };
+        let done = self.helpers.run(HelperKind::NetworkNamespace, job, beside);
+        match done.await? {
+            Done {
+                result: HelperResult::OnMprog(found),
+                ..
+            } => Ok(Present::There(hooks.into_iter().zip(found).collect())),
+            other => Err(unfit(&other)),
+        }
+    }
+
+    fn views(
+        &self,
+        interface: &str,
+        place: &NetworkPlace,
+        way: &Way,
+        present: &Present,
+    ) -> Result<Vec<HookView>, Failure> {
         let failed = |error: Error| {
             error.into_failure(
                 Stage::Query,
                 format!("the hooks of interface \"{interface}\""),
             )
         };
-        let nsid = NetworkNamespace::own()?.id();
-        let socket = Socket::open().map_err(failed)?;
+        let (nsid, ifindex) = (place.namespace.id(), place.ifindex);
         let mut views = Vec::new();
         for hook in InterfaceHook::ALL {
             let mprog = |on| {
@@ -83,11 +157,12 @@ impl Engine {
                     nsid,
                     ifindex,
                 };
-                self.on_mprog(hook, place)
+                self.on_mprog(hook, place, present)
             };
             let view = match hook {
                 InterfaceHook::Xdp => {
-                    let found = xdp_hook::programs(&socket, ifindex).map_err(failed)?;
+                    let found = way.with(|socket| xdp_hook::programs(socket, ifindex));
+                    let found = found.map_err(failed)?;
                     let found = found.into_iter().map(|id| (id, String::new())).collect();
                     Some(self.with_chain(hook, HookKind::Xdp, (nsid, ifindex), found)?)
                 }
@@ -97,7 +172,8 @@ impl Engine {
                     } else {
                         (HookKind::TcEgress, Direction::Egress)
                     };
-                    let mut found = clsact::filters(&socket, ifindex, direction).map_err(failed)?;
+                    let found = way.with(|socket| clsact::filters(socket, ifindex, direction));
+                    let mut found = found.map_err(failed)?;
                     // Other classifiers consist of several things that are no programs.
                     found.dedup_by(|one, before| {
                         one.program_id.is_none()
@@ -159,6 +235,7 @@ impl Engine {
         &self,
         hook: InterfaceHook,
         place: MprogPlace,
+        present: &Present,
     ) -> Result<Option<HookView>, Failure> {
         let mut view = HookView {
             hook,
@@ -166,25 +243,17 @@ impl Engine {
             entries: Vec::new(),
             foreign: None,
         };
-        let present = match place.hook {
-            MprogHook::Tcx(_) if probe::tcx().is_err() => return Ok(Some(view)),
-            MprogHook::Netkit(_) if probe::netkit().is_err() => return Ok(None),
-            _ => query::mprog(place.ifindex, place.hook),
+        let programs = match place.hook {
+            hook if is_known(hook) => present.on(place.ifindex, hook)?,
+            MprogHook::Tcx(_) => return Ok(Some(view)),
+            MprogHook::Netkit(_) => None,
         };
-        let present = match (place.hook, present) {
-            // Other devices, and the peer of a pair, have no hooks of netkit.
-            (MprogHook::Netkit(_), Err(error))
-                if matches!(error.errno, Errno::NXIO | Errno::ACCESS) =>
-            {
-                return Ok(None);
-            }
-            (_, present) => {
-                present.map_err(|error| error.into_failure(Stage::Query, hook.name()))?
-            }
+        let Some(programs) = programs else {
+            return Ok(None);
         };
         let links = self.store.links()?;
         let mut before = None;
-        for program_id in present.programs {
+        for program_id in programs {
             let own = links.iter().find_map(|link| match link.details.mprog() {
                 Some((on, priority)) if link.program_id == program_id && on == place => {
                     Some((link, priority))

@@ -155,8 +155,23 @@ impl State {
                 key,
                 strategy,
             } => (session, Action::Attach, Command::Convert(key, strategy)),
-            LoaderRequest::ShowHooks { session, interface } => {
-                (session, Action::Read, Command::ShowHooks(interface))
+            LoaderRequest::ShowHooks {
+                session,
+                interface,
+                netns,
+            } => {
+                let file = descriptors.pop();
+                let command = match (netns, file) {
+                    (None, _) => Command::ShowHooks(interface, None),
+                    (Some(path), Some(file)) => {
+                        Command::ShowHooks(interface, Some(NamespaceFile { file, path }))
+                    }
+                    (Some(_), None) => {
+                        reply.fail(no_descriptor()).await;
+                        return Ok(());
+                    }
+                };
+                (session, Action::Read, command)
             }
             LoaderRequest::PublishVolume {
                 session,

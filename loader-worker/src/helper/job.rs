@@ -7,6 +7,7 @@ use crate::kernel::{Error, netlink, perf};
 use crate::kinds::{kprobe, perf_event, tracepoint, uprobe};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::{HelperJob, HelperKind, HelperResult};
+use ipc::messages::mprog::MprogHook;
 use rustix::fs::{AtFlags, FileType, FsWord, Gid, chownat, fstat, fstatfs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -132,6 +133,7 @@ fn is_for_namespaces(job: &HelperJob) -> bool {
             | HelperJob::CreateNetfilterLink { .. }
             | HelperJob::OpenNetlink
             | HelperJob::NoteInterface { .. }
+            | HelperJob::ListMprog { .. }
     )
 }
 
@@ -185,6 +187,13 @@ fn act_inside(job: &HelperJob, descriptors: &[OwnedFd]) -> Result<Done, Failure>
             hooks::interface::note(beside(job, descriptors)?, *ifindex, interface)?;
             Ok(Done {
                 result: HelperResult::Changed,
+                descriptors: Vec::new(),
+            })
+        }
+        HelperJob::ListMprog { ifindex, hooks } => {
+            let on = |hook: &MprogHook| hooks::mprog::programs(*ifindex, *hook);
+            Ok(Done {
+                result: HelperResult::OnMprog(hooks.iter().map(on).collect::<Result<_, _>>()?),
                 descriptors: Vec::new(),
             })
         }

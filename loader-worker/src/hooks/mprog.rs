@@ -38,6 +38,21 @@ pub fn create(
     until_it_is_first(&name, attempt)
 }
 
+/// The programs on a hook, in running order; `None` where the interface has no such hook.
+pub fn programs(ifindex: u32, hook: MprogHook) -> Result<Option<Vec<u32>>, Failure> {
+    match query::mprog(ifindex, hook) {
+        Ok(found) => Ok(Some(found.programs)),
+        // Other devices, and the peer of a pair, have no hooks of netkit.
+        Err(error)
+            if matches!(hook, MprogHook::Netkit(_))
+                && matches!(error.errno, Errno::NXIO | Errno::ACCESS) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error.into_failure(Stage::Query, hook.name())),
+    }
+}
+
 /// Repeats an attempt, which looks at the hook anew each time, until nobody has changed the hook under it.
 fn until_it_is_first<T>(
     hook: &str,

@@ -111,6 +111,15 @@ fn netns_programs_run_there_and_nowhere_else() {
         other.send_packets(20);
         assert!(counter.value() >= 20, "{kind} counted {}", counter.value());
 
+        // A look-up of sockets is on no interface.
+        if kind != "sk_lookup" {
+            let shown = |more: &[&str]| {
+                let all = [&["chain", "show", INTERFACE], more].concat();
+                instance.ctl(&all).ok().contains(&format!("link {link}"))
+            };
+            assert!(shown(&["--netns", &other.path()]), "{kind} is not shown");
+            assert!(!shown(&[]), "{kind} is shown of the service's namespace");
+        }
         let listed = instance.ctl(&["link", "list"]).ok();
         assert!(
             listed.contains(&format!(" netns={}", other.path())),
@@ -155,6 +164,28 @@ fn netns_order_is_that_of_the_namespace() {
         .map(|link| link["details"]["position"].as_u64().expect("a position"))
         .collect();
     assert_eq!(positions, [2, 0, 1, 1, 2, 0]);
+    let mut explain = vec!["chain", "explain", INTERFACE, "-o", "json", "--netns"];
+    let path = other.path();
+    explain.push(&path);
+    let shown = instance.ctl(&explain).json();
+    let hooks = shown["hooks"].as_array().expect("hooks");
+    let hook = hooks.iter().find(|hook| hook["hook"] == "tcx-ingress");
+    let programs = hook.expect("the hook")["programs"].as_array();
+    let order: Vec<_> = programs
+        .expect("programs")
+        .iter()
+        .map(|program| program["program_id"].clone())
+        .collect();
+    assert_eq!(order, [ids[1], ids[2], ids[0]]);
+    explain[2] = "nowhere0";
+    let nowhere = instance.ctl(&explain).refused();
+    assert!(nowhere.contains("\"nowhere0\" not found"), "{nowhere}");
+    explain[2] = INTERFACE;
+    explain.pop();
+    explain.push("/etc/passwd");
+    let file = instance.ctl(&explain).refused();
+    assert!(file.contains("is not a network namespace"), "{file}");
+
     let pin = map_pin(&instance, ids[0], "trail");
     other.send_packets(3);
     let trail = crate::order::trail(&pin);

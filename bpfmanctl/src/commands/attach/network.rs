@@ -149,17 +149,25 @@ fn attach(
     service: &Service,
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
-    // The established client takes an empty path for none.
-    let Some(path) = namespace.netns.filter(|path| !path.is_empty()) else {
+    let opened = self::namespace(&namespace);
+    let Some((path, file)) = fit_first(opened, program_id, &spec, service)? else {
         return super::attach(program_id, spec, None, arguments, service, console);
     };
-    let (path, file) = fit_first(open(&path), program_id, &spec, service)?;
     let metadata = arguments.metadata.into_iter().collect();
     let link =
         service
             .connect()?
             .attach_in_namespace(program_id, spec, metadata, path, file.as_fd())?;
     show(link, arguments.output, console)
+}
+
+/// The network namespace that is asked for.
+pub(in crate::commands) fn namespace(
+    arguments: &NamespaceArgs,
+) -> Result<Option<(String, OwnedFd)>, Error> {
+    // The established client takes an empty path for none.
+    let path = arguments.netns.as_deref().filter(|path| !path.is_empty());
+    path.map(open).transpose()
 }
 
 /// The file of a network namespace, opened with the user's rights, and its absolute path.
