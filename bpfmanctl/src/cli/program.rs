@@ -192,7 +192,8 @@ pub(crate) struct ProgramListArgs {
     #[arg(short = 'l', long, value_name = "SELECTOR", value_parser = parse::label_selector)]
     pub(crate) selector: Option<LabelSelector>,
 
-    /// Also programs that are not bpfman's: --type chooses by the kernel's type, other conditions exclude them
+    /// Also programs that are not bpfman's: --type chooses by the kernel's type, other conditions exclude them; and those
+    /// on record that are gone from the kernel
     #[arg(short, long)]
     pub(crate) all: bool,
 

@@ -4,7 +4,7 @@ use super::write;
 use crate::cli::{Cli, CompletionsArgs, CompletionsTarget, ManArgs};
 use crate::console::Console;
 use crate::exit::Error;
-use clap::{CommandFactory, ValueEnum};
+use clap::{Command, CommandFactory, ValueEnum};
 use clap_complete::Shell;
 use std::path::Path;
 
@@ -44,9 +44,14 @@ fn not_written(directory: &Path, error: &std::io::Error) -> Error {
     ))
 }
 
-/// One page for each command that is not hidden: `bpfmanctl.1`, `bpfmanctl-program-load.1` and so on.
+/// One page for each command: `bpfmanctl.1`, `bpfmanctl-program-load.1` and so on.
 pub(super) fn manual(arguments: &ManArgs, name: &str) -> Result<(), Error> {
     let directory = &arguments.directory;
-    let command = Cli::command().name(name.to_owned()).bin_name(name);
+    let command = shown(Cli::command().name(name.to_owned()).bin_name(name));
     clap_mangen::generate_to(command, directory).map_err(|error| not_written(directory, &error))
+}
+
+/// With the commands that help leaves out: who looks one up has met it somewhere.
+fn shown(command: Command) -> Command {
+    command.hide(false).mut_subcommands(shown)
 }

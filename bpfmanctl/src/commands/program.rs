@@ -166,6 +166,19 @@ pub(super) fn list(
         foreign.retain(|program| filter.matches_foreign(program));
     }
     programs.retain(|entry| filter.matches(entry));
+    let recorded = programs.len();
+    if !arguments.all {
+        programs.retain(|entry| entry.kernel.is_some());
+    }
+    let gone = recorded - programs.len();
+    if gone > 0 && console.width.is_some() {
+        // For people: scripts of the established command are not told either.
+        writeln!(
+            console.errors,
+            "{gone} more on record are gone from the kernel; `bpfmanctl program list --all` has them"
+        )
+        .map_err(Error::Output)?;
+    }
     let mut programs: Vec<ProgramRow> = programs
         .into_iter()
         .map(ProgramRow::Managed)

@@ -28,23 +28,25 @@ pub(crate) fn programs(rows: &[ProgramRow], width: Option<u16>) -> String {
     }
     let cells = |row: &ProgramRow| {
         let (kind, name, links) = match row {
-            ProgramRow::Managed(entry) if !entry.links.is_empty() => (
-                entry.record.kind.to_string(),
-                &entry.record.name,
-                joined(&entry.links, " "),
-            ),
             ProgramRow::Managed(entry) => (
                 entry.record.kind.to_string(),
-                &entry.record.name,
-                "<none>".to_owned(),
+                match entry.kernel {
+                    Some(_) => entry.record.name.clone(),
+                    None => format!("{} (gone)", entry.record.name),
+                },
+                entry.links.as_slice(),
             ),
             ProgramRow::Foreign(program) => (
                 program_type(program.prog_type),
-                &program.name,
-                "<none>".to_owned(),
+                program.name.clone(),
+                [].as_slice(),
             ),
         };
-        let mut cells = vec![row.id().to_string(), kind, name.clone(), links];
+        let links = match links {
+            [] => "<none>".to_owned(),
+            links => joined(links, " "),
+        };
+        let mut cells = vec![row.id().to_string(), kind, name, links];
         if with_application {
             cells.insert(1, application(row));
         }
@@ -235,6 +237,13 @@ mod tests {
             "PROGRAM ID  APPLICATION  TYPE  FUNCTION NAME  LINK IDS\n\
              512                      xdp   pass           1 3\n\
              512         shop         xdp   pass           <none>\n"
+        );
+        let mut gone = samples::program_entry();
+        gone.kernel = None;
+        assert_eq!(
+            programs(&[ProgramRow::Managed(gone)], None),
+            "PROGRAM ID  TYPE  FUNCTION NAME  LINK IDS\n\
+             512         xdp   pass (gone)    1 3\n"
         );
         assert_eq!(programs(&[], None), "");
     }

@@ -366,6 +366,11 @@ fn every_command_has_a_page() {
         ("bpfman-program-load-file.1", "maps\\-group"),
         ("bpfman-link-attach-xdp.1", "proceed\\-on"),
         ("bpfman-status.1", "SYNOPSIS"),
+        // Hidden from help.
+        ("bpfman-serve.1", "csi\\-support"),
+        ("bpfman-program-delete.1", "recursive"),
+        ("bpfman-link-delete.1", "recursive"),
+        ("bpfman-dispatcher-delete.1", "NSID"),
     ] {
         let text = std::fs::read_to_string(directory.path().join(page)).unwrap();
         assert!(

@@ -15,6 +15,7 @@ mod configuration;
 mod conformance;
 mod failures;
 mod grammar;
+mod lists;
 mod namespaces;
 mod netkit;
 mod removals;

@@ -12,84 +12,8 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::{Arc, Mutex};
 
-fn replying(reply: ClientReply) -> Service {
+pub(crate) fn replying(reply: ClientReply) -> Service {
     Service::start(move |_, _, _| reply.clone())
-}
-
-#[test]
-fn lists_of_programs() {
-    let mut second = samples::program_entry();
-    second.record.program_id = 7;
-    second.record.kind = ProgramKind::Tcx;
-    second.attached = false;
-    let service = replying(ClientReply::Programs(vec![
-        samples::program_entry(),
-        second,
-    ]));
-
-    let list = service.run("program list");
-    assert_eq!((list.code, list.errors.as_str()), (0, ""));
-    assert_eq!(
-        list.output,
-        "PROGRAM ID  TYPE  FUNCTION NAME  LINK IDS\n\
-         7           tcx   pass           1 3\n\
-         512         xdp   pass           1 3\n"
-    );
-    assert_eq!(service.run("program").output, list.output);
-    assert_eq!(service.run("program -q").output, "7\n512\n");
-    assert_eq!(service.run("program list -q -o json").output, "7\n512\n");
-    assert_eq!(service.run("program list --attached -q").output, "512\n");
-    assert_eq!(service.run("program list --unattached -q").output, "7\n");
-    assert_eq!(service.run("program list --type tc,TCX -q").output, "7\n");
-    assert_eq!(
-        service.run("program list --type tcx -p xdp -q").output,
-        "7\n512\n"
-    );
-    assert_eq!(
-        service.run("program list -m owner=acme -q").output,
-        "7\n512\n"
-    );
-    assert_eq!(service.run("program list -l owner!=acme -q").output, "");
-    let none = service.run("program list --application shop");
-    assert_eq!((none.code, none.output.as_str()), (0, ""));
-    let none = service.run("program list --application shop -o json");
-    assert_eq!(none.output, "{\n  \"programs\": []\n}\n");
-    assert!(
-        service
-            .requests()
-            .iter()
-            .all(|request| *request == ClientRequest::ListPrograms)
-    );
-}
-
-#[test]
-fn lists_of_links() {
-    let links = samples::links()
-        .into_iter()
-        .take(4)
-        .map(samples::entry_of)
-        .collect();
-    let service = replying(ClientReply::Links(links));
-    let list = service.run("link");
-    assert_eq!(list.code, 0, "{list:?}");
-    assert_eq!(list.output.lines().count(), 5);
-    assert_eq!(service.run("link list -q").output, "1\n2\n3\n4\n");
-    assert_eq!(
-        service.run("link list --kind tcx,uretprobe -q").output,
-        "2\n4\n"
-    );
-    assert_eq!(service.run("link list -p tracepoint -q").output, "3\n");
-    assert_eq!(service.run("link list --program-id 1 -q").output, "");
-    assert_eq!(
-        service.run("link list -m owner=acme -q").output,
-        "1\n2\n3\n4\n"
-    );
-    assert!(
-        service
-            .run("link list -o json")
-            .output
-            .starts_with("{\n  \"links\": [\n    {\n")
-    );
 }
 
 #[test]

@@ -19,7 +19,11 @@ use tonic::{Code, Request, Status};
 const XDP: BpfmanProgramType = BpfmanProgramType::Xdp;
 
 #[track_caller]
-fn assert_code<T: std::fmt::Debug>(outcome: Result<T, Status>, code: Code, row: &str) -> String {
+pub(super) fn assert_code<T: std::fmt::Debug>(
+    outcome: Result<T, Status>,
+    code: Code,
+    row: &str,
+) -> String {
     let status = outcome.expect_err(row);
     assert_eq!(status.code(), code, "{row}: {}", status.message());
     assert!(!status.message().is_empty(), "{row}");
@@ -176,29 +180,6 @@ fn unload_get_detach_and_list() {
     assert!(Grpc::to(&other).get(foreign).is_ok(), "it was not touched");
 }
 
-#[test]
-fn a_program_that_is_gone_from_the_kernel_is_told_to_be_so_and_not_listed() {
-    let instance = Instance::start();
-    let grpc = Grpc::to(&instance);
-    let programs = [
-        ("xdp_count", XDP),
-        ("tcx_ingress_count", BpfmanProgramType::Tcx),
-    ];
-    let ids = grpc.loaded(&Objects::new().object("counter"), &programs);
-    std::fs::remove_file(instance.fs().join(format!("prog_{}", ids[0]))).expect("its pin");
-    let told = assert_code(grpc.get(ids[0]), Code::Internal, "gone");
-    assert!(told.contains("requires reconciliation"), "{told}");
-    let listed = grpc.list(ListRequest::default()).expect("listed");
-    let listed: Vec<u32> = listed
-        .into_iter()
-        .filter_map(|result| Some(result.kernel_info?.id))
-        .collect();
-    assert_eq!(listed, ids[1..]);
-    grpc.unload(ids[0]).expect("what is left of it is removed");
-    assert_code(grpc.get(ids[0]), Code::NotFound, "unloaded");
-    instance.assert_no_drift();
-}
-
 fn xdp(iface: &str, priority: i32) -> XdpAttachInfo {
     XdpAttachInfo {
         iface: iface.to_owned(),
@@ -232,7 +213,7 @@ fn tracepoint(tracepoint: &str) -> Info {
     })
 }
 
-fn kprobe(fn_name: &str) -> Info {
+pub(super) fn kprobe(fn_name: &str) -> Info {
     Info::KprobeAttachInfo(KprobeAttachInfo {
         fn_name: fn_name.to_owned(),
         ..KprobeAttachInfo::default()

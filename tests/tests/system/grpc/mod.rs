@@ -7,5 +7,6 @@ mod crowd;
 mod given_up;
 mod health;
 mod images;
+mod missing;
 mod programs;
 mod waiting;
