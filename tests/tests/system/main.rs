@@ -13,6 +13,7 @@
     reason = "helpers of tests fail their test"
 )]
 
+mod activation;
 mod bad_input;
 mod chain_views;
 mod chains;

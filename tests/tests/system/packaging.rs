@@ -297,6 +297,33 @@ fn capability_names(mask: u64) -> Vec<String> {
         .collect()
 }
 
+/// What `systemd-analyze security` holds against a unit is set there for a reason, or named among what is not.
+fn assert_reasons_for_exemptions(unit: &Path) {
+    let output = Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--json=short"])
+        .arg(unit)
+        .output()
+        .expect("systemd-analyze");
+    let rows: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let text = std::fs::read_to_string(unit).expect("the unit");
+    let mut counted = 0;
+    for row in rows.as_array().expect("rows") {
+        if row["exposure"].is_null() {
+            continue;
+        }
+        let name = row["name"].as_str().expect("a name");
+        // `User=/DynamicUser=`, `SystemCallFilter=~@debug`
+        let (directive, value) = name.split_once('=').unwrap_or((name, ""));
+        let wanted = match directive {
+            "SystemCallFilter" => value.trim_start_matches('~'),
+            directive => directive,
+        };
+        assert!(text.contains(wanted), "no word about {name}");
+        counted += 1;
+    }
+    assert!(counted > 10, "{rows}");
+}
+
 #[test]
 fn packaging_units_are_sound_and_well_rated() {
     require!(dist());
@@ -311,6 +338,7 @@ fn packaging_units_are_sound_and_well_rated() {
         "{}",
         String::from_utf8_lossy(&output.stdout)
     );
+    assert_reasons_for_exemptions(&dist.join("bpfman.service"));
     for unit in ["bpfman.service", "bpfman.socket", "run-bpfman-fs.mount"] {
         let output = Command::new("systemd-analyze")
             .arg("verify")

@@ -2,8 +2,9 @@
 
 use api_worker::csi::proto::node_service_capability::{Type, rpc};
 use api_worker::csi::proto::{
-    GetPluginCapabilitiesRequest, GetPluginInfoRequest, NodeGetCapabilitiesRequest,
-    NodeGetInfoRequest, NodeStageVolumeRequest, ProbeRequest,
+    GetPluginCapabilitiesRequest, GetPluginInfoRequest, NodeExpandVolumeRequest,
+    NodeGetCapabilitiesRequest, NodeGetInfoRequest, NodeGetVolumeStatsRequest,
+    NodeStageVolumeRequest, NodeUnstageVolumeRequest, ProbeRequest,
 };
 use bpfman_tests::fixture::{Objects, map_pin, slot};
 use bpfman_tests::instance::Instance;
@@ -131,10 +132,26 @@ fn the_driver_says_what_it_is() {
         panic!("{kinds:?}");
     };
     assert_eq!(rpc.r#type(), rpc::Type::VolumeMountGroup);
-    let staged = driver
-        .node(async |mut it| it.node_stage_volume(NodeStageVolumeRequest {}).await)
-        .expect_err("no stages");
-    assert_eq!(staged.code(), Code::Unimplemented);
+    let refused = [
+        driver
+            .node(async |mut it| it.node_stage_volume(NodeStageVolumeRequest {}).await)
+            .err(),
+        driver
+            .node(async |mut it| it.node_unstage_volume(NodeUnstageVolumeRequest {}).await)
+            .err(),
+        driver
+            .node(async |mut it| it.node_get_volume_stats(NodeGetVolumeStatsRequest {}).await)
+            .err(),
+        driver
+            .node(async |mut it| it.node_expand_volume(NodeExpandVolumeRequest {}).await)
+            .err(),
+    ];
+    for status in refused {
+        assert_eq!(
+            status.map(|status| status.code()),
+            Some(Code::Unimplemented)
+        );
+    }
 }
 
 #[test]
@@ -188,6 +205,13 @@ fn a_pod_reads_what_the_program_counts_and_strangers_do_not() {
     let wanted = volume("csi-a", &target, VOLUME, Some(GROUP));
     world.driver.publish(wanted.clone()).expect("published");
     assert_eq!(names(&target), ["counters", "traffic"]);
+    let place = format!(" {} ", target.display());
+    let mounted = mounts().into_iter().find(|line| line.contains(&place));
+    let mounted = mounted.expect("the mount");
+    assert!(
+        mounted.contains("rw,nosuid,nodev,noexec,relatime") && mounted.contains(" - bpf "),
+        "{mounted}"
+    );
     world.instance.netns().send_packets(7);
 
     let pin = target.join("counters");
