@@ -9,6 +9,10 @@
 //! gave, and must be the very one by its inode. A namespace that is not there any more is gone, or has lost its name while
 //! processes keep it. Which of the two it is, a [`witness`] of the interface tells. What has gone has taken the filter along;
 //! what lives on under no name is an error: a filter of bpfman's is never forgotten where it runs.
+//!
+//! The path is opened as root, by the modes of files, since whoever detaches is not who attached. It is the client's choice, and
+//! may lead elsewhere tomorrow. So a client that is not root must be able to open it itself before that, and is told of root's
+//! attempt only that it came to nothing: what is at paths that it may not see is not for it. The log has the reason.
 
 use crate::helpers::{Done, Helpers};
 use crate::hooks::interface;
@@ -18,6 +22,7 @@ use crate::kernel::{Error, interfaces};
 use crate::layout::Layout;
 use crate::limits::NAMESPACE_END;
 use crate::network_namespace::{NetworkNamespace, unfit};
+use crate::policy::Identity;
 use bincode::{Decode, Encode};
 use ipc::messages::chain::HookKey;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
@@ -96,12 +101,19 @@ impl Way {
         if elsewhere.testimony()? == Testimony::Gone {
             return Ok(None);
         }
-        match find(&elsewhere.path, elsewhere.nsid, helpers).await {
+        match find(&elsewhere.path, elsewhere.nsid, root(), helpers).await {
             Ok(namespace) => Self::into(&namespace, helpers).await.map(Some),
             Err(Lost::Failed(failure)) => Err(failure),
             Err(Lost::Elsewhere(reason)) => match elsewhere.ends().await? {
                 true => Ok(None),
-                false => Err(nameless(elsewhere, &reason)),
+                false => {
+                    tracing::warn!(
+                        path = elsewhere.path,
+                        reason,
+                        "a network namespace is not found"
+                    );
+                    Err(nameless(elsewhere))
+                }
             },
         }
     }
@@ -109,16 +121,28 @@ impl Way {
     /// The way to a hook that is to be made. The path must lead there again, or nobody could take the filter off.
     pub async fn prepare(
         namespace: &NetworkNamespace,
+        client: &Identity,
         helpers: &dyn Helpers,
     ) -> Result<Self, Failure> {
         if namespace.file().is_none() {
             return Ok(Self::Own);
         }
-        match find(namespace.path(), namespace.id(), helpers).await {
-            Ok(again) => Self::into(&again, helpers).await,
-            Err(Lost::Failed(failure)) => Err(failure),
-            Err(Lost::Elsewhere(reason)) => Err(unnamed(namespace.path(), &reason)),
+        let (path, id) = (namespace.path(), namespace.id());
+        let lost = |lost, is_for_client: bool| match lost {
+            Lost::Failed(failure) => failure,
+            Lost::Elsewhere(reason) if is_for_client => unnamed(path, &reason),
+            Lost::Elsewhere(reason) => {
+                tracing::warn!(path, reason, "a network namespace is not found");
+                unnamed(path, "by the modes of files, root cannot open it")
+            }
+        };
+        let is_root = client.uid == 0;
+        if !is_root {
+            let theirs = find(path, id, client.clone(), helpers).await;
+            theirs.map_err(|reason| lost(reason, true))?;
         }
+        let again = find(path, id, root(), helpers).await;
+        Self::into(&again.map_err(|reason| lost(reason, is_root))?, helpers).await
     }
 
     /// The way into a namespace that is open.
@@ -162,14 +186,28 @@ enum Lost {
     Failed(Failure),
 }
 
-/// Opens a namespace by its path, with the rights that the modes of files give to root, and none of root's capabilities; that of
-/// a process as gRPC clients have it opened.
-async fn find(path: &str, nsid: u64, helpers: &dyn Helpers) -> Result<NetworkNamespace, Lost> {
-    let job = HelperJob::OpenPath {
-        path: path.to_owned(),
+fn root() -> Identity {
+    Identity {
         uid: 0,
         gid: 0,
+        pid: 0,
         groups: Vec::new(),
+    }
+}
+
+/// Opens a namespace by its path, with the rights that the modes of files give to somebody, and none of their capabilities; that
+/// of a process as gRPC clients have it opened.
+async fn find(
+    path: &str,
+    nsid: u64,
+    opener: Identity,
+    helpers: &dyn Helpers,
+) -> Result<NetworkNamespace, Lost> {
+    let job = HelperJob::OpenPath {
+        path: path.to_owned(),
+        uid: opener.uid,
+        gid: opener.gid,
+        groups: opener.groups,
         container_pid: None,
     };
     let kind = if is_network_namespace(path) {
@@ -181,10 +219,11 @@ async fn find(path: &str, nsid: u64, helpers: &dyn Helpers) -> Result<NetworkNam
         Ok(done) => done,
         Err(failure) => {
             return Err(match failure.code {
-                FailureCode::NotFound
-                | FailureCode::InvalidArgument
-                | FailureCode::PermissionDenied => Lost::Elsewhere(failure.cause),
-                _ => Lost::Failed(failure),
+                // Nothing of the path.
+                FailureCode::Unavailable
+                | FailureCode::DeadlineExceeded
+                | FailureCode::ResourceExhausted => Lost::Failed(failure),
+                _ => Lost::Elsewhere(failure.cause),
             });
         }
     };
@@ -208,10 +247,10 @@ fn unnamed(path: &str, reason: &str) -> Failure {
     )
 }
 
-fn nameless(elsewhere: &Elsewhere, reason: &str) -> Failure {
+fn nameless(elsewhere: &Elsewhere) -> Failure {
     let Elsewhere { path, nsid, .. } = elsewhere;
     let cause = format!(
-        "network namespace {nsid} lives on, with bpfman's filter in it, but is not found at {path} any more: {reason}"
+        "network namespace {nsid} lives on, with bpfman's filter in it, but is not found at {path} any more"
     );
     Failure::new(FailureCode::FailedPrecondition, Stage::Resolve, cause).remedy(format!(
         "give it that name again (for /run/netns/NAME: ip netns attach NAME PID, with a process that is in it), attach another \

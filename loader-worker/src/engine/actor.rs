@@ -161,7 +161,9 @@ impl Engine {
                 self.unload(id).await?;
                 LoaderReply::Done
             }
-            Command::Attach(command) => LoaderReply::Link(Box::new(self.attach(&command).await?)),
+            Command::Attach(command) => {
+                LoaderReply::Link(Box::new(self.attach(caller, &command).await?))
+            }
             Command::Detach(id) => {
                 self.detach(id).await?;
                 LoaderReply::Done

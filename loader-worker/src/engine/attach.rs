@@ -9,6 +9,7 @@ use crate::kernel::pin;
 use crate::kinds::{self, AttachRequest, Kind, Network, Prepared, Target};
 use crate::network_namespace::{NetworkNamespace, NetworkPlace};
 use crate::observe;
+use crate::policy::Identity;
 use crate::request;
 use crate::steps;
 use crate::store::Change;
@@ -45,8 +46,12 @@ pub struct AttachCommand {
 }
 
 impl Engine {
-    /// Attaches a program.
-    pub async fn attach(&self, command: &AttachCommand) -> Result<Link, Failure> {
+    /// Attaches a program for somebody.
+    pub async fn attach(
+        &self,
+        caller: &Identity,
+        command: &AttachCommand,
+    ) -> Result<Link, Failure> {
         request::check_metadata(&command.metadata)?;
         let kind = kinds::of(&command.spec);
         kind.bounds(&command.spec)?;
@@ -84,7 +89,7 @@ impl Engine {
                     "a chain on what is no interface",
                 )
             })?;
-            return self.attach_to_chain(command, stored, place).await;
+            return self.attach_to_chain(caller, command, stored, place).await;
         }
         let steps = steps::attach(matches!(prepared, Prepared::NeedsHelper { .. }));
         let subject = Subject::Attachment {

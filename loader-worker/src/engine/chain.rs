@@ -15,6 +15,7 @@ use crate::execute::{Executor, Subject};
 use crate::kernel::{info, map, pin};
 use crate::layout::Layout;
 use crate::network_namespace::{NetworkNamespace, NetworkPlace};
+use crate::policy::Identity;
 use crate::steps::Step;
 use crate::store::Change;
 use crate::store::intents::{Intent, Part, Row};
@@ -59,6 +60,7 @@ pub(super) struct Made<'a> {
 impl Engine {
     pub(super) async fn attach_to_chain(
         &self,
+        caller: &Identity,
         command: &AttachCommand,
         stored: StoredProgram,
         place: &NetworkPlace,
@@ -80,7 +82,7 @@ impl Engine {
         let _coming = self.admit(&record, &stored)?;
         let name = stored.record.name.clone();
         let way = match direction(key.kind) {
-            Some(_) => Way::prepare(&place.namespace, &*self.helpers).await?,
+            Some(_) => Way::prepare(&place.namespace, caller, &*self.helpers).await?,
             None => Way::Own,
         };
         let present = self.seen(self.store.hook(key)?, key, Some(way))?;

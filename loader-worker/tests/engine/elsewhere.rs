@@ -1,6 +1,6 @@
 //! Chains on clsact in another network namespace, where each request fails or is killed at each of its acts.
 
-use crate::host::{Host, now, with_host};
+use crate::host::{Host, now, user, with_host};
 use crate::kernel_support::{elsewhere, inside, ip};
 use crate::switch::{Mode, survive};
 use ipc::messages::attach::{AttachSpec, Direction, Link};
@@ -12,7 +12,9 @@ use loader_worker::kernel::clsact;
 use loader_worker::kernel::netlink::Socket;
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
@@ -29,7 +31,7 @@ impl Place {
     fn new(host: &Host) -> Self {
         let namespace = elsewhere(|| ip("link add far index 77 type veth peer name near"));
         let path = host.state().with_file_name("elsewhere");
-        std::fs::write(&path, "").unwrap();
+        fs::write(&path, "").unwrap();
         let place = Self { namespace, path };
         place.name();
         place
@@ -45,7 +47,17 @@ impl Place {
     }
 
     fn attach(&self, engine: &Engine, program_id: u32, priority: i32) -> Result<Link, Failure> {
-        now(engine.attach(&AttachCommand {
+        self.attach_for(0, engine, program_id, priority)
+    }
+
+    fn attach_for(
+        &self,
+        uid: u32,
+        engine: &Engine,
+        program_id: u32,
+        priority: i32,
+    ) -> Result<Link, Failure> {
+        let command = AttachCommand {
             program_id,
             spec: AttachSpec::Tc {
                 interface: "far".into(),
@@ -61,7 +73,8 @@ impl Place {
                 path: self.path.display().to_string(),
             }),
             metadata: BTreeMap::new(),
-        }))
+        };
+        now(engine.attach(&user(uid), &command))
     }
 
     /// Programs of the filters there.
@@ -218,5 +231,46 @@ fn a_start_believes_what_it_cannot_see() {
             now(engine.unload(program.record.program_id)).unwrap();
         }
         host.assert_clean(&engine);
+    });
+}
+
+/// Who has the open file of a namespace learns nothing of paths that it may not look at.
+#[test]
+fn a_path_must_be_the_clients_own_to_open() {
+    with_host(|host| {
+        let mut engine = host.open();
+        let place = Place::new(host);
+        let [id, _] = load(host, &mut engine);
+        let folder = place.path.parent().unwrap();
+        let mode = |mode| fs::set_permissions(folder, Permissions::from_mode(mode)).unwrap();
+        mode(0o700);
+        let refused = |place: &Place| {
+            let failure = place.attach_for(61_999, &engine, id, 50).unwrap_err();
+            assert_eq!(failure.code, FailureCode::FailedPrecondition);
+            failure.cause.replace(place.path.to_str().unwrap(), "PATH")
+        };
+        let there = refused(&place);
+        assert!(there.contains("uid 61999 may not read"), "{there}");
+        let missing = Place {
+            namespace: place.namespace.try_clone().unwrap(),
+            path: folder.join("missing"),
+        };
+        assert_eq!(refused(&missing), there);
+        mode(0o755);
+        assert!(refused(&missing).contains("does not exist"));
+        let link = place.attach_for(61_999, &engine, id, 50).unwrap().record.id;
+
+        // Where the path leads later is not told to whoever detaches.
+        place.unname();
+        fs::remove_file(&place.path).unwrap();
+        symlink("/root", &place.path).unwrap();
+        let told = now(engine.detach(link)).unwrap_err().cause;
+        let expected = format!("is not found at {} any more", place.path.display());
+        assert!(told.ends_with(&expected), "{told}");
+        fs::remove_file(&place.path).unwrap();
+        fs::write(&place.path, "").unwrap();
+        place.name();
+        now(engine.detach(link)).unwrap();
+        place.unname();
     });
 }

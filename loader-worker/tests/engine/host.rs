@@ -17,6 +17,7 @@ use loader_worker::helpers::{Helpers, Outcome};
 use loader_worker::kernel::{info, probe};
 use loader_worker::layout::Layout;
 use loader_worker::plan_intake::{self, EncodedPlan};
+use loader_worker::policy::Identity;
 use loader_worker::valid_plan::ValidPlan;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::collections::BTreeMap;
@@ -35,9 +36,10 @@ pub(crate) fn with_host(test: impl FnOnce(&mut Host) + Send + 'static) {
     });
 }
 
-/// Waits for what the engine does, which waits for nothing here.
+/// Waits for what the engine does.
 pub(crate) fn now<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
+        .enable_time()
         .build()
         .unwrap()
         .block_on(work)
@@ -178,7 +180,7 @@ impl Host {
             namespace: None,
             metadata,
         };
-        self.runtime.block_on(engine.attach(&command))
+        self.runtime.block_on(engine.attach(&user(0), &command))
     }
 
     /// Nothing of this host is in the store, in the plan directory, in bpffs, in the kernel.
@@ -303,6 +305,16 @@ fn files(root: &Path) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// A client.
+pub(crate) fn user(uid: u32) -> Identity {
+    Identity {
+        uid,
+        gid: uid,
+        pid: 0,
+        groups: vec![],
+    }
 }
 
 /// Does a helper's job in this process, which is root; on a thread of its own, which may end elsewhere and as somebody else.

@@ -1,7 +1,7 @@
 //! Changes of many hooks at once: none waits for another's, those of one hook follow one another, and afterwards all is
 //! as if they had come one by one.
 
-use crate::host::{Host, now, options, valid, with_host};
+use crate::host::{Host, now, options, user, valid, with_host};
 use crate::kernel_support::{ip, plan};
 use ipc::messages::attach::{AttachSpec, Direction};
 use ipc::messages::failure::FailureCode;
@@ -99,7 +99,7 @@ fn load(host: &Host, engine: &mut Engine, name: &str, kind: ProgramKind) -> u32 
 }
 
 fn attach(engine: &Engine, program: u32, spec: AttachSpec) -> u64 {
-    let link = now(engine.attach(&command(program, spec)));
+    let link = now(engine.attach(&user(0), &command(program, spec)));
     link.unwrap().record.id
 }
 
@@ -203,7 +203,7 @@ fn changes_of_one_hook_follow_one_another() {
                 scope.spawn(move || now(engine.unload(leaving)).unwrap());
                 // Either it is early enough, or it comes too late: nothing in between.
                 scope.spawn(move || {
-                    let late = now(engine.attach(&command(leaving, spec(5, 1))));
+                    let late = now(engine.attach(&user(0), &command(leaving, spec(5, 1))));
                     assert!(
                         late.map_or_else(|failure| failure.code == FailureCode::NotFound, |_| true)
                     );
