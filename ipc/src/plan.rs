@@ -65,6 +65,34 @@ pub struct MapPlan {
     pub value_type: Option<MapType>,
 }
 
+impl MapPlan {
+    /// A map without types, contents and flags.
+    pub fn plain(
+        name: &str,
+        map_type: u32,
+        (key_size, value_size): (u32, u32),
+        max_entries: u32,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            map_type,
+            key_size,
+            value_size,
+            max_entries,
+            flags: 0,
+            btf_key_type_id: 0,
+            btf_value_type_id: 0,
+            pin_by_name: false,
+            internal: false,
+            initial: None,
+            freeze: false,
+            inner: None,
+            key_type: None,
+            value_type: None,
+        }
+    }
+}
+
 /// What a key or value looks like, from the object's BTF, so that two objects which share a map can be compared by who
 /// reads no BTF.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]

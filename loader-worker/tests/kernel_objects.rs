@@ -17,23 +17,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 
 fn array(name: &str) -> MapPlan {
-    MapPlan {
-        name: name.into(),
-        map_type: 2,
-        key_size: 4,
-        value_size: 8,
-        max_entries: 1,
-        flags: 0,
-        btf_key_type_id: 0,
-        btf_value_type_id: 0,
-        pin_by_name: false,
-        internal: false,
-        initial: None,
-        freeze: false,
-        inner: None,
-        key_type: None,
-        value_type: None,
-    }
+    MapPlan::plain(name, 2, (4, 8), 1)
 }
 
 #[test]

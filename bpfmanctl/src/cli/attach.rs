@@ -197,8 +197,9 @@ pub(crate) enum AttachCommand {
     Netkit(NetkitArgs),
 }
 
+/// A program's place on a hook of an interface.
 #[derive(Args, Debug)]
-pub(crate) struct TcxArgs {
+pub(crate) struct InterfaceArgs {
     /// Program id
     #[arg(value_name = "PROGRAM", value_parser = parse::program_id)]
     pub(crate) program_id: u32,
@@ -206,10 +207,6 @@ pub(crate) struct TcxArgs {
     /// Interface name
     #[arg(value_name = "INTERFACE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) interface: String,
-
-    /// ingress or egress
-    #[arg(value_name = "DIRECTION", value_parser = parse::direction)]
-    pub(crate) direction: Direction,
 
     /// Lower runs first
     #[arg(short, long, value_name = "N", allow_negative_numbers = true,
@@ -224,19 +221,19 @@ pub(crate) struct TcxArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct TcxArgs {
+    #[command(flatten)]
+    pub(crate) on: InterfaceArgs,
+
+    /// ingress or egress
+    #[arg(value_name = "DIRECTION", value_parser = parse::direction)]
+    pub(crate) direction: Direction,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct XdpArgs {
-    /// Program id
-    #[arg(value_name = "PROGRAM", value_parser = parse::program_id)]
-    pub(crate) program_id: u32,
-
-    /// Interface name
-    #[arg(value_name = "INTERFACE", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) interface: String,
-
-    /// Lower runs first
-    #[arg(short, long, value_name = "N", allow_negative_numbers = true,
-          value_parser = clap::value_parser!(i32).range(0..))]
-    pub(crate) priority: i32,
+    #[command(flatten)]
+    pub(crate) on: InterfaceArgs,
 
     /// Verdicts after which the next program runs [default: pass,dispatcher_return]
     #[arg(long, value_name = "ACTION", value_delimiter = ',', value_parser = parse::xdp_action)]
@@ -244,32 +241,16 @@ pub(crate) struct XdpArgs {
 
     #[command(flatten)]
     pub(crate) chain: StrategyArgs,
-
-    #[command(flatten)]
-    pub(crate) namespace: NamespaceArgs,
-
-    #[command(flatten)]
-    pub(crate) link: LinkArgs,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct TcArgs {
-    /// Program id
-    #[arg(value_name = "PROGRAM", value_parser = parse::program_id)]
-    pub(crate) program_id: u32,
-
-    /// Interface name
-    #[arg(value_name = "INTERFACE", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) interface: String,
+    #[command(flatten)]
+    pub(crate) on: InterfaceArgs,
 
     /// ingress or egress
     #[arg(value_name = "DIRECTION", value_parser = parse::direction)]
     pub(crate) direction: Direction,
-
-    /// Lower runs first
-    #[arg(short, long, value_name = "N", allow_negative_numbers = true,
-          value_parser = clap::value_parser!(i32).range(0..))]
-    pub(crate) priority: i32,
 
     /// Verdicts after which the next program runs [default: pipe,dispatcher_return]
     #[arg(long, value_name = "ACTION", value_delimiter = ',', value_parser = parse::tc_action)]
@@ -277,12 +258,6 @@ pub(crate) struct TcArgs {
 
     #[command(flatten)]
     pub(crate) chain: StrategyArgs,
-
-    #[command(flatten)]
-    pub(crate) namespace: NamespaceArgs,
-
-    #[command(flatten)]
-    pub(crate) link: LinkArgs,
 }
 
 /// How a chain is called.

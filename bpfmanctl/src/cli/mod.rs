@@ -10,9 +10,9 @@ mod program;
 mod serve;
 
 pub(crate) use attach::{
-    AttachCommand, CgroupCommand, FixedArgs, KprobeArgs, KprobeMultiArgs, LinkArgs, NamespaceArgs,
-    NetfilterArgs, NetkitArgs, PerfEventArgs, RawTracepointArgs, SkLookupArgs, StrategyArgs,
-    TcArgs, TcxArgs, TracepointArgs, UprobeArgs, UprobeMultiArgs, UsdtArgs, XdpArgs,
+    AttachCommand, CgroupCommand, FixedArgs, InterfaceArgs, KprobeArgs, KprobeMultiArgs, LinkArgs,
+    NamespaceArgs, NetfilterArgs, NetkitArgs, PerfEventArgs, RawTracepointArgs, SkLookupArgs,
+    StrategyArgs, TcArgs, TcxArgs, TracepointArgs, UprobeArgs, UprobeMultiArgs, UsdtArgs, XdpArgs,
 };
 pub(crate) use chain::{
     ChainCommand, ChainConvertArgs, ChainShowArgs, DispatcherCommand, DispatcherGetArgs,

@@ -25,23 +25,7 @@ pub enum Testimony {
 /// A witness of nothing yet. Takes CAP_BPF and CAP_NET_ADMIN.
 pub fn create() -> Result<OwnedFd, Error> {
     const DEVMAP: u32 = 14;
-    let plan = MapPlan {
-        name: "witness".into(),
-        map_type: DEVMAP,
-        key_size: 4,
-        value_size: 4,
-        max_entries: 1,
-        flags: 0,
-        btf_key_type_id: 0,
-        btf_value_type_id: 0,
-        initial: None,
-        freeze: false,
-        pin_by_name: false,
-        internal: false,
-        inner: None,
-        key_type: None,
-        value_type: None,
-    };
+    let plan = MapPlan::plain("witness", DEVMAP, (4, 4), 1);
     map::create(&plan, None, None, "bpfman_witness")
 }
 

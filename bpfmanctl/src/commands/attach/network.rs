@@ -2,8 +2,8 @@
 
 use super::{Service, fit_first, show};
 use crate::cli::{
-    LinkArgs, NamespaceArgs, NetfilterArgs, NetkitArgs, SkLookupArgs, StrategyArgs, TcArgs,
-    TcxArgs, XdpArgs,
+    InterfaceArgs, LinkArgs, NamespaceArgs, NetfilterArgs, NetkitArgs, SkLookupArgs, StrategyArgs,
+    TcArgs, TcxArgs, XdpArgs,
 };
 use crate::console::Console;
 use crate::exit::Error;
@@ -18,20 +18,13 @@ pub(in crate::commands) fn tcx(
     service: &Service,
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
-    let TcxArgs {
-        program_id,
-        interface,
-        direction,
-        priority,
-        namespace,
-        link,
-    } = arguments;
-    let spec = AttachSpec::Tcx {
+    let direction = arguments.direction;
+    let spec = |interface, priority| AttachSpec::Tcx {
         interface,
         direction,
         priority,
     };
-    attach(program_id, spec, namespace, link, service, console)
+    attach_to_interface(arguments.on, spec, service, console)
 }
 
 pub(in crate::commands) fn netkit(
@@ -39,20 +32,13 @@ pub(in crate::commands) fn netkit(
     service: &Service,
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
-    let NetkitArgs {
-        program_id,
-        interface,
-        hook,
-        priority,
-        namespace,
-        link,
-    } = arguments;
-    let spec = AttachSpec::Netkit {
+    let hook = arguments.hook;
+    let spec = |interface, priority| AttachSpec::Netkit {
         interface,
         hook,
         priority,
     };
-    attach(program_id, spec, namespace, link, service, console)
+    attach_to_interface(arguments.on, spec, service, console)
 }
 
 pub(in crate::commands) fn xdp(
@@ -60,24 +46,13 @@ pub(in crate::commands) fn xdp(
     service: &Service,
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
-    let XdpArgs {
-        program_id,
+    let spec = |interface, priority| AttachSpec::Xdp {
         interface,
         priority,
-        mut proceed_on,
-        chain,
-        namespace,
-        link,
-    } = arguments;
-    proceed_on.sort_unstable();
-    proceed_on.dedup();
-    let spec = AttachSpec::Xdp {
-        interface,
-        priority,
-        proceed_on,
-        strategy: strategy(chain),
+        proceed_on: each_once(arguments.proceed_on),
+        strategy: strategy(arguments.chain),
     };
-    attach(program_id, spec, namespace, link, service, console)
+    attach_to_interface(arguments.on, spec, service, console)
 }
 
 pub(in crate::commands) fn tc(
@@ -85,26 +60,38 @@ pub(in crate::commands) fn tc(
     service: &Service,
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
-    let TcArgs {
+    let spec = |interface, priority| AttachSpec::Tc {
+        interface,
+        direction: arguments.direction,
+        priority,
+        proceed_on: each_once(arguments.proceed_on),
+        strategy: strategy(arguments.chain),
+    };
+    attach_to_interface(arguments.on, spec, service, console)
+}
+
+/// `spec` makes the request of the interface and the priority.
+fn attach_to_interface(
+    arguments: InterfaceArgs,
+    spec: impl FnOnce(String, i32) -> AttachSpec,
+    service: &Service,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    let InterfaceArgs {
         program_id,
         interface,
-        direction,
         priority,
-        mut proceed_on,
-        chain,
         namespace,
         link,
     } = arguments;
-    proceed_on.sort_unstable();
-    proceed_on.dedup();
-    let spec = AttachSpec::Tc {
-        interface,
-        direction,
-        priority,
-        proceed_on,
-        strategy: strategy(chain),
-    };
+    let spec = spec(interface, priority);
     attach(program_id, spec, namespace, link, service, console)
+}
+
+fn each_once(mut verdicts: Vec<i32>) -> Vec<i32> {
+    verdicts.sort_unstable();
+    verdicts.dedup();
+    verdicts
 }
 
 /// What was asked for before is kept, unless something is asked for now.

@@ -28,24 +28,9 @@ const OTHER_BUCKET: u32 = 13;
 /// The map, on a machine with so many CPUs.
 pub fn counters(cpus: u32) -> MapPlan {
     const ARRAY: u32 = 2;
-    MapPlan {
-        name: "counters".into(),
-        map_type: ARRAY,
-        key_size: 4,
-        // The kernel has at most 8192 CPUs.
-        value_size: cpus.saturating_mul(1 << TABLE_BITS),
-        max_entries: 1,
-        flags: 0,
-        btf_key_type_id: 0,
-        btf_value_type_id: 0,
-        initial: None,
-        freeze: false,
-        pin_by_name: false,
-        internal: false,
-        inner: None,
-        key_type: None,
-        value_type: None,
-    }
+    // The kernel has at most 8192 CPUs.
+    let bytes = cpus.saturating_mul(1 << TABLE_BITS);
+    MapPlan::plain("counters", ARRAY, (4, bytes), 1)
 }
 
 /// A table that was looked for.
