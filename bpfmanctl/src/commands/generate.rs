@@ -51,7 +51,11 @@ pub(super) fn manual(arguments: &ManArgs, name: &str) -> Result<(), Error> {
     clap_mangen::generate_to(command, directory).map_err(|error| not_written(directory, &error))
 }
 
-/// With the commands that help leaves out: who looks one up has met it somewhere.
+/// With the commands that help leaves out: who looks one up has met it somewhere. And with what short help leaves out: the
+/// generator writes such flags without a word about them.
 fn shown(command: Command) -> Command {
-    command.hide(false).mut_subcommands(shown)
+    command
+        .hide(false)
+        .mut_args(|argument| argument.hide_short_help(false))
+        .mut_subcommands(shown)
 }

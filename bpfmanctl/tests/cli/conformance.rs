@@ -366,6 +366,8 @@ fn every_command_has_a_page() {
         ("bpfman-program-load-file.1", "maps\\-group"),
         ("bpfman-link-attach-xdp.1", "proceed\\-on"),
         ("bpfman-status.1", "SYNOPSIS"),
+        ("bpfman-program-unload.1", "Directory of the service"),
+        ("bpfman-program-unload.1", "BPFMAN_RUNTIME_DIR"),
         // Hidden from help.
         ("bpfman-serve.1", "csi\\-support"),
         ("bpfman-program-delete.1", "recursive"),
