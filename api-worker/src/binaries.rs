@@ -7,7 +7,7 @@ use ipc::call::CallError;
 use ipc::limits::REQUEST_DEADLINE;
 use ipc::messages::attach::{AttachSpec, ProbePlace};
 use ipc::messages::client::ClientReply;
-use ipc::messages::failure::{Failure, FailureCode};
+use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::image::{ImageReply, ImageRequest};
 use ipc::messages::loader::LoaderRequest;
 use ipc::role::Role;
@@ -94,7 +94,9 @@ impl Context {
                 .check_kind(program_id, program.record.kind)
                 .err()
                 .unwrap_or(failure),
-            Err(unknown) if unknown.code == FailureCode::NotFound => unknown,
+            Err(unknown) if unknown.code == FailureCode::NotFound => {
+                Failure::no_such_program(program_id, Stage::Attach)
+            }
             _ => failure,
         }
     }

@@ -136,6 +136,7 @@ impl Asker {
                 fits.map_err(failed(attach.method))?;
             }
             Err(unknown) if status::of(Method::Get, &unknown).code() == Code::NotFound => {
+                let unknown = Failure::no_such_program(program_id, Stage::Attach);
                 return Err(Status::not_found(unknown.to_string()));
             }
             _ => {}

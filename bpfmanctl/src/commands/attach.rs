@@ -16,7 +16,7 @@ use crate::target::open_target;
 use crate::{json, text};
 pub(super) use cgroup::cgroup;
 use ipc::messages::attach::{AttachSpec, Link};
-use ipc::messages::failure::FailureCode;
+use ipc::messages::failure::{Failure, FailureCode, Stage};
 pub(super) use network::{namespace, netfilter, netkit, sk_lookup, tc, tcx, xdp};
 pub(super) use probes::{kprobe_multi, uprobe_multi, usdt};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -121,7 +121,7 @@ fn fit_first<T>(
         Err(Error::Client(ClientError::Failed(unknown)))
             if unknown.code == FailureCode::NotFound =>
         {
-            return Err((*unknown).into());
+            return Err(Failure::no_such_program(program_id, Stage::Attach).into());
         }
         // Who cannot ask hears of the file.
         _ => {}

@@ -223,18 +223,14 @@ fn uprobe_targets_that_do_not_exist() {
         0 => ClientReply::Program(Box::new(probe.clone())),
         // A program that does not fit, one that is not there, and an answer that is out of place.
         1 => ClientReply::Program(Box::new(samples::program())),
-        2 => failed(
-            FailureCode::NotFound,
-            Stage::Query,
-            "program 5 does not exist",
-        ),
+        2 => failed(FailureCode::NotFound, Stage::Query, "record not found"),
         _ => ClientReply::Done,
     });
     let attach = || service.run("link attach uprobe 5 libnowhere -f f");
     for cause in [
         "target \"libnowhere\"",
         "program 5 is a xdp program; the uprobe attach accepts uprobe or uretprobe",
-        "query: program 5 does not exist",
+        "attach: program 5 does not exist",
         "target \"libnowhere\"",
     ] {
         let outcome = attach();

@@ -20,6 +20,12 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// A program that is not managed.
+    pub fn no_such_program(id: u32, stage: Stage) -> Self {
+        let cause = format!("program {id} does not exist");
+        Self::new(FailureCode::NotFound, stage, cause).remedy("see `bpfmanctl program list`")
+    }
+
     /// A failure without remedy and log.
     pub fn new(code: FailureCode, stage: Stage, cause: impl Into<String>) -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! Attaching: from a program and a place to a link with a pin and a record.
 
 use super::admission::of_attachment;
-use super::{Engine, no_such_program, now};
+use super::{Engine, now};
 use crate::chains;
 use crate::execute::{Executor, Subject};
 use crate::helpers::Helpers;
@@ -58,7 +58,7 @@ impl Engine {
         let id = command.program_id;
         let stored = || {
             let found = self.store.program(id)?;
-            let stored = found.ok_or_else(|| no_such_program(id, Stage::Attach))?;
+            let stored = found.ok_or_else(|| Failure::no_such_program(id, Stage::Attach))?;
             command.spec.check_kind(id, stored.record.kind)?;
             Ok::<_, Failure>(stored)
         };

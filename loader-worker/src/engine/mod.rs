@@ -126,15 +126,6 @@ fn now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn no_such_program(id: u32, stage: Stage) -> Failure {
-    Failure::new(
-        FailureCode::NotFound,
-        stage,
-        format!("program {id} does not exist"),
-    )
-    .remedy("see `bpfmanctl program list`")
-}
-
 fn no_such_link(id: u64, stage: Stage) -> Failure {
     Failure::new(
         FailureCode::NotFound,

@@ -1,7 +1,7 @@
 //! Detaching and unloading.
 
 use super::admission::{of_link, of_program};
-use super::{Engine, no_such_link, no_such_program};
+use super::{Engine, no_such_link};
 use crate::steps;
 use crate::store::intents::{Part, Row};
 use ipc::messages::attach::LinkRecord;
@@ -30,7 +30,7 @@ impl Engine {
     pub async fn unload(&self, program_id: u32) -> Result<(), Failure> {
         let program = || {
             let found = self.store.program(program_id)?;
-            found.ok_or_else(|| no_such_program(program_id, Stage::Unload))
+            found.ok_or_else(|| Failure::no_such_program(program_id, Stage::Unload))
         };
         let _claim = self
             .claim(|| {

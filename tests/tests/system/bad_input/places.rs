@@ -81,7 +81,7 @@ fn places_that_do_not_exist() {
         ),
         (
             &["uprobe", "4000000000", "/nonexistent/binary", "-f", "main"],
-            &["program 4000000000", "not found"],
+            &["program 4000000000 does not exist"],
         ),
     ];
     for (arguments, words) in attempts {
