@@ -231,6 +231,11 @@ pub fn attach(spec: &AttachSpec, descriptors: usize) -> Result<(), Failure> {
             priority,
             ..
         }
+        | AttachSpec::XdpGuest {
+            interface,
+            priority,
+            ..
+        }
         | AttachSpec::Tc {
             interface,
             priority,
@@ -246,7 +251,8 @@ pub fn attach(spec: &AttachSpec, descriptors: usize) -> Result<(), Failure> {
                 return Err(invalid(format!("priority {priority} is negative"))
                     .remedy("use 0 or more; lower runs first"));
             }
-            if let AttachSpec::Xdp { proceed_on, .. } = spec
+            if let AttachSpec::Xdp { proceed_on, .. } | AttachSpec::XdpGuest { proceed_on, .. } =
+                spec
                 && let Some(unknown) = proceed_on
                     .iter()
                     .find(|action| !matches!(action, 0..=4 | 31))

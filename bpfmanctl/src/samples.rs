@@ -9,15 +9,15 @@ pub(crate) mod image;
 #[path = "samples/numbers.rs"]
 mod numbers;
 
+use chain::netkit_link;
 #[allow(unused_imports, reason = "tests of the command line use other samples")]
-pub(crate) use chain::{chains, foreign_hook, hooks};
+pub(crate) use chain::{chains, foreign_hook, guest_link, hooks};
 
 use ipc::messages::attach::{
     Direction, Link, LinkDetails, LinkEntry, LinkRecord, Sampling, XdpMode,
 };
 use ipc::messages::chain::Strategy;
 use ipc::messages::kernel::{KernelLink, KernelMap, KernelProgram, ProgramStats};
-use ipc::messages::mprog::NetkitHook;
 use ipc::messages::netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace};
 use ipc::messages::program::{
     GlobalValue, Program, ProgramEntry, ProgramKind, ProgramRecord, Source,
@@ -394,23 +394,6 @@ fn netfilter_link() -> Link {
     link(19, ProgramKind::Netfilter, 10, details)
 }
 
-fn netkit_link() -> Link {
-    let details = LinkDetails::Netkit {
-        interface: "nk0".to_owned(),
-        ifindex: 7,
-        hook: NetkitHook::Peer,
-        priority: 50,
-        position: 1,
-        netns: "/run/netns/blue".to_owned(),
-        nsid: 4_026_532_001,
-    };
-    let mut link = link(20, ProgramKind::Netkit, 13, details);
-    if let Some(kernel) = &mut link.kernel {
-        kernel.attach_type = Some(55);
-    }
-    link
-}
-
 /// One of each kind.
 pub(crate) fn links() -> Vec<Link> {
     vec![
@@ -436,6 +419,7 @@ pub(crate) fn links() -> Vec<Link> {
         usdt_link(),
         netfilter_link(),
         netkit_link(),
+        guest_link(),
     ]
 }
 

@@ -241,6 +241,9 @@ const DIRECTIONS: &[&[Permission]] = &[
         PublishVolume ATTACH 1..=64 REPEAT,
         UnpublishVolume ATTACH 0..=0 REPEAT,
         ListMprog SMALL 1..=1 REPEAT,
+        OpenLibxdp SMALL 0..=0 REPEAT,
+        PublishLibxdp SMALL 2..=20 REPEAT,
+        RetireLibxdp SMALL 0..=0 REPEAT,
     ),
     rows!(Helper => Loader:
         Opened SMALL 1..=1 ONCE,
@@ -251,6 +254,8 @@ const DIRECTIONS: &[&[Permission]] = &[
         XdpProgram SMALL 0..=0 ONCE,
         Volume SMALL 0..=0 ONCE,
         OnMprog ATTACH 0..=0 ONCE,
+        LibxdpBusy SMALL 0..=0 ONCE,
+        Libxdp SMALL 1..=12 ONCE,
     ),
 ];
 

@@ -8,17 +8,17 @@ mod golden_file;
 mod golden_samples;
 
 use golden_samples::{
-    chain, create_netfilter_link, failure, foreign_dispatcher, globals, hello, hook, hook_view,
-    images, labels, list_mprog, note_interface, options, process, programs, set_log, show_hooks,
-    show_hooks_to, tcx, types, uprobe, volumes,
+    chain, create_mprog_link, create_netfilter_link, failure, foreign_dispatcher, globals, hello,
+    hook, hook_view, images, labels, libxdp, list_mprog, note_interface, options, process,
+    programs, set_log, show_hooks, show_hooks_to, tcx, types, uprobe, volumes,
 };
 use ipc::codec;
 use ipc::frame::Header;
 use ipc::limits::PLAN_BYTES;
 use ipc::messages::Message;
 use ipc::messages::attach::{
-    AttachSpec, Direction, Link, LinkDetails, LinkEntry, LinkNumbers, LinkRecord, ProbePlace,
-    Sampling, XdpMode,
+    AttachSpec, Link, LinkDetails, LinkEntry, LinkNumbers, LinkRecord, ProbePlace, Sampling,
+    XdpMode,
 };
 use ipc::messages::chain::Strategy;
 use ipc::messages::client::{ClientReply, ClientRequest};
@@ -28,7 +28,6 @@ use ipc::messages::kernel::{
     ForeignLink, Inventory, KernelLink, KernelMap, KernelProgram, ProgramStats,
 };
 use ipc::messages::loader::{DoctorReport, LoaderReply, LoaderRequest};
-use ipc::messages::mprog::{MprogHook, MprogMember};
 use ipc::messages::program::{Program, ProgramEntry, ProgramKind, ProgramRecord, Source};
 use ipc::messages::supervision::{Control, SandboxReport, Status};
 use ipc::role::Role;
@@ -410,6 +409,7 @@ fn every_message_has_its_golden_frame() {
     let receipts = [PlanReceipt::Hello(hello(Role::Loader))];
     direction(&mut golden, Role::Loader, Role::Image, &receipts);
     let [publish, unpublish] = volumes::jobs();
+    let [open_libxdp, publish_libxdp, retire_libxdp] = libxdp::jobs();
     let jobs = [
         HelperJob::Hello(hello(Role::Loader)),
         HelperJob::OpenTracepoint {
@@ -435,21 +435,7 @@ fn every_message_has_its_golden_frame() {
             interface: "eth0".to_owned(),
             program_id: 42,
         },
-        HelperJob::CreateMprogLink {
-            ifindex: 2,
-            interface: "eth0".to_owned(),
-            hook: MprogHook::Tcx(Direction::Egress),
-            member: MprogMember {
-                program_id: 42,
-                priority: 50,
-                link_id: 0,
-            },
-            siblings: vec![MprogMember {
-                program_id: 41,
-                priority: 10,
-                link_id: 7,
-            }],
-        },
+        create_mprog_link(),
         HelperJob::OpenSampled {
             event: "cpu-clock".to_owned(),
             sampling: Sampling::Period(1000),
@@ -473,6 +459,9 @@ fn every_message_has_its_golden_frame() {
         publish,
         unpublish,
         list_mprog(),
+        open_libxdp,
+        publish_libxdp,
+        retire_libxdp,
     ];
     direction(&mut golden, Role::Loader, Role::Helper, &jobs);
     let results = [
@@ -490,6 +479,8 @@ fn every_message_has_its_golden_frame() {
         },
         HelperResult::Volume,
         HelperResult::OnMprog(vec![Some(vec![42, 43]), None]),
+        HelperResult::LibxdpBusy,
+        libxdp::opened(),
     ];
     direction(&mut golden, Role::Helper, Role::Loader, &results);
 

@@ -51,7 +51,7 @@ fn every_variant_has_its_golden_bytes() {
     let lines = &mut golden;
     variants!(lines, Role: Supervisor, Loader, Image, Api, Client, Helper);
     variants!(lines, ProcessState: Starting, Serving, Backoff, Held, Stopping);
-    variants!(lines, HelperKind: PerfEvent, ChangeGroup, NetworkNamespace, OpenPath, DescribeXdp, OpenInContainer, MountVolume);
+    variants!(lines, HelperKind: PerfEvent, ChangeGroup, NetworkNamespace, OpenPath, DescribeXdp, OpenInContainer, MountVolume, Libxdp);
     variants!(
         lines,
         FailureCode: InvalidArgument, NotFound, AlreadyExists, FailedPrecondition, PermissionDenied, Unsupported,
@@ -127,6 +127,7 @@ fn every_variant_has_its_golden_bytes() {
         },
         Netfilter(golden_samples::netfilter_place()),
         Netkit { interface: text("nk0"), hook: NetkitHook::Peer, priority: 50 },
+        XdpGuest { interface: text("eth0"), priority: 50, proceed_on: vec![2, 31] },
     );
     variants!(
         lines,
@@ -173,6 +174,10 @@ fn every_variant_has_its_golden_bytes() {
         Netkit {
             interface: text("nk0"), ifindex: 2, hook: NetkitHook::Primary, priority: 50, position: 1,
             netns: text("/run/netns/a"), nsid: 4_026_531_840,
+        },
+        XdpGuest {
+            interface: text("eth0"), ifindex: 2, priority: 50, position: 1, proceed_on: vec![2, 31],
+            nsid: 4_026_531_840, dispatcher_id: 3, mode: XdpMode::Generic,
         },
     );
 

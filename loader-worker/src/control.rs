@@ -181,6 +181,7 @@ impl Root {
             if let Err(failure) = runtime.block_on(engine.finish_leftovers()) {
                 tracing::error!(%failure, "unfinished changes stay");
             }
+            runtime.block_on(engine.look_at_guests());
         });
     }
 

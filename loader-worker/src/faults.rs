@@ -10,12 +10,25 @@ pub enum Point<'a> {
     Step(&'a Step),
     /// Carrying out a removal that was asked for (not one that takes back a failed request).
     Removal(&'a Removal),
+    /// Changing what is on an interface of libxdp's.
+    Libxdp(LibxdpAct),
     /// Writing an intent.
     Begin,
     /// Committing to the store.
     Commit,
     /// Answering, after the commit.
     Answer,
+}
+
+/// What is done at an interface of libxdp's, in this order.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LibxdpAct {
+    /// Pinning the new dispatcher.
+    Publish,
+    /// Putting it on the interface, or nothing.
+    Swap,
+    /// Taking the pins of the old one away.
+    Retire,
 }
 
 /// Called at each point; an error makes the act fail before it has begun. A hook that panics stands for a process that

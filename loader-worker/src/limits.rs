@@ -53,6 +53,19 @@ pub const KERNEL_LINK_BYTES: usize = 64;
 /// their hooks, with the links of up to 10 members and a socket: 1536 of the 4096 descriptors that the loader may have.
 pub const HOOKS_AT_ONCE: usize = 128;
 
+/// How long a change waits for libxdp's lock: xdp-loader makes and loads many dispatchers in that time.
+pub const LIBXDP_LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a list or report waits for it, which can do without.
+pub const LIBXDP_LOOK_WAIT: Duration = Duration::from_millis(200);
+
+/// Between two attempts to take it.
+pub const LIBXDP_LOCK_PAUSE: Duration = Duration::from_millis(100);
+
+/// A change of a dispatcher of libxdp that lost against somebody who does not take the lock is repeated this often, as libxdp
+/// does.
+pub const LIBXDP_SWAPS: u32 = 10;
+
 /// How long the kernel may take to end a network namespace that has lost its name. It is a matter of milliseconds, of seconds
 /// where many end at once.
 pub const NAMESPACE_END: Duration = Duration::from_secs(5);

@@ -1,7 +1,7 @@
 //! Looks at bpffs and the kernel for what the store says is there.
 
-use crate::chains::presence;
 use crate::chains::reach::{Elsewhere, Way};
+use crate::chains::{libxdp, presence};
 use crate::drift::{Behind, Seen};
 use crate::helpers::Helpers;
 use crate::kernel::memlock::Memlocks;
@@ -37,6 +37,14 @@ fn program_id(path: &str) -> Behind<u32> {
 
 /// The link behind the pin of a record. On clsact there may be a filter in the place of a link: it has the id 0.
 pub fn link(record: &LinkRecord) -> Behind<KernelLink> {
+    if let LinkDetails::XdpGuest {
+        ifindex,
+        dispatcher_id,
+        ..
+    } = record.details
+    {
+        return guest(record, ifindex, dispatcher_id);
+    }
     let opened = pin::get(Path::new(&record.pin_path));
     match &record.details {
         LinkDetails::Tc {
@@ -57,6 +65,28 @@ pub fn link_numbers(record: &LinkRecord) -> LinkNumbers {
     pin::get(Path::new(&record.pin_path))
         .and_then(|link| info::link_numbers(link.as_fd()))
         .unwrap_or_default()
+}
+
+/// A member of a dispatcher of libxdp, whose pins root alone may open: as long as the dispatcher that had it is on the
+/// interface, it is there.
+fn guest(record: &LinkRecord, ifindex: u32, dispatcher: u32) -> Behind<KernelLink> {
+    /// `BPF_LINK_TYPE_TRACING`.
+    const TRACING: u32 = 2;
+    match libxdp::look(ifindex) {
+        Ok(Some((id, _))) if id == dispatcher => Behind::Found(KernelLink {
+            id: record.kernel_link_id.unwrap_or_default(),
+            program_id: record.program_id,
+            link_type: TRACING,
+            target_obj_id: dispatcher,
+            ..KernelLink::default()
+        }),
+        Ok(Some((id, _))) if dispatcher != 0 => Behind::Unknown(format!(
+            "program {id} is on the interface in the place of dispatcher {dispatcher}; libxdp's lock is held by somebody \
+             else, or the service has just started"
+        )),
+        Ok(_) => Behind::Nothing,
+        Err(Failure { cause, .. }) => Behind::Unknown(cause),
+    }
 }
 
 /// Whether what the record of a hook says is on the hook. Nobody goes into other network namespaces without `helpers`: a

@@ -132,8 +132,7 @@ struct NotYet;
 
 impl Helpers for NotYet {
     fn run(&self, _: HelperKind, _: HelperJob, _: Vec<OwnedFd>) -> Outcome {
-        let cause =
-            "what is in another network namespace has to wait until the service has started";
+        let cause = "what takes a helper has to wait until the service has started";
         let failure = Failure::new(FailureCode::Unavailable, Stage::Detach, cause);
         Box::pin(std::future::ready(Err(failure.remedy("retry"))))
     }

@@ -2,7 +2,7 @@
 
 use crate::chains::reach::Way;
 use crate::chains::rebuild::FilterPlace;
-use crate::chains::{filter, work};
+use crate::chains::{filter, libxdp, work};
 use crate::helpers::Helpers;
 use crate::kernel::clsact::{self, Put};
 use crate::kernel::{Error, pin};
@@ -45,6 +45,11 @@ pub async fn remove(removal: &Removal, helpers: &dyn Helpers) -> Result<(), Fail
             Some(way) => restore_filter(*place, head, &way),
             None => Ok(()),
         },
+        Removal::LeaveLibxdp {
+            ifindex,
+            program_id,
+            dispatchers,
+        } => libxdp::leave(*ifindex, *program_id, dispatchers, helpers).await,
     }
 }
 

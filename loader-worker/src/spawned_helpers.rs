@@ -116,7 +116,7 @@ fn unavailable(kind: HelperKind, reason: &str) -> Failure {
 /// What a helper has; without one of them it ends at once.
 fn capabilities(kind: HelperKind) -> &'static str {
     match kind {
-        HelperKind::PerfEvent | HelperKind::DescribeXdp => "CAP_SYS_ADMIN",
+        HelperKind::PerfEvent | HelperKind::DescribeXdp | HelperKind::Libxdp => "CAP_SYS_ADMIN",
         HelperKind::ChangeGroup => "CAP_CHOWN",
         HelperKind::NetworkNamespace => "CAP_SYS_ADMIN and CAP_NET_ADMIN",
         HelperKind::OpenPath => "CAP_SETUID and CAP_SETGID",
@@ -134,5 +134,6 @@ fn purpose(kind: HelperKind) -> &'static str {
         HelperKind::OpenInContainer => "opening paths of clients in containers",
         HelperKind::DescribeXdp => "looking at XDP programs of others",
         HelperKind::MountVolume => "volumes of pods",
+        HelperKind::Libxdp => "dispatchers of libxdp",
     }
 }

@@ -314,6 +314,7 @@ fn helper_name(kind: HelperKind) -> &'static str {
         HelperKind::OpenInContainer => "open-in-container",
         HelperKind::DescribeXdp => "describe-xdp",
         HelperKind::MountVolume => "mount-volume",
+        HelperKind::Libxdp => "libxdp",
     }
 }
 
@@ -326,13 +327,14 @@ fn helper(name: &str) -> Result<HelperKind, ArgumentError> {
         HelperKind::OpenInContainer,
         HelperKind::DescribeXdp,
         HelperKind::MountVolume,
+        HelperKind::Libxdp,
     ]
     .into_iter()
     .find(|&kind| helper_name(kind) == name)
     .ok_or_else(|| {
         invalid(
             "helper",
-            "perf-event, change-group, network-namespace, open-path, open-in-container, describe-xdp or mount-volume",
+            "perf-event, change-group, network-namespace, open-path, open-in-container, describe-xdp, mount-volume or libxdp",
         )
     })
 }

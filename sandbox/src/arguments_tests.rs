@@ -49,7 +49,7 @@ proptest! {
     #[test]
     fn any_settings_round_trip(
         role in prop_oneof![Just(Role::Supervisor), Just(Role::Loader), Just(Role::Image), Just(Role::Api), Just(Role::Helper)],
-        kind in prop_oneof![Just(HelperKind::PerfEvent), Just(HelperKind::ChangeGroup), Just(HelperKind::NetworkNamespace), Just(HelperKind::OpenPath), Just(HelperKind::DescribeXdp), Just(HelperKind::OpenInContainer), Just(HelperKind::MountVolume)],
+        kind in prop_oneof![Just(HelperKind::PerfEvent), Just(HelperKind::ChangeGroup), Just(HelperKind::NetworkNamespace), Just(HelperKind::OpenPath), Just(HelperKind::DescribeXdp), Just(HelperKind::OpenInContainer), Just(HelperKind::MountVolume), Just(HelperKind::Libxdp)],
         ids in (0..u32::MAX, 0..u32::MAX, proptest::collection::vec(0..u32::MAX, 0..=limits::GROUPS)),
         generation in 0..u32::MAX,
         mode in prop_oneof![Just(Mode::Enforce), Just(Mode::Log)],

@@ -88,6 +88,8 @@ impl PathRule {
 /// Shorthands for sets of Landlock rights; `steps::landlock` spells them out. Nothing may be executed by any of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Access {
+    /// Make directories, and nothing in them.
+    MakeDirectories,
     /// Read files, list directories.
     Read,
     /// Also write, create, remove, rename, truncate files and directories; no links, devices, pipes, sockets.

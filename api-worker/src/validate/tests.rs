@@ -188,6 +188,14 @@ fn hopeless_attachments_are_refused_here() {
         strategy: None,
     };
     assert!(cause(attach(&xdp, 0)).contains("5 is no XDP verdict"));
+    let guest = |priority, proceed_on| AttachSpec::XdpGuest {
+        interface: "lo".to_owned(),
+        priority,
+        proceed_on,
+    };
+    assert_eq!(attach(&guest(0, vec![2, 31]), 0), Ok(()));
+    assert!(cause(attach(&guest(0, vec![2, 5]), 0)).contains("5 is no XDP verdict"));
+    assert!(cause(attach(&guest(-1, vec![]), 0)).contains("negative"));
     let tc = AttachSpec::Tc {
         interface: "lo".to_owned(),
         direction: Direction::Egress,

@@ -10,7 +10,7 @@ use super::{OutputArgs, WantedStrategy};
 use crate::parse;
 pub(crate) use cgroup::CgroupCommand;
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use ipc::messages::attach::Direction;
 pub(crate) use netfilter::NetfilterArgs;
 pub(crate) use netkit::NetkitArgs;
@@ -45,10 +45,14 @@ pub(crate) enum AttachCommand {
     /// To an interface, before the network stack, in a chain with others
     #[command(
         long_about = "To an interface, before the network stack, in a chain with others.\n\n\
-            The driver's hook is used where there is one, the generic hook otherwise; `link get` tells which.",
+            The driver's hook is used where there is one, the generic hook otherwise; `link get` tells which.\n\n\
+            With --cooperate libxdp the program becomes a member of the dispatcher that xdp-loader, or another user of \
+            libxdp, has on the interface, or the first one of a new dispatcher of that kind; xdp-loader shows it and can \
+            take it off. Without it such an interface is refused.",
         after_help = "Examples:\n  bpfmanctl link attach xdp 512 eth0 --priority 50\n  \
             bpfmanctl link attach xdp 512 eth0 --priority 50 --proceed-on pass,drop\n  \
-            bpfmanctl link attach xdp 512 eth0 --priority 50 --netns /run/netns/blue"
+            bpfmanctl link attach xdp 512 eth0 --priority 50 --netns /run/netns/blue\n  \
+            bpfmanctl link attach xdp 512 eth0 --priority 50 --cooperate libxdp"
     )]
     Xdp(XdpArgs),
 
@@ -239,6 +243,10 @@ pub(crate) struct XdpArgs {
     #[arg(long, value_name = "ACTION", value_delimiter = ',', value_parser = parse::xdp_action)]
     pub(crate) proceed_on: Vec<i32>,
 
+    /// Take part in the dispatcher of another owner instead of bpfman's own chain
+    #[arg(long, value_name = "WITH", value_enum, conflicts_with_all = ["strategy", "netns"])]
+    pub(crate) cooperate: Option<Cooperate>,
+
     #[command(flatten)]
     pub(crate) chain: StrategyArgs,
 }
@@ -258,6 +266,13 @@ pub(crate) struct TcArgs {
 
     #[command(flatten)]
     pub(crate) chain: StrategyArgs,
+}
+
+/// Whose dispatcher an attach may take part in.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Cooperate {
+    /// That of libxdp, which xdp-loader uses
+    Libxdp,
 }
 
 /// How a chain is called.

@@ -10,9 +10,10 @@ mod program;
 mod serve;
 
 pub(crate) use attach::{
-    AttachCommand, CgroupCommand, FixedArgs, InterfaceArgs, KprobeArgs, KprobeMultiArgs, LinkArgs,
-    NamespaceArgs, NetfilterArgs, NetkitArgs, PerfEventArgs, RawTracepointArgs, SkLookupArgs,
-    StrategyArgs, TcArgs, TcxArgs, TracepointArgs, UprobeArgs, UprobeMultiArgs, UsdtArgs, XdpArgs,
+    AttachCommand, CgroupCommand, Cooperate, FixedArgs, InterfaceArgs, KprobeArgs, KprobeMultiArgs,
+    LinkArgs, NamespaceArgs, NetfilterArgs, NetkitArgs, PerfEventArgs, RawTracepointArgs,
+    SkLookupArgs, StrategyArgs, TcArgs, TcxArgs, TracepointArgs, UprobeArgs, UprobeMultiArgs,
+    UsdtArgs, XdpArgs,
 };
 pub(crate) use chain::{
     ChainCommand, ChainConvertArgs, ChainShowArgs, DispatcherCommand, DispatcherGetArgs,

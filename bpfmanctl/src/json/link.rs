@@ -4,6 +4,7 @@ use super::kernel::KernelLink;
 use crate::inventory::ForeignLinkRow;
 use crate::time::rfc3339;
 use ipc::messages::attach::{self, LinkDetails, Sampling};
+use ipc::messages::chain::Strategy;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -204,6 +205,9 @@ enum Details {
         /// `native` or `generic`: a key of our own, as is the next.
         mode: &'static str,
         strategy: &'static str,
+        /// Whose dispatcher it is, if not bpfman's.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cooperate: Option<&'static str>,
     },
     Tc {
         interface: String,
@@ -377,6 +381,30 @@ impl From<LinkDetails> for Details {
                 revision,
                 mode: mode.name(),
                 strategy: strategy.name(),
+                cooperate: None,
+            },
+            LinkDetails::XdpGuest {
+                interface,
+                ifindex,
+                priority,
+                position,
+                proceed_on,
+                nsid,
+                dispatcher_id,
+                mode,
+            } => Details::Xdp {
+                interface,
+                ifindex,
+                priority,
+                position,
+                proceed_on,
+                netns: String::new(),
+                nsid,
+                dispatcher_id,
+                revision: 0,
+                mode: mode.name(),
+                strategy: Strategy::Libxdp.name(),
+                cooperate: Some("libxdp"),
             },
             LinkDetails::Tc {
                 interface,

@@ -1,11 +1,45 @@
 //! Chains.
 
-use ipc::messages::attach::XdpMode;
+use super::link;
+use ipc::messages::attach::{Link, LinkDetails, XdpMode};
 use ipc::messages::chain::{
     Chain, Dispatcher, DispatcherMember, Filter, ForeignDispatcher, ForeignMember, HookEntry,
     HookKey, HookKind, HookView, InterfaceHook, OTHER_VERDICT, SlotCounters, Strategy,
 };
+use ipc::messages::mprog::NetkitHook;
+use ipc::messages::program::ProgramKind;
 use std::collections::BTreeMap;
+
+pub(super) fn netkit_link() -> Link {
+    let details = LinkDetails::Netkit {
+        interface: "nk0".to_owned(),
+        ifindex: 7,
+        hook: NetkitHook::Peer,
+        priority: 50,
+        position: 1,
+        netns: "/run/netns/blue".to_owned(),
+        nsid: 4_026_532_001,
+    };
+    let mut link = link(20, ProgramKind::Netkit, 13, details);
+    if let Some(kernel) = &mut link.kernel {
+        kernel.attach_type = Some(55);
+    }
+    link
+}
+
+pub(crate) fn guest_link() -> Link {
+    let details = LinkDetails::XdpGuest {
+        interface: "eth0".to_owned(),
+        ifindex: 2,
+        priority: 50,
+        position: 1,
+        proceed_on: vec![2, 31],
+        nsid: 4_026_531_840,
+        dispatcher_id: 515,
+        mode: XdpMode::Native,
+    };
+    link(30, ProgramKind::Xdp, 2, details)
+}
 
 fn dispatcher(kind: HookKind) -> Dispatcher {
     let is_xdp = kind == HookKind::Xdp;

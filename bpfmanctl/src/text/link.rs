@@ -87,6 +87,11 @@ pub(super) fn attachment(details: &LinkDetails) -> String {
         } => {
             format!("{interface} pos-{position}{}", at(netns))
         }
+        LinkDetails::XdpGuest {
+            interface,
+            position,
+            ..
+        } => format!("{interface} pos-{position} libxdp"),
         LinkDetails::Tcx {
             interface,
             direction,
@@ -239,6 +244,23 @@ fn details(spec: &mut Section, details: &LinkDetails) {
             spec.row("Priority", priority);
             spec.row("Proceed On", actions(proceed_on, &XDP_ACTIONS));
             spec.row("Strategy", strategy);
+        }
+        LinkDetails::XdpGuest {
+            interface,
+            priority,
+            position,
+            proceed_on,
+            dispatcher_id,
+            mode,
+            ..
+        } => {
+            spec.row("Cooperate", "libxdp");
+            spec.row("Dispatcher ID", dispatcher_id);
+            spec.row("Interface", interface);
+            spec.row("Mode", mode.name());
+            spec.row("Position", position);
+            spec.row("Priority", priority);
+            spec.row("Proceed On", actions(proceed_on, &XDP_ACTIONS));
         }
         LinkDetails::Tc {
             interface,

@@ -13,6 +13,7 @@ mod samples;
 mod columns;
 mod configuration;
 mod conformance;
+mod cooperation;
 mod failures;
 mod grammar;
 mod lists;

@@ -212,6 +212,16 @@ pub enum AttachSpec {
         /// Lower runs first.
         priority: i32,
     },
+    /// An interface, before the network stack, as a member of the dispatcher that libxdp has there. Since version 2.
+    XdpGuest {
+        /// Interface name.
+        interface: String,
+        /// Lower runs first.
+        priority: i32,
+        /// Verdicts after which the chain goes on; empty for the default.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
+        proceed_on: Vec<i32>,
+    },
 }
 
 impl AttachSpec {
@@ -238,6 +248,7 @@ impl AttachSpec {
             AttachSpec::Usdt { .. } => "usdt",
             AttachSpec::Netfilter(_) => "netfilter",
             AttachSpec::Netkit { .. } => "netkit",
+            AttachSpec::XdpGuest { .. } => "xdp",
         }
     }
 
@@ -286,6 +297,7 @@ impl AttachSpec {
             AttachSpec::Tcx { .. }
                 | AttachSpec::Tc { .. }
                 | AttachSpec::Xdp { .. }
+                | AttachSpec::XdpGuest { .. }
                 | AttachSpec::SkLookup
                 | AttachSpec::Netfilter(_)
                 | AttachSpec::Netkit { .. }
@@ -328,6 +340,7 @@ pub struct LinkRecord {
     /// Link pin.
     pub pin_path: String,
     /// By kind.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::one()"))]
     pub details: LinkDetails,
     /// Seconds since the Unix epoch.
     pub created_at: i64,

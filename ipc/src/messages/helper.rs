@@ -32,6 +32,9 @@ pub enum HelperKind {
     OpenInContainer,
     /// Mounts and unmounts volumes of pods (CAP_SYS_ADMIN and CAP_CHOWN). Since version 2.
     MountVolume,
+    /// Takes libxdp's lock, opens what libxdp has on an interface (CAP_SYS_ADMIN), and pins and unpins dispatchers where
+    /// libxdp looks for them. Since version 2.
+    Libxdp,
 }
 
 /// Loader to helper.
@@ -171,9 +174,60 @@ pub enum HelperJob {
         #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
         hooks: Vec<MprogHook>,
     },
+    /// Take libxdp's lock and open what libxdp has on an interface. Since version 2.
+    OpenLibxdp {
+        /// Index of the interface.
+        ifindex: u32,
+        /// Kernel id of the program on it, if there is one.
+        program_id: Option<u32>,
+    },
+    /// Pin a dispatcher where libxdp looks for it: programs and links of its members are beside the message, in turn, in the
+    /// order in which they run. Since version 2.
+    PublishLibxdp {
+        /// Index of the interface.
+        ifindex: u32,
+        /// Kernel id of the dispatcher.
+        dispatcher: u32,
+    },
+    /// Take the pins of a dispatcher away. Since version 2.
+    RetireLibxdp {
+        /// Index of the interface.
+        ifindex: u32,
+        /// Kernel id of the dispatcher.
+        dispatcher: u32,
+    },
 }
 
-edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateMprogLink, OpenSampled, OpenPath, DescribeXdp, CreateNetfilterLink, OpenNetlink, NoteInterface, PublishVolume, UnpublishVolume, ListMprog);
+/// A dispatcher of libxdp's protocol, as it says of itself.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
+pub struct LibxdpDispatcher {
+    /// Version of the protocol, 0 where it does not say.
+    pub version: u8,
+    /// Members, in the order in which they run; none for versions other than 2 and 3.
+    #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
+    pub members: Vec<LibxdpMember>,
+}
+
+/// A member of it.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
+pub struct LibxdpMember {
+    /// Kernel id of the program.
+    pub program_id: u32,
+    /// Kernel id of the link by which it is one; 0 where that is not pinned.
+    pub link_id: u32,
+    /// Its name, as far as the kernel keeps it (15 bytes).
+    pub name: String,
+    /// Lower runs first.
+    pub priority: u32,
+    /// One bit per verdict after which the chain goes on.
+    pub proceed_on: u32,
+    /// Flags with which the program would be loaded alone: `BPF_F_XDP_HAS_FRAGS` is what matters.
+    pub flags: u32,
+}
+
+edge!(HelperJob: Hello, OpenTracepoint, OpenUprobe, ChangeGroup, OpenKprobe, FindInterface, CreateXdpLink, CreateMprogLink, OpenSampled, OpenPath, DescribeXdp, CreateNetfilterLink, OpenNetlink, NoteInterface, PublishVolume, UnpublishVolume, ListMprog, OpenLibxdp, PublishLibxdp, RetireLibxdp);
 
 /// Helper to loader.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]
@@ -208,6 +262,14 @@ pub enum HelperResult {
     Volume,
     /// Kernel ids of programs on each hook, in running order; `None` where the interface has no such hook. Since version 2.
     OnMprog(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<Option<Vec<u32>>>),
+    /// Not now: somebody else has libxdp's lock, or the directory for it was only made. Since version 2.
+    LibxdpBusy,
+    /// What libxdp has on the interface. Beside it are the lock, the program on the interface, and those of its members.
+    /// Since version 2.
+    Libxdp {
+        /// `None`: nothing is on the interface.
+        dispatcher: Option<LibxdpDispatcher>,
+    },
 }
 
-edge!(HelperResult: Hello, Opened, Changed, Failed, Interface, XdpLink, XdpProgram, Volume, OnMprog);
+edge!(HelperResult: Hello, Opened, Changed, Failed, Interface, XdpLink, XdpProgram, Volume, OnMprog, LibxdpBusy, Libxdp);

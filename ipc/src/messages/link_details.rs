@@ -236,6 +236,26 @@ pub enum LinkDetails {
         /// Inode of the network namespace.
         nsid: u64,
     },
+    /// xdp, in a dispatcher of libxdp that bpfman takes part in. Since version 2.
+    XdpGuest {
+        /// Interface name at the time of attaching.
+        interface: String,
+        /// Interface index.
+        ifindex: u32,
+        /// Lower runs first.
+        priority: i32,
+        /// Place in the dispatcher, from 0, when it was last looked at.
+        position: u32,
+        /// Verdicts after which the chain goes on, ascending by mask bit.
+        #[cfg_attr(test, proptest(strategy = "crate::messages::few()"))]
+        proceed_on: Vec<i32>,
+        /// Inode of the network namespace, which is bpfman's own.
+        nsid: u64,
+        /// Kernel id of the dispatcher that has the program as a member; 0 when it was found that none has.
+        dispatcher_id: u32,
+        /// How the kernel runs it.
+        mode: XdpMode,
+    },
 }
 
 impl LinkDetails {
@@ -261,7 +281,8 @@ impl LinkDetails {
             | LinkDetails::UprobeMulti { .. }
             | LinkDetails::Usdt { .. }
             | LinkDetails::Netfilter { .. }
-            | LinkDetails::Netkit { .. } => 2,
+            | LinkDetails::Netkit { .. }
+            | LinkDetails::XdpGuest { .. } => 2,
         }
     }
 
@@ -306,6 +327,18 @@ impl LinkDetails {
                 strategy,
                 ..
             } if *strategy != Strategy::Libxdp => Some(*dispatcher_id),
+            _ => None,
+        }
+    }
+
+    /// The hook of a link in a dispatcher of libxdp. It is no chain of bpfman's.
+    pub fn guest_hook(&self) -> Option<HookKey> {
+        match *self {
+            LinkDetails::XdpGuest { ifindex, nsid, .. } => Some(HookKey {
+                kind: HookKind::Xdp,
+                nsid,
+                ifindex,
+            }),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! Values for golden frames: places, chains, processes.
 
 pub(crate) mod images;
+pub(crate) mod libxdp;
 pub(crate) mod volumes;
 
 use ipc::messages::attach::{AttachSpec, Direction};
@@ -13,7 +14,7 @@ use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::hello::Hello;
 use ipc::messages::helper::HelperJob;
 use ipc::messages::loader::{LoaderRequest, Session};
-use ipc::messages::mprog::{MprogHook, NetkitHook};
+use ipc::messages::mprog::{MprogHook, MprogMember, NetkitHook};
 use ipc::messages::netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace};
 use ipc::messages::program::{
     GlobalType, GlobalValue, LoadOptions, ProgramKind, ProgramRequest, Source, TypedGlobal,
@@ -36,6 +37,24 @@ pub(crate) fn netfilter_place() -> NetfilterPlace {
         hook: NetfilterHook::Forward,
         priority: -50,
         defragment: true,
+    }
+}
+
+pub(crate) fn create_mprog_link() -> HelperJob {
+    HelperJob::CreateMprogLink {
+        ifindex: 2,
+        interface: "eth0".to_owned(),
+        hook: MprogHook::Tcx(Direction::Egress),
+        member: MprogMember {
+            program_id: 42,
+            priority: 50,
+            link_id: 0,
+        },
+        siblings: vec![MprogMember {
+            program_id: 41,
+            priority: 10,
+            link_id: 7,
+        }],
     }
 }
 

@@ -4,6 +4,7 @@
 //! Layouts are those of libxdp's protocol, version 2, and of bpfman's own for clsact; `bpf/src/*_dispatcher.bpf.c` has
 //! them in C.
 
+use super::foreign::Slot;
 use super::strategy::LIBXDP_MEMBERS;
 use crate::plan_intake;
 use crate::valid_plan::ValidPlan;
@@ -58,26 +59,45 @@ pub fn function(hook: HookKind, slot: usize) -> Result<u32, Failure> {
         })
 }
 
-/// The configuration for these members: contents of the dispatcher's read-only data.
+/// The configuration for these members of a chain of bpfman's: contents of the dispatcher's read-only data.
 pub fn configuration(hook: HookKind, masks: &[u32], has_frags: bool) -> Vec<u8> {
-    // At most ten, see `strategy`.
-    let count = u8::try_from(masks.len()).unwrap_or(ALL_REACHABLE);
-    let head = match hook {
-        HookKind::Xdp => [MAGIC, VERSION, count, u8::from(has_frags)],
-        HookKind::TcIngress | HookKind::TcEgress => [count, 0, 0, 0],
+    let slot = |proceed_on: &u32| Slot {
+        priority: RUN_PRIORITY,
+        proceed_on: *proceed_on,
+        flags: 0,
     };
-    let actions = (0..LIBXDP_MEMBERS).map(|slot| masks.get(slot).copied().unwrap_or_default());
-    let priorities = std::iter::repeat_n(RUN_PRIORITY, LIBXDP_MEMBERS);
-    let flags = std::iter::repeat_n(
-        0,
-        if hook == HookKind::Xdp {
-            LIBXDP_MEMBERS
-        } else {
-            0
-        },
-    );
-    let words = actions.chain(priorities).chain(flags);
-    head.into_iter()
+    let slots: Vec<Slot> = masks.iter().map(slot).collect();
+    let contents = layout([MAGIC, VERSION, 0, u8::from(has_frags)], &slots);
+    match hook {
+        HookKind::Xdp => contents,
+        // No magic, no version, and no flags at the end.
+        HookKind::TcIngress | HookKind::TcEgress => {
+            let words = &contents[4..contents.len() - 4 * LIBXDP_MEMBERS];
+            [&[contents[2], 0, 0, 0], words].concat()
+        }
+    }
+}
+
+/// The configuration for these members of a dispatcher that is libxdp's.
+pub fn shared_configuration(slots: &[Slot], has_frags: bool) -> Vec<u8> {
+    layout([MAGIC, VERSION, 0, u8::from(has_frags)], slots)
+}
+
+fn layout([magic, version, _, has_frags]: [u8; 4], slots: &[Slot]) -> Vec<u8> {
+    // At most ten, see `strategy`.
+    let count = u8::try_from(slots.len()).unwrap_or(ALL_REACHABLE);
+    let empty = Slot {
+        priority: RUN_PRIORITY,
+        proceed_on: 0,
+        flags: 0,
+    };
+    let slot = |index: usize| slots.get(index).copied().unwrap_or(empty);
+    let each = |word: fn(Slot) -> u32| (0..LIBXDP_MEMBERS).map(move |index| word(slot(index)));
+    let words = each(|slot| slot.proceed_on)
+        .chain(each(|slot| slot.priority))
+        .chain(each(|slot| slot.flags));
+    [magic, version, count, has_frags]
+        .into_iter()
         .chain(words.flat_map(u32::to_ne_bytes))
         .collect()
 }
@@ -100,6 +120,20 @@ mod tests {
         let tc = configuration(HookKind::TcEgress, &[1], false);
         assert_eq!(tc.len(), 84);
         assert_eq!(tc[..8], [1, 0, 0, 0, 1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_shared_configuration_keeps_what_others_say_of_their_members() {
+        let slot = |priority, proceed_on, flags| Slot {
+            priority,
+            proceed_on,
+            flags,
+        };
+        let slots = [slot(10, 4, 32), slot(70, 0x8000_0002, 0)];
+        let contents = shared_configuration(&slots, true);
+        assert_eq!(contents[..4], [236, 2, 2, 1]);
+        let read = super::super::foreign::parse(&contents);
+        assert_eq!((read.version, read.slots), (2, slots.to_vec()));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Dispatchers of libxdp's protocol that are somebody else's: what their configuration says, and the words for it. Pure.
+//! Dispatchers of libxdp's protocol that are somebody else's: what their configuration says, where they are pinned, and the
+//! words for it. Pure.
 //!
 //! The configuration is one structure of fixed size, as [`super::dispatcher`] writes it. Versions 2 and 3 begin alike:
 //! magic, version, number of programs, whether packets may be in pieces; then ten masks of verdicts, ten priorities, ten
@@ -17,6 +18,7 @@ pub const CONFIGURATION_BYTES: u32 = 128;
 const MAGIC: u8 = 236;
 const ACTIONS: usize = 4;
 const PRIORITIES: usize = 44;
+const FLAGS: usize = 84;
 /// What versions 2 and 3 have in common.
 const COMMON: usize = 124;
 
@@ -36,6 +38,8 @@ pub struct Slot {
     pub priority: u32,
     /// One bit per verdict after which the chain goes on.
     pub proceed_on: u32,
+    /// Flags with which its program would be loaded alone.
+    pub flags: u32,
 }
 
 /// Reads the contents of a dispatcher's data, whatever their length and whatever is in them.
@@ -55,6 +59,7 @@ pub fn parse(data: &[u8]) -> Configuration {
     let slots = (0..count).map(|slot| Slot {
         priority: word(PRIORITIES + 4 * slot),
         proceed_on: word(ACTIONS + 4 * slot),
+        flags: word(FLAGS + 4 * slot),
     });
     Configuration {
         version,
@@ -62,11 +67,22 @@ pub fn parse(data: &[u8]) -> Configuration {
     }
 }
 
-/// Where libxdp pins a member of a dispatcher.
+/// Where libxdp keeps its pins. Its lock is a lock of this directory.
+pub const PIN_ROOT: &str = "/sys/fs/bpf/xdp";
+
+/// Where it keeps those of one dispatcher.
+pub fn directory(ifindex: u32, dispatcher: u32) -> PathBuf {
+    PathBuf::from(format!("{PIN_ROOT}/dispatch-{ifindex}-{dispatcher}"))
+}
+
+/// Where it pins a member of a dispatcher.
 pub fn member_pin(ifindex: u32, dispatcher: u32, position: usize) -> PathBuf {
-    PathBuf::from(format!(
-        "/sys/fs/bpf/xdp/dispatch-{ifindex}-{dispatcher}/prog{position}-prog"
-    ))
+    directory(ifindex, dispatcher).join(format!("prog{position}-prog"))
+}
+
+/// Where it pins the link of a member.
+pub fn link_pin(ifindex: u32, dispatcher: u32, position: usize) -> PathBuf {
+    directory(ifindex, dispatcher).join(format!("prog{position}-link"))
 }
 
 /// What is on a hook, in words.
@@ -99,7 +115,8 @@ fn member_in_words(member: &ForeignMember) -> String {
 pub fn remedy(interface: &str, dispatcher: Option<&ForeignDispatcher>) -> String {
     match dispatcher {
         Some(_) => format!(
-            "see `xdp-loader status {interface}`; `xdp-loader unload {interface} --all` takes its programs off"
+            "see `xdp-loader status {interface}`; `xdp-loader unload {interface} --all` takes its programs off, and \
+             `--cooperate libxdp` has a program called beside them"
         ),
         None => {
             format!("detach the one on {interface} first (ip link show dev {interface})")
@@ -126,10 +143,12 @@ mod tests {
             Slot {
                 priority: 50,
                 proceed_on: 4,
+                flags: 0,
             },
             Slot {
                 priority: 50,
                 proceed_on: 2,
+                flags: 0,
             },
         ];
         let version = |version| Configuration {

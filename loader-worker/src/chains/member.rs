@@ -70,6 +70,16 @@ fn load_replacing(
 
 /// Loads the dispatcher for members with these masks.
 pub fn load_dispatcher(hook: HookKind, masks: &[u32], has_frags: bool) -> Result<OwnedFd, Failure> {
+    let contents = dispatcher::configuration(hook, masks, has_frags);
+    load_configured(hook, &contents, has_frags)
+}
+
+/// Loads the dispatcher with this configuration.
+pub fn load_configured(
+    hook: HookKind,
+    contents: &[u8],
+    has_frags: bool,
+) -> Result<OwnedFd, Failure> {
     let plan = dispatcher::plan(hook)?.plan();
     let failed = |error: Error| error.into_failure(Stage::Attach, "the dispatcher");
     let types = plan
@@ -81,8 +91,7 @@ pub fn load_dispatcher(hook: HookKind, masks: &[u32], has_frags: bool) -> Result
     let types = types.as_ref().map(AsFd::as_fd);
     let configuration =
         map::create(&plan.maps[0], types, None, &plan.maps[0].name).map_err(failed)?;
-    let contents = dispatcher::configuration(hook, masks, has_frags);
-    map::write_initial(configuration.as_fd(), &contents).map_err(failed)?;
+    map::write_initial(configuration.as_fd(), contents).map_err(failed)?;
     map::freeze(configuration.as_fd()).map_err(failed)?;
     let mut program = plan.programs[0].clone();
     if has_frags {

@@ -8,12 +8,17 @@
 //! Decisions are pure: [`order`] (who runs before whom), [`strategy`], [`verdicts`], [`rebuild`] (which steps a change
 //! takes), [`dispatcher`] and [`fused`] (what the head looks like). [`member`] opens what members are made of, [`reach`] finds the way to filters, [`work`]
 //! carries the steps out, and the engine commits.
+//!
+//! A dispatcher of libxdp that bpfman takes part in is no chain of this kind: [`guests`] decides what it becomes, and
+//! [`libxdp`] puts it in its place as libxdp would.
 
 pub mod dispatcher;
 pub mod explain;
 pub mod filter;
 pub mod foreign;
 pub mod fused;
+pub mod guests;
+pub mod libxdp;
 pub mod member;
 pub mod order;
 pub mod presence;

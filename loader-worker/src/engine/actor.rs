@@ -173,6 +173,7 @@ impl Engine {
                 LoaderReply::Chain(Box::new(self.steady(|| self.chain(key))?))
             }
             Command::Doctor => {
+                self.look_at_guests().await;
                 // What is half done would be found different.
                 let _alone = self.claim_everything().await;
                 LoaderReply::Doctor(self.doctor().await?)
@@ -189,11 +190,21 @@ impl Engine {
                 });
             }
             Command::GetProgram(id) => {
+                self.look_at_guests().await;
                 LoaderReply::Program(Box::new(self.steady(|| self.program(id))?))
             }
-            Command::ListPrograms => LoaderReply::Programs(self.steady(|| self.programs())?),
-            Command::GetLink(id) => LoaderReply::Link(Box::new(self.steady(|| self.link(id))?)),
-            Command::ListLinks => LoaderReply::Links(self.steady(|| self.links())?),
+            Command::ListPrograms => {
+                self.look_at_guests().await;
+                LoaderReply::Programs(self.steady(|| self.programs())?)
+            }
+            Command::GetLink(id) => {
+                self.look_at_guests().await;
+                LoaderReply::Link(Box::new(self.steady(|| self.link(id))?))
+            }
+            Command::ListLinks => {
+                self.look_at_guests().await;
+                LoaderReply::Links(self.steady(|| self.links())?)
+            }
             Command::ListDispatchers => {
                 LoaderReply::Dispatchers(self.steady(|| self.dispatchers())?)
             }
@@ -201,6 +212,7 @@ impl Engine {
                 LoaderReply::Chain(Box::new(self.steady(|| self.chain(key))?))
             }
             Command::ShowHooks(interface, namespace) => {
+                self.look_at_guests().await;
                 LoaderReply::Hooks(self.show_hooks(&interface, namespace.as_ref()).await?)
             }
             Command::PublishVolume(command) => {

@@ -10,7 +10,8 @@ use crate::reconcile;
 use crate::request;
 use crate::room;
 use crate::store::records::StoredProgram;
-use ipc::messages::attach::LinkRecord;
+use ipc::messages::attach::{AttachSpec, LinkRecord};
+use ipc::messages::chain::{HookKey, HookKind};
 use ipc::messages::failure::Failure;
 use ipc::messages::mprog::MprogPlace;
 use std::sync::atomic::Ordering;
@@ -94,9 +95,17 @@ pub(super) fn of_attachment(command: &AttachCommand, place: Option<&NetworkPlace
     let Some(place) = place.filter(|place| place.ifindex != 0) else {
         return vec![Need::alone(program)];
     };
-    let chain = records::details(&command.spec, place)
-        .ok()
-        .and_then(|(details, _)| details.hook());
+    let chain = match &command.spec {
+        // On the same hook, though no chain of bpfman's.
+        AttachSpec::XdpGuest { .. } => Some(HookKey {
+            kind: HookKind::Xdp,
+            nsid: place.namespace.id(),
+            ifindex: place.ifindex,
+        }),
+        spec => records::details(spec, place)
+            .ok()
+            .and_then(|(details, _)| details.hook()),
+    };
     let hook = match chain {
         Some(chain) => Key::Chain(chain),
         None => Key::Interface {
@@ -110,7 +119,8 @@ pub(super) fn of_attachment(command: &AttachCommand, place: Option<&NetworkPlace
 /// What taking a link away needs for itself.
 pub(super) fn of_link(link: &LinkRecord) -> Vec<Need> {
     let program = Key::Program(link.program_id);
-    match (link.details.hook(), link.details.mprog()) {
+    let chain = link.details.hook().or(link.details.guest_hook());
+    match (chain, link.details.mprog()) {
         (Some(chain), _) => vec![Need::alone(Key::Chain(chain)), Need::shared(program)],
         (None, Some((MprogPlace { nsid, ifindex, .. }, _))) => {
             let hook = Key::Interface { nsid, ifindex };

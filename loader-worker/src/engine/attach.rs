@@ -89,7 +89,12 @@ impl Engine {
                     "a chain on what is no interface",
                 )
             })?;
-            return self.attach_to_chain(caller, command, stored, place).await;
+            return match &command.spec {
+                AttachSpec::XdpGuest { .. } => {
+                    self.attach_as_guest(command, stored, place, program).await
+                }
+                _ => self.attach_to_chain(caller, command, stored, place).await,
+            };
         }
         let steps = steps::attach(matches!(prepared, Prepared::NeedsHelper { .. }));
         let subject = Subject::Attachment {

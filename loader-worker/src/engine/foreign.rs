@@ -7,7 +7,10 @@ use crate::hooks;
 use crate::kernel::netlink::Socket;
 use crate::kernel::xdp_hook;
 use crate::network_namespace;
-use ipc::messages::chain::{ForeignDispatcher, HookEntry, HookView, InterfaceHook};
+use ipc::messages::attach::{LinkDetails, LinkRecord};
+use ipc::messages::chain::{
+    DispatcherMember, ForeignDispatcher, ForeignMember, HookEntry, HookView, InterfaceHook,
+};
 use ipc::messages::failure::Failure;
 use ipc::messages::helper::{HelperJob, HelperKind, HelperResult};
 
@@ -53,7 +56,7 @@ impl Engine {
             if entry.member.is_none() {
                 match self.describe(entry.program_id, ifindex).await {
                     Ok((_, Some(dispatcher))) if !dispatcher.members.is_empty() => {
-                        entries.extend(members(&dispatcher));
+                        entries.extend(self.members(&dispatcher));
                         view.foreign = Some(dispatcher);
                         continue;
                     }
@@ -89,18 +92,51 @@ impl Engine {
             other => Err(network_namespace::unfit(&other)),
         }
     }
+
+    /// Members of a dispatcher of somebody else, of which some may be bpfman's.
+    fn members(&self, dispatcher: &ForeignDispatcher) -> Vec<HookEntry> {
+        let links = self.store.links().unwrap_or_default();
+        let members = dispatcher.members.iter().enumerate();
+        let entry = members.map(|(position, member)| {
+            let program_id = member.program_id.unwrap_or_default();
+            let own = links.iter().find(|link| {
+                link.program_id == program_id && is_in(&link.details, dispatcher.program_id)
+            });
+            let whose = match own {
+                Some(link) => format!("bpfman's, link {}", link.id),
+                None => "not bpfman's".to_owned(),
+            };
+            HookEntry {
+                program_id,
+                name: member.name.clone(),
+                member: own.map(|link| guest(link, position, member)),
+                reason: format!(
+                    "{whose}; in slot {position} of a dispatcher of libxdp's protocol (program {}), priority {}",
+                    dispatcher.program_id, member.priority
+                ),
+            }
+        });
+        entry.collect()
+    }
 }
 
-fn members(dispatcher: &ForeignDispatcher) -> Vec<HookEntry> {
-    let members = dispatcher.members.iter().enumerate();
-    let entry = members.map(|(position, member)| HookEntry {
-        program_id: member.program_id.unwrap_or_default(),
-        name: member.name.clone(),
-        member: None,
-        reason: format!(
-            "not bpfman's; in slot {position} of a dispatcher of libxdp's protocol (program {}), priority {}",
-            dispatcher.program_id, member.priority
-        ),
-    });
-    entry.collect()
+fn is_in(details: &LinkDetails, dispatcher: u32) -> bool {
+    matches!(details, LinkDetails::XdpGuest { dispatcher_id, .. } if *dispatcher_id == dispatcher)
+}
+
+fn guest(link: &LinkRecord, position: usize, member: &ForeignMember) -> DispatcherMember {
+    DispatcherMember {
+        program_id: link.program_id,
+        program_name: member.name.clone(),
+        program_pin: String::new(),
+        link_id: link.id,
+        kernel_link_id: link.kernel_link_id,
+        link_pin: link.pin_path.clone(),
+        position: u32::try_from(position).unwrap_or(u32::MAX),
+        // What bpfman gave is not negative and has 31 bits.
+        priority: i32::try_from(member.priority).unwrap_or(i32::MAX),
+        proceed_on: member.proceed_on,
+        metadata: link.metadata.clone(),
+        counters: None,
+    }
 }

@@ -14,6 +14,7 @@ mod attach;
 mod chain;
 pub mod claims;
 mod foreign;
+mod guests;
 mod hooks;
 mod journal;
 mod leave;

@@ -19,6 +19,7 @@ impl Engine {
         let link = link()?;
         match link.details.hook() {
             Some(hook) => self.detach_from_chain(&link, hook).await?,
+            None if link.details.guest_hook().is_some() => self.detach_guest(&link).await?,
             None => self.take_away(vec![link_part(&link)]).await?,
         }
         tracing::info!(link = link_id, program = link.program_id, "detached");
@@ -26,7 +27,7 @@ impl Engine {
     }
 
     /// Detaches all links of a program and forgets it, with its maps when no other program uses them: all of it, or, when
-    /// a chain cannot be changed, nothing.
+    /// a chain cannot be changed, nothing. Only guests of libxdp's are taken off before that.
     pub async fn unload(&self, program_id: u32) -> Result<(), Failure> {
         let program = || {
             let found = self.store.program(program_id)?;
@@ -64,6 +65,9 @@ impl Engine {
         );
         let mut links = self.store.links()?;
         links.retain(|link| link.program_id == program_id);
+        // Each in a step of its own, which is repeated when the program is unloaded again.
+        self.detach_guests(&links).await?;
+        links.retain(|link| link.details.guest_hook().is_none());
         let alone = links.iter().filter(|link| link.details.hook().is_none());
         let mut parts: Vec<Part> = alone.map(link_part).collect();
         parts.push(Part {

@@ -1,6 +1,6 @@
 //! The jobs themselves.
 
-use super::{namespace, open, xdp_program};
+use super::{libxdp, namespace, open, xdp_program};
 use crate::helpers::Done;
 use crate::hooks::{self, Site};
 use crate::kernel::{Error, netlink, perf};
@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, FileType, FsWord, Gid, chownat, fstat, fstatfs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// `BPF_FS_MAGIC` of `include/uapi/linux/magic.h`.
-const BPF_FS_MAGIC: FsWord = 0xcafe_4a11;
+pub(super) const BPF_FS_MAGIC: FsWord = 0xcafe_4a11;
 
 /// Does a job of the kind that this helper was started for. A job in a network namespace leaves the thread there, without
 /// CAP_SYS_ADMIN.
@@ -31,6 +31,7 @@ pub fn perform(
             } => xdp_program::describe(*program_id, *ifindex),
             _ => Err(unfit(job)),
         },
+        HelperKind::Libxdp => libxdp::perform(job, descriptors),
         HelperKind::NetworkNamespace => {
             let (namespace, others) = descriptors.split_first().ok_or_else(|| unfit(job))?;
             // What does not belong here is refused before anything is entered.

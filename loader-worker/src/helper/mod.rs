@@ -6,6 +6,7 @@
 //! What is deliberately absent: a runtime, threads, a second job.
 
 mod job;
+mod libxdp;
 mod namespace;
 mod open;
 mod socket;
@@ -33,6 +34,7 @@ const DESCRIBE_XDP_POLICY: &str = include_str!("../../sandbox/helper-xdp.json");
 const NETWORK_NAMESPACE_POLICY: &str = include_str!("../../sandbox/helper-netns.json");
 const OPEN_PATH_POLICY: &str = include_str!("../../sandbox/helper-open.json");
 const MOUNT_VOLUME_POLICY: &str = include_str!("../../sandbox/helper-mount.json");
+const LIBXDP_POLICY: &str = include_str!("../../sandbox/helper-libxdp.json");
 const OPEN_IN_CONTAINER_POLICY: &str = include_str!("../../sandbox/helper-container.json");
 
 /// Why a helper ended without an answer.
@@ -74,6 +76,7 @@ fn enter_and_serve(arguments: &WorkerArguments) -> Result<(), HelperError> {
         HelperKind::OpenInContainer => OPEN_IN_CONTAINER_POLICY,
         HelperKind::DescribeXdp => DESCRIBE_XDP_POLICY,
         HelperKind::MountVolume => MOUNT_VOLUME_POLICY,
+        HelperKind::Libxdp => LIBXDP_POLICY,
     })?;
     enter(&profiles::profile(arguments, policy), arguments.mode)?;
     match kind {

@@ -44,7 +44,7 @@ pub(super) fn describe(program_id: u32, ifindex: u32) -> Result<Done, Failure> {
 }
 
 /// The signs by which libxdp knows a dispatcher: its name, and one read-only array of one element.
-fn configuration(kernel: &KernelProgram) -> Result<Option<Configuration>, Error> {
+pub(super) fn configuration(kernel: &KernelProgram) -> Result<Option<Configuration>, Error> {
     /// `BPF_F_RDONLY_PROG`.
     const READ_ONLY: u32 = 1 << 7;
     let [map_id] = kernel.map_ids[..] else {

@@ -25,6 +25,18 @@ pub fn create(program: BorrowedFd<'_>, site: Site<'_>) -> Result<(OwnedFd, XdpMo
     }
 }
 
+/// The refusal of an attach because of what is on the interface, for who wants to take part in it.
+pub fn taken_by(what: &str) -> Failure {
+    let cause = format!("{TAKEN}: {what}");
+    Failure::new(FailureCode::FailedPrecondition, Stage::Attach, cause)
+        .remedy("detach it first (`ip link show` and `xdp-loader status` tell more)")
+}
+
+/// Whether an attach was refused because of what is on the interface, and by what.
+pub fn is_refusal_by_occupant(failure: &Failure) -> bool {
+    failure.code == FailureCode::FailedPrecondition && failure.cause.starts_with(TAKEN)
+}
+
 /// Whether an attach was refused because of a program that is on the interface.
 pub fn is_refusal_of_a_taken_hook(failure: &Failure) -> bool {
     failure.code == FailureCode::FailedPrecondition && failure.cause == TAKEN

@@ -27,7 +27,7 @@ const PSEUDO_MAP_VALUE: u8 = 2;
 const INSTRUCTION_BYTES: usize = 8;
 
 /// `BPF_PROG_TYPE_EXT`.
-const EXTENSION: u32 = 28;
+pub const EXTENSION_TYPE: u32 = 28;
 
 /// A function of a loaded program that another program may replace.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,7 @@ pub fn load_replacing(
     let instructions = patch(&plan.instructions, &plan.map_slots, maps)?;
     let license = terminated(license);
     load_with_log(&sys::program::Load {
-        prog_type: EXTENSION,
+        prog_type: EXTENSION_TYPE,
         expected_attach_type: 0,
         // What the program may do with its packets is decided by the one that it becomes part of.
         flags: 0,

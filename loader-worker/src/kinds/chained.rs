@@ -35,6 +35,11 @@ fn place(spec: &AttachSpec) -> Result<Place<'_>, Failure> {
             priority,
             proceed_on,
             ..
+        }
+        | AttachSpec::XdpGuest {
+            interface,
+            priority,
+            proceed_on,
         } => Ok(Place {
             interface,
             priority: *priority,

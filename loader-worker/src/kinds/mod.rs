@@ -170,7 +170,7 @@ pub trait Kind: Sync {
 pub fn of(spec: &AttachSpec) -> &'static dyn Kind {
     match spec {
         AttachSpec::Tcx { .. } => &mprog::TCX,
-        AttachSpec::Xdp { .. } => &chained::Xdp,
+        AttachSpec::Xdp { .. } | AttachSpec::XdpGuest { .. } => &chained::Xdp,
         AttachSpec::Tracepoint { .. } => &tracepoint::Tracepoint,
         AttachSpec::Uprobe { .. } => &uprobe::Uprobe,
         AttachSpec::Kprobe { .. } => &kprobe::Kprobe,
@@ -299,6 +299,11 @@ mod tests {
                 priority: 0,
                 proceed_on: vec![],
                 strategy: None,
+            },
+            AttachSpec::XdpGuest {
+                interface: name.into(),
+                priority: 0,
+                proceed_on: vec![],
             },
             tracepoint(name, "n"),
             tracepoint("g", name),

@@ -64,7 +64,8 @@ impl World {
             | Removal::RemoveFilter(_)
             | Removal::RestoreFilter { .. }
             | Removal::RemoveFilterElsewhere { .. }
-            | Removal::RestoreFilterElsewhere { .. } => panic!("{removal:?} is of no load"),
+            | Removal::RestoreFilterElsewhere { .. }
+            | Removal::LeaveLibxdp { .. } => panic!("{removal:?} is of no load"),
         }
     }
 }

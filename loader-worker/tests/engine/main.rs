@@ -17,6 +17,7 @@ mod differences;
 mod elsewhere;
 mod failures;
 mod full;
+mod guests;
 mod host;
 mod lives;
 mod maps_of_maps;

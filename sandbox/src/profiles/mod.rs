@@ -6,6 +6,7 @@
 mod api;
 mod helper_container;
 mod helper_group;
+mod helper_libxdp;
 mod helper_mount;
 mod helper_netns;
 mod helper_open;
@@ -51,6 +52,7 @@ pub fn profile(arguments: &WorkerArguments, policy: Policy) -> Profile {
             helper_container::profile(arguments, policy)
         }
         (Role::Helper, Some(HelperKind::MountVolume)) => helper_mount::profile(arguments, policy),
+        (Role::Helper, Some(HelperKind::Libxdp)) => helper_libxdp::profile(arguments, policy),
         (Role::Api | Role::Client | Role::Helper, _) => api::profile(arguments, policy),
     };
     // Trust roots and resolver files of an installation; the administrator names them to bpfmand.

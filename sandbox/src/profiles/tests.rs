@@ -28,7 +28,7 @@ fn of(role: Role, helper: Option<HelperKind>) -> Profile {
     profile(&arguments(role, helper), Policy::default())
 }
 
-fn all() -> [Profile; 11] {
+fn all() -> [Profile; 12] {
     [
         of(Role::Supervisor, None),
         of(Role::Loader, None),
@@ -41,6 +41,7 @@ fn all() -> [Profile; 11] {
         of(Role::Helper, Some(HelperKind::DescribeXdp)),
         of(Role::Helper, Some(HelperKind::OpenInContainer)),
         of(Role::Helper, Some(HelperKind::MountVolume)),
+        of(Role::Helper, Some(HelperKind::Libxdp)),
     ]
 }
 
@@ -69,6 +70,7 @@ fn capabilities_are_exactly_these() {
             vec![CAP_SETUID, CAP_SETGID, CAP_SYS_PTRACE],
         ),
         ("helper-mount", vec![CAP_SYS_ADMIN, CAP_CHOWN]),
+        ("helper-libxdp", vec![CAP_SYS_ADMIN]),
     ];
     assert_eq!(found, expected);
 }
@@ -95,6 +97,7 @@ fn what_may_be_written_is_exactly_this() {
         xdp,
         container,
         mount,
+        libxdp,
     ] = all();
     assert!(written(&supervisor).is_empty());
     assert_eq!(written(&loader), ["/run/bpfman/fs", "/var/lib/bpfman"]);
@@ -107,6 +110,8 @@ fn what_may_be_written_is_exactly_this() {
     assert!(xdp.paths.is_empty());
     assert!(container.paths.is_empty());
     assert!(mount.paths.is_empty());
+    assert_eq!(written(&libxdp), ["/sys/fs/bpf", "/sys/fs/bpf/xdp"]);
+    assert_eq!(libxdp.paths[0].access, Access::MakeDirectories);
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod form;
 mod namespaces;
 mod values;
 
-const POLICIES: [(&str, &str); 10] = [
+const POLICIES: [(&str, &str); 11] = [
     (
         "loader",
         include_str!("../../../loader-worker/sandbox/seccomp.json"),
@@ -33,6 +33,10 @@ const POLICIES: [(&str, &str); 10] = [
     (
         "helper-mount",
         include_str!("../../../loader-worker/sandbox/helper-mount.json"),
+    ),
+    (
+        "helper-libxdp",
+        include_str!("../../../loader-worker/sandbox/helper-libxdp.json"),
     ),
     (
         "helper-xdp",
@@ -269,6 +273,8 @@ fn only_these_commands_of_bpf_are_used() {
                     "helper-mount" if command == 6 => Verdict::Allowed,
                     // MAP_LOOKUP_ELEM, OBJ_GET, PROG_GET_FD_BY_ID, MAP_GET_FD_BY_ID, OBJ_GET_INFO_BY_FD.
                     "helper-xdp" if [1, 7, 13, 14, 15].contains(&command) => Verdict::Allowed,
+                    // And OBJ_PIN.
+                    "helper-libxdp" if [1, 6, 7, 13, 14, 15].contains(&command) => Verdict::Allowed,
                     _ => Verdict::Killed,
                 };
                 assert_eq!(

@@ -34,6 +34,7 @@ pub(crate) fn rights(access: Access) -> BitFlags<AccessFs> {
         WriteFile | Truncate | MakeReg | MakeDir | RemoveFile | RemoveDir | Refer
     });
     match access {
+        Access::MakeDirectories => AccessFs::MakeDir.into(),
         Access::Read => read,
         Access::ReadWrite => read | write,
         Access::ReadWriteSockets => read | write | AccessFs::MakeSock,
@@ -132,6 +133,7 @@ mod tests {
     fn shorthands_expand_to_exactly_these_bits() {
         let read = READ_FILE | READ_DIR;
         let write = WRITE_FILE | TRUNCATE | MAKE_REG | MAKE_DIR | REMOVE_FILE | REMOVE_DIR | REFER;
+        assert_eq!(rights(Access::MakeDirectories).bits(), MAKE_DIR);
         assert_eq!(rights(Access::Read).bits(), read);
         assert_eq!(rights(Access::ReadWrite).bits(), read | write);
         assert_eq!(

@@ -5,7 +5,10 @@ use ipc::messages::supervision::{Control, Status};
 use ipc::role::Role;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::fs::{
+    AtFlags, CWD, FlockOperation, MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, flock,
+    memfd_create, mkdirat, openat, unlinkat,
+};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -56,6 +59,9 @@ pub fn perform(act: &str, argument: &str) -> io::Result<()> {
         "create" => std::fs::write(argument, "x"),
         "list" => std::fs::read_dir(argument).map(drop),
         "replace" => replace(Path::new(argument)),
+        "make-directory" => Ok(mkdirat(CWD, argument, Mode::RWXU)?),
+        "remove-directory" => Ok(unlinkat(CWD, argument, AtFlags::REMOVEDIR)?),
+        "lock" => lock(argument),
         // Kernel objects.
         "bpf" => raw::bpf(argument.parse().map_err(io::Error::other)?, &[]).map(drop),
         "map" => raw::create_map().map(drop),
@@ -89,6 +95,12 @@ pub fn perform(act: &str, argument: &str) -> io::Result<()> {
 }
 
 /// A directory, a file moved into it from another, both removed.
+fn lock(directory: &str) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = openat(CWD, directory, flags, Mode::empty())?;
+    Ok(flock(directory, FlockOperation::NonBlockingLockExclusive)?)
+}
+
 fn replace(directory: &Path) -> io::Result<()> {
     let inner = directory.join("inner");
     std::fs::create_dir(&inner)?;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 pub type Case = fn(&Place);
 
-pub const ALL: [(&str, Case); 26] = [
+pub const ALL: [(&str, Case); 27] = [
     (
         "outside_view_is_what_the_profile_says",
         outside_view_is_what_the_profile_says,
@@ -60,6 +60,10 @@ pub const ALL: [(&str, Case); 26] = [
     (
         "xdp_helper_changes_nothing",
         helper_cases::xdp_helper_changes_nothing,
+    ),
+    (
+        "libxdp_helper_pins_beneath_libxdp_alone",
+        helper_cases::libxdp_helper_pins_beneath_libxdp_alone,
     ),
     (
         "mount_helper_mounts_descriptors_and_opens_no_file",

@@ -131,6 +131,7 @@ impl Place {
             self.arguments(Role::Helper, Some(HelperKind::DescribeXdp)),
             self.arguments(Role::Helper, Some(HelperKind::OpenInContainer)),
             self.arguments(Role::Helper, Some(HelperKind::MountVolume)),
+            self.arguments(Role::Helper, Some(HelperKind::Libxdp)),
         ]
     }
 

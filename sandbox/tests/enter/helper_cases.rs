@@ -5,6 +5,7 @@ use crate::harness::{Place, UID};
 use crate::probe::Setup;
 use ipc::messages::helper::HelperKind;
 use ipc::role::Role;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::os::unix::fs::MetadataExt;
 
 pub fn perf_helper_opens_a_uprobe(place: &Place) {
@@ -157,6 +158,53 @@ pub fn xdp_helper_changes_nothing(place: &Place) {
     ] {
         dies_of(place.enter(&arguments), "xdp helper", act);
     }
+}
+
+pub fn libxdp_helper_pins_beneath_libxdp_alone(place: &Place) {
+    const BPFFS: &str = "/sys/fs/bpf";
+    mount("bpffs", BPFFS, "bpf", MountFlags::empty(), None).expect("bpffs");
+    for directory in ["/sys/fs/bpf", "/sys/fs/bpf/xdp", "/sys/fs/bpf/other"] {
+        if directory != BPFFS {
+            std::fs::create_dir(directory).expect("mkdir");
+        }
+        // Open to all: only Landlock can be what refuses.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(directory, open).expect("chmod");
+    }
+    let arguments = place.arguments(Role::Helper, Some(HelperKind::Libxdp));
+    let mut probe = place.enter(&arguments);
+    for act in [
+        "lock /sys/fs/bpf/xdp",
+        "make-directory /sys/fs/bpf/xdp/dispatch-2-7",
+        "remove-directory /sys/fs/bpf/xdp/dispatch-2-7",
+        // Where libxdp was never used.
+        "make-directory /sys/fs/bpf/new",
+        "blocking",
+    ] {
+        assert_eq!(probe.act(act), "ok", "{act}");
+    }
+    let elsewhere = format!("make-directory {}", place.path("run/fs/x").display());
+    for act in [
+        "remove-directory /sys/fs/bpf/new",
+        "remove-directory /sys/fs/bpf/other",
+        "lock /sys/fs/bpf/other",
+        "lock /sys/fs/bpf",
+        "read /etc/shadow",
+        &elsewhere,
+        &look_into_this_process(),
+    ] {
+        assert_eq!(probe.act(act), "EACCES", "{act}");
+    }
+    assert_eq!(probe.end().code, Some(0));
+    for act in [
+        "thread",
+        // MAP_CREATE, MAP_UPDATE_ELEM, PROG_LOAD, PROG_ATTACH, PROG_DETACH, LINK_CREATE, LINK_UPDATE, LINK_GET_FD_BY_ID,
+        // LINK_DETACH.
+        "bpf 0", "bpf 2", "bpf 5", "bpf 8", "bpf 9", "bpf 28", "bpf 29", "bpf 30", "bpf 34",
+    ] {
+        dies_of(place.enter(&arguments), "libxdp helper", act);
+    }
+    unmount(BPFFS, UnmountFlags::DETACH).expect("mounted above");
 }
 
 pub fn mount_helper_mounts_descriptors_and_opens_no_file(place: &Place) {

@@ -148,6 +148,9 @@ fn profile(arguments: &WorkerArguments, setup: &Setup) -> Profile {
         (_, Some(HelperKind::MountVolume)) => {
             include_str!("../../../loader-worker/sandbox/helper-mount.json")
         }
+        (_, Some(HelperKind::Libxdp)) => {
+            include_str!("../../../loader-worker/sandbox/helper-libxdp.json")
+        }
         _ => include_str!("../../../api-worker/sandbox/seccomp.json"),
     };
     let mut profile = profiles::profile(

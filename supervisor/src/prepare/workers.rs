@@ -35,6 +35,7 @@ impl Settings {
                 Entry::HelperPerf => (Role::Helper, Some(HelperKind::PerfEvent), &ROOT),
                 // Root without root's capabilities: libxdp's pins let only their owner in.
                 Entry::HelperXdp => (Role::Helper, Some(HelperKind::DescribeXdp), &ROOT),
+                Entry::HelperLibxdp => (Role::Helper, Some(HelperKind::Libxdp), &ROOT),
                 Entry::HelperGroup => (Role::Helper, Some(HelperKind::ChangeGroup), &users.loader),
                 Entry::HelperNetns => (
                     Role::Helper,
@@ -236,8 +237,13 @@ mod tests {
     fn only_helpers_that_open_what_root_keeps_to_itself_are_root() {
         for entry in Entry::ALL {
             let uid = settings().of(entry, 1).identity.uid;
-            let is_root =
-                [Entry::HelperPerf, Entry::HelperXdp, Entry::HelperMount].contains(&entry);
+            let is_root = [
+                Entry::HelperPerf,
+                Entry::HelperXdp,
+                Entry::HelperMount,
+                Entry::HelperLibxdp,
+            ]
+            .contains(&entry);
             assert_eq!(uid == 0, is_root, "{entry:?}");
         }
     }

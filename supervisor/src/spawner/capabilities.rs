@@ -19,7 +19,7 @@ const PERMITTED: [(Capability, &str); 10] = [
     ),
     (
         Capability::CAP_SYS_ADMIN,
-        "one-shot helpers: perf events that no smaller capability opens, entering a network namespace, volumes of pods",
+        "one-shot helpers: perf events that no smaller capability opens, entering a network namespace, volumes of pods, XDP programs of others",
     ),
     (
         Capability::CAP_SYS_PTRACE,

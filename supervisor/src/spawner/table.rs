@@ -26,11 +26,13 @@ pub enum Entry {
     HelperContainer,
     /// `bpfman-loader` as the one-shot helper that mounts volumes of pods.
     HelperMount,
+    /// `bpfman-loader` as the one-shot helper that takes part in dispatchers of libxdp.
+    HelperLibxdp,
 }
 
 impl Entry {
     /// Every row.
-    pub const ALL: [Entry; 10] = [
+    pub const ALL: [Entry; 11] = [
         Entry::Loader,
         Entry::Image,
         Entry::Api,
@@ -41,6 +43,7 @@ impl Entry {
         Entry::HelperXdp,
         Entry::HelperContainer,
         Entry::HelperMount,
+        Entry::HelperLibxdp,
     ];
 
     /// The row with this number.
@@ -73,6 +76,7 @@ impl Entry {
             HelperKind::DescribeXdp => Entry::HelperXdp,
             HelperKind::OpenInContainer => Entry::HelperContainer,
             HelperKind::MountVolume => Entry::HelperMount,
+            HelperKind::Libxdp => Entry::HelperLibxdp,
         }
     }
 
@@ -88,7 +92,8 @@ impl Entry {
             | Entry::HelperOpen
             | Entry::HelperXdp
             | Entry::HelperContainer
-            | Entry::HelperMount => None,
+            | Entry::HelperMount
+            | Entry::HelperLibxdp => None,
         }
     }
 
@@ -105,6 +110,7 @@ impl Entry {
             Entry::HelperXdp => "helper-xdp",
             Entry::HelperContainer => "helper-container",
             Entry::HelperMount => "helper-mount",
+            Entry::HelperLibxdp => "helper-libxdp",
         }
     }
 
@@ -118,7 +124,8 @@ impl Entry {
             | Entry::HelperOpen
             | Entry::HelperXdp
             | Entry::HelperContainer
-            | Entry::HelperMount => "bpfman-loader",
+            | Entry::HelperMount
+            | Entry::HelperLibxdp => "bpfman-loader",
             Entry::Image => "bpfman-image",
             Entry::Api => "bpfman-api",
         }

@@ -53,7 +53,7 @@ enum Serving {
 /// All kinds.
 #[derive(Debug)]
 pub struct Helpers {
-    desks: [Desk; 7],
+    desks: [Desk; 8],
 }
 
 impl Default for Helpers {
@@ -72,6 +72,7 @@ impl Default for Helpers {
                 desk(HelperKind::DescribeXdp),
                 desk(HelperKind::OpenInContainer),
                 desk(HelperKind::MountVolume),
+                desk(HelperKind::Libxdp),
             ],
         }
     }

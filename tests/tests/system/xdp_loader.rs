@@ -1,4 +1,7 @@
-//! bpfman and the real xdp-loader (libxdp), alternating on one interface: each leaves alone what the other has there.
+//! bpfman and the real xdp-loader (libxdp), alternating on one interface: each leaves alone what the other has there, unless
+//! bpfman is asked to take part in it.
+
+mod cooperation;
 
 use bpfman_tests::fixture::{Counter, Objects, slot};
 use bpfman_tests::instance::Instance;
@@ -39,11 +42,17 @@ fn xdp_loader(instance: &Instance, arguments: &[&str]) -> String {
 /// Has xdp-loader load a program of the object `counter`; its kernel id.
 #[track_caller]
 fn load(instance: &Instance, object: &Path, program: &str, priority: &str) -> u32 {
+    load_in(instance, "skb", object, program, priority)
+}
+
+/// The same in this mode, which all programs of an interface have in common.
+#[track_caller]
+fn load_in(instance: &Instance, mode: &str, object: &Path, program: &str, priority: &str) -> u32 {
     let object = object.to_string_lossy();
     xdp_loader(
         instance,
         &[
-            "load", "-m", "skb", "-P", priority, "-n", program, INTERFACE, &object,
+            "load", "-m", mode, "-P", priority, "-n", program, INTERFACE, &object,
         ],
     );
     id(&status(instance), program)

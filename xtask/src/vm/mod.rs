@@ -138,7 +138,12 @@ pub(crate) fn boot(
         .collect();
     // What the loader does where the kernel lets a program replace a function of another.
     if let (Some(engine), []) = (artifacts.unit_test("engine"), filters) {
-        let filters = ["chains::", "sequences::", "unloads::an_unload_that_fails"];
+        let filters = [
+            "chains::",
+            "guests::",
+            "sequences::",
+            "unloads::an_unload_that_fails",
+        ];
         let arguments = ["--test-threads=1"].into_iter().chain(filters);
         let arguments: Vec<String> = arguments.map(str::to_owned).collect();
         tests.push((engine.to_owned(), arguments));

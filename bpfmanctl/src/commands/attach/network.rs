@@ -2,8 +2,8 @@
 
 use super::{Service, fit_first, show};
 use crate::cli::{
-    InterfaceArgs, LinkArgs, NamespaceArgs, NetfilterArgs, NetkitArgs, SkLookupArgs, StrategyArgs,
-    TcArgs, TcxArgs, XdpArgs,
+    Cooperate, InterfaceArgs, LinkArgs, NamespaceArgs, NetfilterArgs, NetkitArgs, SkLookupArgs,
+    StrategyArgs, TcArgs, TcxArgs, XdpArgs,
 };
 use crate::console::Console;
 use crate::exit::Error;
@@ -46,11 +46,19 @@ pub(in crate::commands) fn xdp(
     service: &Service,
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
-    let spec = |interface, priority| AttachSpec::Xdp {
-        interface,
-        priority,
-        proceed_on: each_once(arguments.proceed_on),
-        strategy: strategy(arguments.chain),
+    let proceed_on = each_once(arguments.proceed_on);
+    let spec = |interface, priority| match arguments.cooperate {
+        Some(Cooperate::Libxdp) => AttachSpec::XdpGuest {
+            interface,
+            priority,
+            proceed_on,
+        },
+        None => AttachSpec::Xdp {
+            interface,
+            priority,
+            proceed_on,
+            strategy: strategy(arguments.chain),
+        },
     };
     attach_to_interface(arguments.on, spec, service, console)
 }

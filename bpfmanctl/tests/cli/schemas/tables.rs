@@ -171,7 +171,7 @@ pub(super) const DETAILS: &[(&str, Shape)] = &[
                 ("revision", U32),
             ],
             &[],
-            &["mode", "strategy"],
+            &["mode", "strategy", "cooperate"],
         ),
     ),
     (

@@ -35,6 +35,7 @@ fn known(name: &str) -> Option<u64> {
         "AT_EMPTY_PATH" => libc::AT_EMPTY_PATH as u64,
         "AT_REMOVEDIR" => libc::AT_REMOVEDIR as u64,
         "AT_SYMLINK_NOFOLLOW" => libc::AT_SYMLINK_NOFOLLOW as u64,
+        "LOCK_EX|LOCK_NB" => (libc::LOCK_EX | libc::LOCK_NB) as u64,
         "MNT_DETACH" => libc::MNT_DETACH as u64,
         // linux/mount.h.
         "MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH" => 0x4 | 0x40,
