@@ -154,11 +154,13 @@ fn links(program: &Program) -> Vec<Vec<String>> {
 }
 
 fn maps(program: &Program) -> Vec<Vec<String>> {
-    let mut rows = vec![headings(&[
-        "MAP ID", "NAME", "TYPE", "KEY", "VALUE", "ENTRIES", "PIN",
-    ])];
+    // The answer to a load names the directory of the pins alone: a column would say that there are none.
+    let has_pins = program.maps.iter().any(|map| !map.pin_path.is_empty());
+    let columns = ["MAP ID", "NAME", "TYPE", "KEY", "VALUE", "ENTRIES", "PIN"];
+    let shown = columns.len() - usize::from(!has_pins);
+    let mut rows = vec![headings(&columns[..shown])];
     rows.extend(program.maps.iter().map(|map| {
-        vec![
+        let mut row = vec![
             map.id.to_string(),
             map.name.clone(),
             map_type(map.map_type),
@@ -166,7 +168,9 @@ fn maps(program: &Program) -> Vec<Vec<String>> {
             map.value_size.to_string(),
             map.max_entries.to_string(),
             pin(map),
-        ]
+        ];
+        row.truncate(shown);
+        row
     }));
     rows
 }
