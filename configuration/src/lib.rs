@@ -21,7 +21,7 @@ pub use csi::Csi;
 pub use error::{ConfigError, KeyError};
 pub use established::{Database, Interface, XdpMode};
 pub use keys::{Origin, Unknown, Value};
-pub use logging::{Format, Logging};
+pub use logging::{Format, Logging, specification_faults};
 pub use registries::Registries;
 pub use signing::{DEFAULT_TRUST_DIR, Signing};
 

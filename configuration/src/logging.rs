@@ -100,17 +100,8 @@ pub(crate) fn check(values: &[Value]) -> Vec<KeyError> {
             wrong.extend(cause.map(|cause| KeyError { line, key, cause }));
         };
         if value.key == "logging.level" {
-            // `LEVEL[,COMPONENT=LEVEL...]`
-            let directives = text.split(',').map(str::trim);
-            for directive in directives.filter(|directive| !directive.is_empty()) {
-                let (name, level) = match directive.split_once('=') {
-                    Some((name, level)) => (Some(name), level),
-                    None => (None, directive),
-                };
-                fault(
-                    name.and_then(|name| component(name).map(|cause| format!("has the {cause}"))),
-                );
-                fault(unknown_level(level));
+            for cause in specification_faults(text) {
+                fault(Some(cause));
             }
         } else if let Some(name) = value.key.strip_prefix("logging.components.") {
             fault(component(name).map(|cause| format!("is a {cause}")));
@@ -118,6 +109,24 @@ pub(crate) fn check(values: &[Value]) -> Vec<KeyError> {
         }
     }
     wrong
+}
+
+/// What is wrong with `LEVEL[,COMPONENT=LEVEL...]`: levels and components that are none, each as the end of a sentence.
+pub fn specification_faults(text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let directives = text.split(',').map(str::trim);
+    for directive in directives.filter(|directive| !directive.is_empty()) {
+        let (name, level) = match directive.split_once('=') {
+            Some((name, level)) => (Some(name), level),
+            None => (None, directive),
+        };
+        faults.extend(
+            name.and_then(component)
+                .map(|cause| format!("has the {cause}")),
+        );
+        faults.extend(unknown_level(level));
+    }
+    faults
 }
 
 fn unknown_level(level: &str) -> Option<String> {

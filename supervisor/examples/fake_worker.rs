@@ -1,7 +1,7 @@
 //! Stands for every worker in `tests/tree.rs`: enters the real sandbox, speaks the real protocol, does no work.
 //!
-//! It writes a line for everything that happens to it. What it does wrong on purpose is chosen by targets in the log
-//! specification (`--log info,loader-exits=error`), the one free text that bpfmand hands through.
+//! It writes a line for everything that happens to it. What it does wrong on purpose is chosen by modules in the log
+//! specification (`--log info,sandbox::loader-exits=error`), the one free text that bpfmand hands through.
 
 use ipc::blocking::Link;
 use ipc::messages::helper::{HelperJob, HelperKind, HelperResult};

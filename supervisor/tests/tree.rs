@@ -155,7 +155,7 @@ fn a_worker_that_is_killed_is_back_with_a_new_generation_and_its_peers_hear_both
 #[test]
 fn a_worker_that_fails_again_and_again_is_held_and_the_others_work() {
     needs_root!();
-    let mut bpfmand = Instance::start(&["--log", "info,image-exits=error"]);
+    let mut bpfmand = Instance::start(&["--log", "info,sandbox::image-exits=error"]);
     bpfmand.wait_ready();
     bpfmand.expect("image", "error: exits on purpose");
     bpfmand.expect("supervisor", "ended: exited with status 1");
@@ -167,7 +167,7 @@ fn a_worker_that_fails_again_and_again_is_held_and_the_others_work() {
 #[test]
 fn a_worker_that_lies_about_its_sandbox_is_killed_and_held_at_once() {
     needs_root!();
-    let mut bpfmand = Instance::start(&["--log", "info,image-lies=error"]);
+    let mut bpfmand = Instance::start(&["--log", "info,sandbox::image-lies=error"]);
     bpfmand.expect("supervisor", "is not sandboxed as demanded");
     bpfmand.expect("supervisor", "image is held");
     bpfmand.expect("api", "activated");
@@ -176,10 +176,10 @@ fn a_worker_that_lies_about_its_sandbox_is_killed_and_held_at_once() {
 #[test]
 fn a_worker_that_breaks_the_protocol_is_restarted() {
     needs_root!();
-    let mut bpfmand = Instance::start(&["--log", "info,api-accuses=error"]);
+    let mut bpfmand = Instance::start(&["--log", "info,sandbox::api-accuses=error"]);
     bpfmand.expect("supervisor", "broke the protocol, says api: says a test");
     bpfmand.expect("api", "up image 2");
-    let mut bpfmand = Instance::start(&["--log", "info,image-oversteps=error"]);
+    let mut bpfmand = Instance::start(&["--log", "info,sandbox::image-oversteps=error"]);
     bpfmand.expect("supervisor", "sent what a image may not send");
     bpfmand.expect("api", "up image 2");
 }
@@ -187,7 +187,7 @@ fn a_worker_that_breaks_the_protocol_is_restarted() {
 #[test]
 fn no_client_is_let_in_before_the_loader_has_reconciled() {
     needs_root!();
-    let mut bpfmand = Instance::start(&["--log", "info,loader-mute=error"]);
+    let mut bpfmand = Instance::start(&["--log", "info,sandbox::loader-mute=error"]);
     bpfmand.expect("loader", "activated");
     bpfmand.expect("image", "activated");
     bpfmand.expect_silence("api", "activated", Duration::from_millis(300));
@@ -211,7 +211,7 @@ fn a_socket_of_the_service_manager_is_taken_and_none_is_made() {
 #[test]
 fn helpers_are_started_one_after_the_other_for_the_loader_alone() {
     needs_root!();
-    let mut bpfmand = Instance::start(&["--log", "info,loader-helps=error"]);
+    let mut bpfmand = Instance::start(&["--log", "info,sandbox::loader-helps=error"]);
     bpfmand.expect("loader", "helper 11 greets as helper 1");
     bpfmand.expect("loader", "helper 12 greets as helper 2");
 }
@@ -220,7 +220,7 @@ fn helpers_are_started_one_after_the_other_for_the_loader_alone() {
 fn when_bpfmand_is_killed_everything_ends_and_a_successor_takes_over() {
     needs_root!();
     // A worker that does not even notice its closed socket is killed by the spawner.
-    let mut bpfmand = Instance::start(&["--log", "info,loader-survives=error"]);
+    let mut bpfmand = Instance::start(&["--log", "info,sandbox::loader-survives=error"]);
     bpfmand.wait_ready();
     let processes = [
         bpfmand.spawner(),
@@ -253,7 +253,7 @@ fn when_the_spawner_is_killed_the_service_ends_to_be_started_anew() {
 #[test]
 fn a_second_signal_ends_at_once() {
     needs_root!();
-    let mut bpfmand = Instance::start(&["--log", "info,api-stays=error"]);
+    let mut bpfmand = Instance::start(&["--log", "info,sandbox::api-stays=error"]);
     bpfmand.wait_ready();
     let workers = ["loader", "image", "api"].map(|role| bpfmand.worker(role));
     bpfmand.signal(rustix::process::Signal::TERM);

@@ -24,6 +24,9 @@ pub enum SpecError {
     /// It is no specification.
     #[error(transparent)]
     Specification(#[from] sandbox::logging::LogError),
+    /// It has a level or a component that is none.
+    #[error("log specification `{0}` {1}")]
+    Unknown(String, String),
     /// It passed the check, and yet is not understood.
     #[error("log specification `{0}` is wrong")]
     Unparsable(String),
@@ -45,9 +48,12 @@ pub fn normalize(spec: &str) -> Result<String, SpecError> {
             None => level(directive),
         })
         .collect();
-    let spec = directives.join(",");
-    sandbox::logging::check(&spec)?;
-    Ok(spec)
+    let normal = directives.join(",");
+    sandbox::logging::check(&normal)?;
+    match configuration::specification_faults(spec).pop() {
+        Some(fault) => Err(SpecError::Unknown(spec.to_owned(), fault)),
+        None => Ok(normal),
+    }
 }
 
 /// Components of the established service, as whose work it is here.
@@ -174,5 +180,7 @@ mod tests {
         for wrong in ["loud", "loader=", "=info", "3"] {
             assert!(normalize(wrong).is_err(), "{wrong}");
         }
+        let told = normalize("info,imgae=debug").unwrap_err().to_string();
+        assert!(told.contains("did you mean \"image\"?"), "{told}");
     }
 }
