@@ -1,12 +1,13 @@
 //! Guests in dispatchers of libxdp, where each request fails or is killed at each of its acts.
 
-use crate::host::{Host, user, with_host};
+use crate::host::{Host, InProcess, user, with_host};
 use crate::kernel_support::skipped;
 use crate::switch::{Mode, survive};
 use ipc::messages::attach::{AttachSpec, LinkDetails};
 use ipc::messages::failure::{Failure, FailureCode};
 use ipc::messages::program::ProgramKind;
-use loader_worker::chains::{libxdp, support};
+use loader_worker::chains::libxdp::{self, Session};
+use loader_worker::chains::support;
 use loader_worker::engine::Engine;
 use loader_worker::kernel::{info, pin};
 use rustix::mount::{MountFlags, mount};
@@ -200,5 +201,50 @@ fn coming_and_going_happens_or_not() {
             |engine| detach(engine, second),
             |engine| again(engine, second, 10),
         );
+    });
+}
+
+/// What xdp-loader does between a kill and the next start is what it finds: a guest without a record is taken off there.
+#[test]
+fn who_came_without_a_record_is_taken_off_whatever_xdp_loader_made_of_it() {
+    with_libxdp(|host, [first, second]| {
+        let kept = attach(host, &host.open(), first, 50).unwrap();
+        for number in 0.. {
+            let engine = host.open();
+            host.switch.set(Mode::Crash(number));
+            let outcome = survive(|| attach(host, &engine, second, 10));
+            let point = host.switch.fired();
+            host.switch.set(Mode::Off);
+            assert!(outcome.is_none(), "killed before it is on record");
+            if point.as_deref() == Some("Commit") {
+                break;
+            }
+            drop(engine);
+            let (engine, _) = host.try_open().unwrap();
+            host.runtime.block_on(engine.finish_leftovers()).unwrap();
+        }
+        // Without the first one, as xdp-loader would do it.
+        host.runtime.block_on(async {
+            let patience = std::time::Duration::from_secs(1);
+            let mut session = Session::open(IFINDEX, patience, &InProcess).await.unwrap();
+            assert!(session.has(first) && session.has(second));
+            let old = session.on_hook().unwrap();
+            let made = session.make_without(first).unwrap();
+            session
+                .publish(made.as_ref().unwrap(), &InProcess)
+                .await
+                .unwrap();
+            session.swap(made.as_ref()).unwrap();
+            session.retire(&[old], &InProcess).await.unwrap();
+        });
+        let (engine, _) = host.try_open().unwrap();
+        host.runtime.block_on(engine.finish_leftovers()).unwrap();
+        host.runtime.block_on(engine.look_at_guests());
+        assert_eq!(libxdp::look(IFINDEX).unwrap(), None, "nobody is left");
+        assert_eq!(link_of(&engine, second), None);
+        let gone = engine.link(kept).unwrap();
+        assert!(gone.kernel.is_none() && !gone.pin_present, "{gone:?}");
+        host.runtime.block_on(engine.detach(kept)).unwrap();
+        assert_agrees(&engine, "a detach of what is gone");
     });
 }

@@ -319,7 +319,7 @@ pub(crate) fn user(uid: u32) -> Identity {
 
 /// Does a helper's job in this process, which is root; on a thread of its own, which may end elsewhere and as somebody else.
 #[derive(Debug)]
-struct InProcess;
+pub(crate) struct InProcess;
 
 impl Helpers for InProcess {
     fn run(&self, kind: HelperKind, job: HelperJob, descriptors: Vec<OwnedFd>) -> Outcome {
