@@ -7,6 +7,8 @@
 //!    else (or outlived a lost store) and is never removed. Only the kernel's link id of a lost link is erased.
 //! 3. Files in the plan directory that no record names are removed: they are nobody's, since the directory is ours alone.
 
+pub mod leaving;
+
 use crate::drift::{self, Behind, Drift, Wanted};
 use crate::faults::{Faults, Point};
 use crate::helpers::{Helpers, Outcome};
@@ -107,6 +109,10 @@ async fn replay_one(
     faults: &Faults,
     helpers: &dyn Helpers,
 ) -> Result<(), Failure> {
+    if let Intent::Leave(leaving) = intent {
+        tracing::warn!(?leaving, "replaying an unfinished change");
+        return leaving::finish(store, number, leaving, faults, helpers).await;
+    }
     let (removals, gone) = (intent.removals(), intent.gone());
     tracing::warn!(
         removals = removals.len(),

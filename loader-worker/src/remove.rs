@@ -1,13 +1,14 @@
 //! Carries out [`Removal`]s. Each may be repeated: what is gone already is no error.
 
+use crate::chains::libxdp::Session;
 use crate::chains::reach::Way;
 use crate::chains::rebuild::FilterPlace;
-use crate::chains::{filter, libxdp, work};
+use crate::chains::{filter, work};
 use crate::helpers::Helpers;
 use crate::kernel::clsact::{self, Put};
 use crate::kernel::{Error, pin};
 use crate::kinds;
-use crate::limits::PINS;
+use crate::limits::{LIBXDP_LOCK_WAIT, PINS};
 use crate::steps::Removal;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use rustix::io::Errno;
@@ -45,11 +46,14 @@ pub async fn remove(removal: &Removal, helpers: &dyn Helpers) -> Result<(), Fail
             Some(way) => restore_filter(*place, head, &way),
             None => Ok(()),
         },
-        Removal::LeaveLibxdp {
+        Removal::RetireLibxdp {
             ifindex,
-            program_id,
-            dispatchers,
-        } => libxdp::leave(*ifindex, *program_id, dispatchers, helpers).await,
+            dispatcher,
+        } => {
+            let session =
+                Session::open_whatever_is_there(*ifindex, LIBXDP_LOCK_WAIT, helpers).await?;
+            session.retire(&[*dispatcher], helpers).await
+        }
     }
 }
 

@@ -180,15 +180,12 @@ pub enum Removal {
         /// In which namespace.
         elsewhere: Elsewhere,
     },
-    /// Have a dispatcher of libxdp without a program, if there is one that has it, and take away the pins of dispatchers
-    /// that are not on the interface.
-    LeaveLibxdp {
+    /// Take away the pins of a dispatcher of libxdp's that was replaced.
+    RetireLibxdp {
         /// Interface.
         ifindex: u32,
-        /// The program; `None`: only pins.
-        program_id: Option<u32>,
-        /// The dispatchers whose pins go, unless they are on the interface.
-        dispatchers: Vec<u32>,
+        /// The dispatcher; its pins stay if it is on the interface.
+        dispatcher: u32,
     },
 }
 

@@ -11,7 +11,7 @@ use crate::helpers::{Done, Helpers};
 use crate::hooks::xdp::{is_refusal_by_occupant, taken_by};
 use crate::kernel::netlink::Socket;
 use crate::kernel::{Error, info, link, xdp_hook};
-use crate::limits::{LIBXDP_LOCK_PAUSE, LIBXDP_LOCK_WAIT, LIBXDP_SWAPS};
+use crate::limits::LIBXDP_LOCK_PAUSE;
 use ipc::messages::attach::XdpMode;
 use ipc::messages::chain::HookKind;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
@@ -261,39 +261,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// Has the dispatcher on an interface without a program, and takes away the pins of dispatchers that are not on it. Nothing
-/// to do where it is as wanted already.
-pub async fn leave(
-    ifindex: u32,
-    program_id: Option<u32>,
-    dispatchers: &[u32],
-    helpers: &dyn Helpers,
-) -> Result<(), Failure> {
-    let mut stale = dispatchers.to_vec();
-    for attempt in 1.. {
-        let mut session =
-            Session::open_whatever_is_there(ifindex, LIBXDP_LOCK_WAIT, helpers).await?;
-        if let Some(program_id) = program_id.filter(|id| session.has(*id)) {
-            let made = session.make_without(program_id)?;
-            stale.extend(session.on_hook());
-            if let Some(made) = &made {
-                session.publish(made, helpers).await?;
-                stale.push(made.id);
-            }
-            match session.swap(made.as_ref()) {
-                Err(error) if is_lost(&error) && attempt < LIBXDP_SWAPS => continue,
-                Err(error) => {
-                    session.retire(&stale, helpers).await?;
-                    return Err(not_swapped(error, Stage::Detach));
-                }
-                Ok(_) => {}
-            }
-        }
-        return session.retire(&stale, helpers).await;
-    }
-    Ok(())
 }
 
 /// Whether somebody else was faster.

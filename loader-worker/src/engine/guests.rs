@@ -13,10 +13,10 @@ use crate::chains::{foreign, support, verdicts};
 use crate::faults::{LibxdpAct, Point};
 use crate::limits::{LIBXDP_LOCK_WAIT, LIBXDP_SWAPS};
 use crate::network_namespace::NetworkPlace;
-use crate::remove::remove;
+use crate::reconcile::leaving;
 use crate::steps::Removal;
 use crate::store::Change;
-use crate::store::intents::{Intent, IntentNumber};
+use crate::store::intents::{Intent, IntentNumber, Leaving};
 use crate::store::records::StoredProgram;
 use ipc::messages::attach::{AttachSpec, Link, LinkDetails, LinkRecord, XdpMode};
 use ipc::messages::chain::{HookKey, HookKind};
@@ -153,15 +153,14 @@ impl Engine {
         let siblings = self.guests_on(record.details.guest_hook())?;
 
         self.faults.pass(&Point::Begin)?;
-        let back = Removal::LeaveLibxdp {
+        let back = Leaving {
             ifindex,
-            program_id: Some(record.program_id),
+            program_id: record.program_id,
+            link: None,
             dispatchers: vec![old, made.id],
         };
-        let intent = Intent::Back {
-            removals: vec![back.clone()],
-        };
-        let number = self.store.begin(&intent).map_err(Failure::from)?;
+        let begun = self.store.begin(&Intent::Leave(back.clone()));
+        let number = begun.map_err(Failure::from)?;
         let outcome = match self.put(&mut session, Some(&made), Stage::Attach).await {
             Ok(run_in) => {
                 if let LinkDetails::XdpGuest { mode, .. } = &mut record.details {
@@ -170,10 +169,9 @@ impl Engine {
                 let mut links = siblings;
                 links.push(record);
                 links.retain_mut(|link| place_in(link, ifindex, &made));
-                let outdated = Removal::LeaveLibxdp {
+                let outdated = Removal::RetireLibxdp {
                     ifindex,
-                    program_id: None,
-                    dispatchers: vec![old],
+                    dispatcher: old,
                 };
                 let change = Change {
                     links,
@@ -227,14 +225,9 @@ impl Engine {
         }
     }
 
-    async fn take_guest_back(&self, back: &Removal, number: IntentNumber) {
-        let finished = Change {
-            finished: Some(number),
-            ..Change::default()
-        };
-        let removed = remove(back, &*self.helpers).await;
-        let committed = removed.and_then(|()| Ok(self.store.commit(&finished)?));
-        if let Err(failure) = committed {
+    async fn take_guest_back(&self, back: &Leaving, number: IntentNumber) {
+        let left = leaving::finish(&self.store, number, back, &self.faults, &*self.helpers);
+        if let Err(failure) = left.await {
             tracing::error!(%failure, "a failed request could not be taken back");
             self.has_leftovers.store(true, Ordering::Release);
         }

@@ -49,7 +49,7 @@ impl Engine {
                 Intent::Outdated { removals } => self.clear(number, &removals).await,
                 Intent::Forward { parts } => self.go_forward(number, &parts).await?,
                 // Nothing that was committed is taken back.
-                Intent::Back { .. } => {}
+                Intent::Back { .. } | Intent::Leave(_) => {}
             }
         }
         self.faults.pass(&Point::Answer)

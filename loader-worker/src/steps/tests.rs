@@ -65,7 +65,7 @@ impl World {
             | Removal::RestoreFilter { .. }
             | Removal::RemoveFilterElsewhere { .. }
             | Removal::RestoreFilterElsewhere { .. }
-            | Removal::LeaveLibxdp { .. } => panic!("{removal:?} is of no load"),
+            | Removal::RetireLibxdp { .. } => panic!("{removal:?} is of no load"),
         }
     }
 }

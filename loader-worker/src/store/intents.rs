@@ -29,6 +29,8 @@ pub enum Intent {
         /// In this order.
         removals: Vec<Removal>,
     },
+    /// A guest came to a dispatcher of libxdp's, or left it: have the dispatcher without it.
+    Leave(Leaving),
 }
 
 impl Intent {
@@ -37,6 +39,8 @@ impl Intent {
         match self {
             Intent::Back { removals } | Intent::Outdated { removals } => removals.iter().collect(),
             Intent::Forward { parts } => parts.iter().flat_map(|part| &part.removals).collect(),
+            // It takes more than removals: what is on the interface is made anew.
+            Intent::Leave(_) => Vec::new(),
         }
     }
 
@@ -45,8 +49,22 @@ impl Intent {
         match self {
             Intent::Back { .. } | Intent::Outdated { .. } => Vec::new(),
             Intent::Forward { parts } => parts.iter().map(|part| part.row).collect(),
+            Intent::Leave(leaving) => leaving.link.map(Row::Link).into_iter().collect(),
         }
     }
+}
+
+/// A guest that is to be in no dispatcher of libxdp's.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+pub struct Leaving {
+    /// Interface.
+    pub ifindex: u32,
+    /// The guest.
+    pub program_id: u32,
+    /// Its record, if it has one.
+    pub link: Option<u64>,
+    /// The dispatchers that were before the change and that it makes. The pins of those that are not on the interface go.
+    pub dispatchers: Vec<u32>,
 }
 
 /// One object that goes.

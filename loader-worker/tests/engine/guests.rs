@@ -134,10 +134,8 @@ fn at_each_point(
             let point = host.switch.fired();
             host.switch.set(Mode::Off);
             drop(engine);
-            // What takes a helper is finished when there are some.
             let (engine, _) = host.try_open().unwrap();
-            host.runtime.block_on(engine.finish_leftovers()).unwrap();
-            host.runtime.block_on(engine.look_at_guests());
+            finish(host, &engine);
             let Some(point) = point else {
                 outcome.unwrap().unwrap();
                 assert_agrees(&engine, "success");
@@ -204,25 +202,69 @@ fn coming_and_going_happens_or_not() {
     });
 }
 
+/// Leaves a guest that is on the interface and not on record.
+fn kill_before_the_commit(host: &Host, program: u32) {
+    for number in 0.. {
+        let engine = host.open();
+        host.switch.set(Mode::Crash(number));
+        let outcome = survive(|| attach(host, &engine, program, 10));
+        let point = host.switch.fired();
+        host.switch.set(Mode::Off);
+        assert!(outcome.is_none(), "killed before it is on record");
+        if point.as_deref() == Some("Commit") {
+            return;
+        }
+        drop(engine);
+        finish(host, &host.try_open().unwrap().0);
+    }
+}
+
+/// What takes a helper is finished when there are some.
+fn finish(host: &Host, engine: &Engine) {
+    host.runtime.block_on(engine.finish_leftovers()).unwrap();
+    host.runtime.block_on(engine.look_at_guests());
+}
+
+#[test]
+fn a_second_kill_while_the_first_is_finished_leaves_nothing_either() {
+    with_libxdp(|host, [first, second]| {
+        attach(host, &host.open(), first, 50).unwrap();
+        let mut points = BTreeSet::new();
+        for number in 0.. {
+            kill_before_the_commit(host, second);
+            let (engine, _) = host.try_open().unwrap();
+            host.switch.set(Mode::Crash(number));
+            let outcome = survive(|| host.runtime.block_on(engine.finish_leftovers()));
+            let point = host.switch.fired();
+            host.switch.set(Mode::Off);
+            drop(engine);
+            let (engine, _) = host.try_open().unwrap();
+            finish(host, &engine);
+            assert_agrees(&engine, point.as_deref().unwrap_or("success"));
+            assert_eq!(link_of(&engine, second), None);
+            let Some(point) = point else {
+                outcome.unwrap().unwrap();
+                break;
+            };
+            points.insert(point);
+        }
+        for act in [
+            "Libxdp(Publish)",
+            "Libxdp(Swap)",
+            "Libxdp(Retire)",
+            "Commit",
+        ] {
+            assert!(points.contains(act), "{points:?}");
+        }
+    });
+}
+
 /// What xdp-loader does between a kill and the next start is what it finds: a guest without a record is taken off there.
 #[test]
 fn who_came_without_a_record_is_taken_off_whatever_xdp_loader_made_of_it() {
     with_libxdp(|host, [first, second]| {
         let kept = attach(host, &host.open(), first, 50).unwrap();
-        for number in 0.. {
-            let engine = host.open();
-            host.switch.set(Mode::Crash(number));
-            let outcome = survive(|| attach(host, &engine, second, 10));
-            let point = host.switch.fired();
-            host.switch.set(Mode::Off);
-            assert!(outcome.is_none(), "killed before it is on record");
-            if point.as_deref() == Some("Commit") {
-                break;
-            }
-            drop(engine);
-            let (engine, _) = host.try_open().unwrap();
-            host.runtime.block_on(engine.finish_leftovers()).unwrap();
-        }
+        kill_before_the_commit(host, second);
         // Without the first one, as xdp-loader would do it.
         host.runtime.block_on(async {
             let patience = std::time::Duration::from_secs(1);
@@ -238,8 +280,7 @@ fn who_came_without_a_record_is_taken_off_whatever_xdp_loader_made_of_it() {
             session.retire(&[old], &InProcess).await.unwrap();
         });
         let (engine, _) = host.try_open().unwrap();
-        host.runtime.block_on(engine.finish_leftovers()).unwrap();
-        host.runtime.block_on(engine.look_at_guests());
+        finish(host, &engine);
         assert_eq!(libxdp::look(IFINDEX).unwrap(), None, "nobody is left");
         assert_eq!(link_of(&engine, second), None);
         let gone = engine.link(kept).unwrap();

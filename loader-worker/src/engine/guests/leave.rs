@@ -5,9 +5,8 @@ use crate::chains::libxdp::Session;
 use crate::engine::Engine;
 use crate::faults::{LibxdpAct, Point};
 use crate::limits::{LIBXDP_LOCK_WAIT, LIBXDP_SWAPS};
-use crate::steps::Removal;
 use crate::store::Change;
-use crate::store::intents::{Intent, Part, Row};
+use crate::store::intents::{Intent, Leaving, Row};
 use ipc::messages::attach::{LinkDetails, LinkRecord};
 use ipc::messages::failure::{Failure, Stage};
 use std::sync::atomic::Ordering;
@@ -53,16 +52,12 @@ impl Engine {
         let mut links = self.guests_on(link.details.guest_hook())?;
 
         self.faults.pass(&Point::Begin)?;
-        let intent = Intent::Forward {
-            parts: vec![Part {
-                row: Row::Link(link.id),
-                removals: vec![Removal::LeaveLibxdp {
-                    ifindex,
-                    program_id: Some(link.program_id),
-                    dispatchers: dispatchers.clone(),
-                }],
-            }],
-        };
+        let intent = Intent::Leave(Leaving {
+            ifindex,
+            program_id: link.program_id,
+            link: Some(link.id),
+            dispatchers: dispatchers.clone(),
+        });
         let number = self.store.begin(&intent).map_err(Failure::from)?;
         let put = if is_there {
             self.put(&mut session, made.as_ref(), Stage::Detach)
