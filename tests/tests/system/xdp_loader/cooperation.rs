@@ -291,3 +291,48 @@ fn a_loader_that_is_killed_while_it_takes_part_leaves_the_old_or_the_new() {
     xdp_loader(&instance, &["unload", "--all", INTERFACE]);
     assert_eq!(directories(), [] as [PathBuf; 0]);
 }
+
+#[test]
+fn ten_of_both_fill_a_dispatcher_and_run_and_neither_adds_an_eleventh() {
+    let instance = Instance::start();
+    let objects = Objects::new();
+    let chain = objects.object("chain");
+    let mut ours = vec![Counter::load(&instance, "xdp:xdp_count", slot::XDP)];
+    require!(can_take_part(&instance, &ours[0]));
+    load(&instance, &chain, "xdp_member", "20");
+    ours.extend((1..9).map(|_| Counter::load(&instance, "xdp:xdp_count", slot::XDP)));
+    let links: Vec<u64> = ours.iter().map(|ours| attach(&instance, ours)).collect();
+    let members = |shown: &str| shown.matches("=>").count();
+    assert_eq!(members(&status(&instance)), 10);
+    for (place, (ours, link)) in ours.iter().zip(&links).enumerate() {
+        assert_runs(&instance, ours);
+        // Of one name and priority: who came later runs later.
+        let told = get(&instance, *link);
+        assert_eq!(told["record"]["details"]["position"], 1 + place, "{told}");
+    }
+
+    let eleventh = Counter::load(&instance, "xdp:xdp_count", slot::XDP);
+    let refusal = refused(&instance, &eleventh);
+    assert!(refusal.contains("(all 10 occupied)"), "{refusal}");
+    let theirs = || {
+        let object = chain.to_string_lossy().into_owned();
+        let load = ["load", "-m", "skb", "-n", "xdp_deep", INTERFACE, &object];
+        try_xdp_loader(&instance, &load)
+    };
+    assert!(!theirs().status.success());
+    assert_eq!(members(&status(&instance)), 10);
+    instance.assert_no_drift();
+    // The place that one leaves is anybody's.
+    detach(&instance, links[4]);
+    assert!(theirs().status.success());
+    assert_eq!(members(&status(&instance)), 10);
+    assert!(refused(&instance, &eleventh).contains("(all 10 occupied)"));
+    assert_runs(&instance, &ours[8]);
+
+    for ours in &ours {
+        instance.ctl(&["program", "unload", &ours.id()]).ok();
+    }
+    assert_eq!(members(&status(&instance)), 2);
+    xdp_loader(&instance, &["unload", "--all", INTERFACE]);
+    assert_eq!(directories(), [] as [PathBuf; 0]);
+}
