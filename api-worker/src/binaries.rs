@@ -9,7 +9,7 @@ use ipc::messages::attach::{AttachSpec, ProbePlace};
 use ipc::messages::client::ClientReply;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::image::{ImageReply, ImageRequest};
-use ipc::messages::loader::LoaderRequest;
+use ipc::messages::loader::{Errand, LoaderRequest};
 use ipc::role::Role;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -120,6 +120,7 @@ impl Context {
         request: &ImageRequest,
         file: &[BorrowedFd<'_>],
     ) -> Result<ImageReply, Failure> {
+        self.permit(Errand::Attach).await?;
         let mut attempt = 1;
         loop {
             let image = self.directory.image().await?;

@@ -6,7 +6,7 @@ use ipc::limits::{PULL_DEADLINE, REQUEST_DEADLINE};
 use ipc::messages::client::ClientReply;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::image::{ImageReply, ImageRequest};
-use ipc::messages::loader::LoaderRequest;
+use ipc::messages::loader::{Errand, LoaderRequest};
 use ipc::messages::program::{LoadOptions, ProgramEntry, Source, TypedGlobal};
 use ipc::messages::pull::PullPolicy;
 use ipc::role::Role;
@@ -33,9 +33,8 @@ impl Context {
             globals: options.globals.clone(),
             types,
         };
-        // Who may not load shall not have anything fetched; the loader decides, and knows the client by this.
-        self.introduced_loader().await?;
-        match self.wait_for_image(&compile, &credentials).await? {
+        let compiled = self.wait_for_image(Errand::Load, &compile, &credentials);
+        match compiled.await? {
             ImageReply::Delivered => {}
             other => return Err(unexpected(&other)),
         }
@@ -65,11 +64,9 @@ impl Context {
         credentials: Vec<OwnedFd>,
     ) -> Result<ClientReply, Failure> {
         validate::reference(&url)?;
-        self.introduced_loader().await?;
-        match self
-            .wait_for_image(&ImageRequest::Pull { url, policy }, &credentials)
-            .await?
-        {
+        let pull = ImageRequest::Pull { url, policy };
+        let pulled = self.wait_for_image(Errand::Images, &pull, &credentials);
+        match pulled.await? {
             ImageReply::Pulled(image) => Ok(ClientReply::Pulled(image)),
             other => Err(unexpected(&other)),
         }
@@ -77,20 +74,16 @@ impl Context {
 
     pub(crate) async fn pull_progress(&mut self, url: String) -> Result<ClientReply, Failure> {
         validate::reference(&url)?;
-        match self
-            .ask_image(&ImageRequest::PullProgress { url }, &[], REQUEST_DEADLINE)
-            .await?
-        {
+        let ask = ImageRequest::PullProgress { url };
+        let asked = self.ask_image(Errand::ShowImages, &ask, &[], REQUEST_DEADLINE);
+        match asked.await? {
             ImageReply::Progress(progress) => Ok(ClientReply::Progress(progress)),
             other => Err(unexpected(&other)),
         }
     }
 
     pub(crate) async fn list_images(&mut self) -> Result<ClientReply, Failure> {
-        match self
-            .ask_image(&ImageRequest::ListImages, &[], REQUEST_DEADLINE)
-            .await?
-        {
+        match self.images().await? {
             ImageReply::Images(images) => Ok(ClientReply::Images(images)),
             other => Err(unexpected(&other)),
         }
@@ -100,11 +93,9 @@ impl Context {
         &mut self,
         keep: Vec<[u8; 32]>,
     ) -> Result<ClientReply, Failure> {
-        self.introduced_loader().await?;
-        match self
-            .ask_image(&ImageRequest::PruneImages { keep }, &[], REQUEST_DEADLINE)
-            .await?
-        {
+        let prune = ImageRequest::PruneImages { keep };
+        let pruned = self.ask_image(Errand::Images, &prune, &[], REQUEST_DEADLINE);
+        match pruned.await? {
             ImageReply::Pruned { images, bytes } => Ok(ClientReply::Pruned { images, bytes }),
             other => Err(unexpected(&other)),
         }
@@ -124,8 +115,7 @@ impl Context {
         };
         let is_from_image = |entry: &ProgramEntry| matches!(entry.record.source, Source::Image(_));
         if programs.iter().any(is_from_image) {
-            let asked = self.ask_image(&ImageRequest::ListImages, &[], REQUEST_DEADLINE);
-            match asked.await {
+            match self.images().await {
                 Ok(ImageReply::Images(images)) => {
                     report
                         .findings
@@ -144,6 +134,7 @@ impl Context {
     /// nobody.
     async fn wait_for_image(
         &mut self,
+        errand: Errand,
         request: &ImageRequest,
         credentials: &[OwnedFd],
     ) -> Result<ImageReply, Failure> {
@@ -157,15 +148,24 @@ impl Context {
             .remedy("retry when some have come")
         })?;
         let credentials: Vec<BorrowedFd<'_>> = credentials.iter().map(AsFd::as_fd).collect();
-        self.ask_image(request, &credentials, PULL_DEADLINE).await
+        self.ask_image(errand, request, &credentials, PULL_DEADLINE)
+            .await
+    }
+
+    async fn images(&mut self) -> Result<ImageReply, Failure> {
+        let list = ImageRequest::ListImages;
+        self.ask_image(Errand::ShowImages, &list, &[], REQUEST_DEADLINE)
+            .await
     }
 
     async fn ask_image(
         &mut self,
+        errand: Errand,
         request: &ImageRequest,
         descriptors: &[BorrowedFd<'_>],
         deadline: Duration,
     ) -> Result<ImageReply, Failure> {
+        self.permit(errand).await?;
         let image = self.directory.image().await?;
         let answer = image.caller.call(request, descriptors, deadline).await;
         match answer

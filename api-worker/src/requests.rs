@@ -15,7 +15,7 @@ use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::image::{ImageReply, ImageRequest};
 use ipc::messages::kernel::Inventory;
-use ipc::messages::loader::{LoaderReply, LoaderRequest, Session, Ticket};
+use ipc::messages::loader::{Errand, LoaderReply, LoaderRequest, Session, Ticket};
 use ipc::messages::program::{LoadOptions, TypedGlobal};
 use ipc::messages::supervision::{Control, Status};
 use ipc::permissions;
@@ -267,6 +267,16 @@ impl Context {
             metadata,
         };
         self.ask_loader(&attach, &target).await
+    }
+
+    /// Has the loader decide about what the image worker does alone.
+    pub(crate) async fn permit(&mut self, errand: Errand) -> Result<(), Failure> {
+        let session = self.session;
+        let permit = LoaderRequest::Permit { session, errand };
+        match self.ask_loader(&permit, &[]).await? {
+            ClientReply::Done => Ok(()),
+            other => Err(protocol(format!("{other:?} from the loader"))),
+        }
     }
 
     /// The one request that the loader does not decide about: what it is asked for most is why the loader is down. It says

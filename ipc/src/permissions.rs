@@ -177,6 +177,7 @@ const DIRECTIONS: &[&[Permission]] = &[
         OpenPath ATTACH 0..=0 REPEAT,
         PublishVolume ATTACH 0..=0 REPEAT,
         UnpublishVolume ATTACH 0..=0 REPEAT,
+        Permit SMALL 0..=0 REPEAT,
     ),
     rows!(Loader => Api:
         Failed REPORT 0..=0 ONCE,

@@ -27,7 +27,7 @@ use ipc::messages::image::{ImageReply, ImageRequest, PlanDelivery, PlanReceipt};
 use ipc::messages::kernel::{
     ForeignLink, Inventory, KernelLink, KernelMap, KernelProgram, ProgramStats,
 };
-use ipc::messages::loader::{DoctorReport, LoaderReply, LoaderRequest};
+use ipc::messages::loader::{DoctorReport, Errand, LoaderReply, LoaderRequest};
 use ipc::messages::program::{Program, ProgramEntry, ProgramKind, ProgramRecord, Source};
 use ipc::messages::supervision::{Control, SandboxReport, Status};
 use ipc::role::Role;
@@ -332,6 +332,10 @@ fn every_message_has_its_golden_frame() {
         },
         volumes::publish(session),
         volumes::unpublish(session),
+        LoaderRequest::Permit {
+            session,
+            errand: Errand::Attach,
+        },
     ];
     direction(&mut golden, Role::Api, Role::Loader, &requests);
     let replies = [

@@ -16,6 +16,7 @@ use ipc::messages::chain::{HookKind, InterfaceHook, Strategy};
 use ipc::messages::failure::{FailureCode, Stage};
 use ipc::messages::helper::HelperKind;
 use ipc::messages::kernel::Inventory;
+use ipc::messages::loader::Errand;
 use ipc::messages::mprog::{MprogHook, NetkitHook};
 use ipc::messages::program::{GlobalType, ProgramKind, Source};
 use ipc::messages::pull::{ImageSource, PullPolicy};
@@ -52,6 +53,7 @@ fn every_variant_has_its_golden_bytes() {
     variants!(lines, Role: Supervisor, Loader, Image, Api, Client, Helper);
     variants!(lines, ProcessState: Starting, Serving, Backoff, Held, Stopping);
     variants!(lines, HelperKind: PerfEvent, ChangeGroup, NetworkNamespace, OpenPath, DescribeXdp, OpenInContainer, MountVolume, Libxdp);
+    variants!(lines, Errand: Images, ShowImages, Load, Attach);
     variants!(
         lines,
         FailureCode: InvalidArgument, NotFound, AlreadyExists, FailedPrecondition, PermissionDenied, Unsupported,

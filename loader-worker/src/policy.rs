@@ -6,6 +6,7 @@
 //! while the loader is down, so the socket's mode alone is what it rests on.
 
 use ipc::messages::failure::{Failure, FailureCode, Stage};
+use ipc::messages::loader::Errand;
 
 /// Who asks, as the kernel says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -43,11 +44,13 @@ pub enum Action {
     Open,
     /// Make volumes of pods, and take them away.
     Volumes,
+    /// Have images fetched, or taken out of the cache.
+    Images,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Action; 7] = [
+    pub const ALL: [Action; 8] = [
         Action::Load,
         Action::Unload,
         Action::Attach,
@@ -55,7 +58,18 @@ impl Action {
         Action::Read,
         Action::Open,
         Action::Volumes,
+        Action::Images,
     ];
+
+    /// What the image worker is sent for.
+    pub fn of(errand: Errand) -> Self {
+        match errand {
+            Errand::Images => Action::Images,
+            Errand::ShowImages => Action::Read,
+            Errand::Load => Action::Load,
+            Errand::Attach => Action::Attach,
+        }
+    }
 
     fn describe(self) -> &'static str {
         match self {
@@ -63,9 +77,10 @@ impl Action {
             Action::Unload => "unload programs",
             Action::Attach => "attach programs",
             Action::Detach => "detach links",
-            Action::Read => "see programs and links",
+            Action::Read => "see programs, links and images",
             Action::Open => "have files opened",
             Action::Volumes => "have volumes mounted",
+            Action::Images => "have images fetched or removed",
         }
     }
 }

@@ -184,9 +184,30 @@ pub enum LoaderRequest {
         /// Which, and where.
         place: VolumePlace,
     },
+    /// Say whether the client may have something done that the loader has no part in. Since version 2.
+    Permit {
+        /// Who asks.
+        session: Session,
+        /// What is to be done.
+        errand: Errand,
+    },
 }
 
-edge!(LoaderRequest: Hello, OpenSession, CloseSession, Load, CancelLoad, Unload, GetProgram, ListPrograms, Attach, Detach, GetLink, ListLinks, Doctor, OpenIterator, InstallIterators, ListDispatchers, GetDispatcher, ConvertChain, ShowHooks, OpenPath, PublishVolume, UnpublishVolume);
+/// What the image worker is sent for. It does not know for whom: the loader decides before.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
+pub enum Errand {
+    /// Fetch images, or take them out of the cache.
+    Images,
+    /// See which images there are.
+    ShowImages,
+    /// Fetch and compile an image that is to be loaded.
+    Load,
+    /// Look into a binary to which a program is to be attached.
+    Attach,
+}
+
+edge!(LoaderRequest: Hello, OpenSession, CloseSession, Load, CancelLoad, Unload, GetProgram, ListPrograms, Attach, Detach, GetLink, ListLinks, Doctor, OpenIterator, InstallIterators, ListDispatchers, GetDispatcher, ConvertChain, ShowHooks, OpenPath, PublishVolume, UnpublishVolume, Permit);
 
 /// Loader to API worker. Every request but `CloseSession` and `CancelLoad` has exactly one answer.
 #[derive(Clone, Debug, Decode, Encode, PartialEq)]

@@ -199,6 +199,11 @@ impl State {
                 self.open_path(session, path, container_pid, reply).await;
                 return Ok(());
             }
+            LoaderRequest::Permit { session, errand } => {
+                let admitted = self.admit(session, Action::of(errand));
+                reply.send(admitted.map(|_| LoaderReply::Done)).await;
+                return Ok(());
+            }
         };
         match self.admit(session, action) {
             Ok(caller) => self.arguments.engine.cast(Order {

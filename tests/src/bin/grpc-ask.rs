@@ -1,10 +1,10 @@
-//! `grpc-ask SOCKET list` and `grpc-ask SOCKET load FILE NAME`: one gRPC request of a process of its own. Prints `ok COUNT`,
+//! `grpc-ask SOCKET list`, `grpc-ask SOCKET load FILE NAME` and `grpc-ask SOCKET pull URL`: one gRPC request of a process of its own. Prints `ok COUNT`,
 //! or the code and message of the status. `grpc-ask SOCKET harm COUNT` does harm until it is killed, and prints how many
 //! connections it has made as soon as there are so many.
 
 #![allow(clippy::panic, clippy::expect_used, reason = "a program for tests")]
 
-use api_worker::proto::{BpfmanProgramType, ListRequest};
+use api_worker::proto::{BpfmanProgramType, BytecodeImage, ListRequest};
 use bpfman_tests::grpc::{Grpc, load_request};
 use bpfman_tests::hostile;
 use std::path::Path;
@@ -23,11 +23,18 @@ fn main() {
                 grpc.load(load_request(Path::new(file), &programs))
             })
             .map(|response| response.programs.len()),
+        [socket, "pull", url] => connect(socket).and_then(|grpc| {
+            let image = BytecodeImage {
+                url: (*url).to_owned(),
+                ..BytecodeImage::default()
+            };
+            grpc.pull(image).map(|()| 1)
+        }),
         [socket, "harm", count] => {
             let count = count.parse().expect("COUNT");
             hostile::do_harm(Path::new(socket), count, |made| println!("{made}"))
         }
-        _ => panic!("usage: grpc-ask SOCKET list | load FILE NAME | harm COUNT"),
+        _ => panic!("usage: grpc-ask SOCKET list | load FILE NAME | pull URL | harm COUNT"),
     };
     match answer {
         Ok(count) => println!("ok {count}"),

@@ -30,7 +30,9 @@ fn users_without_permission() {
     )
     .expect("chmod");
     let path = object.to_string_lossy().into_owned();
-    let attempts: [&[&str]; 4] = [
+    // Where nobody listens: who is refused for what he is does not hear of that.
+    const IMAGE: &str = "localhost:1/nobody/there:v1";
+    let attempts: [&[&str]; 16] = [
         &[
             "program",
             "load",
@@ -42,10 +44,31 @@ fn users_without_permission() {
         &["program", "unload", "1"],
         &["link", "attach", "xdp", "1", INTERFACE, "-p", "1"],
         &["link", "detach", "1"],
+        &["program", "list"],
+        &["program", "list", "--all"],
+        &["program", "get", "1"],
+        &["link", "list"],
+        &["dispatcher", "list"],
+        &["doctor"],
+        &["chain", "show", INTERFACE],
+        // What the image worker does, the loader decides about nevertheless.
+        &["program", "load", "image", IMAGE, "--programs", "xdp:a"],
+        &["image", "pull", IMAGE],
+        &["image", "list"],
+        &["image", "prune"],
+        &[
+            "link",
+            "attach",
+            "uprobe",
+            "1",
+            "/bin/sh",
+            "--fn-name",
+            "main",
+        ],
     ];
     for arguments in attempts {
         let error = instance.ctl_as(NOBODY, arguments).refused();
-        assert_says(&error, &["65534"]);
+        assert_says(&error, &["uid 65534 may not"]);
         before.assert_unchanged(&instance, &arguments.join(" "));
     }
 }

@@ -359,6 +359,11 @@ fn the_socket_keeps_strangers_out_and_the_loader_those_who_come_in_all_the_same(
     let file = object.display().to_string();
     let told = ask_as(STRANGER, &instance, &["load", &file, "xdp_count"]);
     assert!(told.starts_with("PermissionDenied"), "{told}");
+    // Nor is a registry asked, where nobody listens.
+    let told = ask_as(STRANGER, &instance, &["pull", "localhost:1/a:b"]);
+    assert!(told.starts_with("PermissionDenied"), "{told}");
+    let told = ask_as(0, &instance, &["pull", "localhost:1/a:b"]);
+    assert!(!told.starts_with("PermissionDenied"), "{told}");
     assert_eq!(ask_as(0, &instance, &["list"]), "ok 0");
 }
 
