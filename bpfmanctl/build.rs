@@ -34,7 +34,7 @@ fn main() {
 
 /// The variable as the environment has it, else as found out.
 fn tell(name: &str, find: impl FnOnce() -> Option<String>) {
-    let value = std::env::var(name).ok().or_else(find);
+    let value = variable(name).or_else(find);
     println!(
         "cargo::rustc-env={name}={}",
         value.unwrap_or_else(|| "unknown".to_owned())
@@ -43,9 +43,7 @@ fn tell(name: &str, find: impl FnOnce() -> Option<String>) {
 }
 
 fn build_date() -> Option<String> {
-    let given = std::env::var("SOURCE_DATE_EPOCH")
-        .ok()
-        .map(|seconds| format!("@{seconds}"));
+    let given = variable("SOURCE_DATE_EPOCH").map(|seconds| format!("@{seconds}"));
     output(
         "date",
         &[
@@ -55,6 +53,11 @@ fn build_date() -> Option<String> {
             "+%Y-%m-%dT%H:%M:%SZ",
         ],
     )
+}
+
+/// An empty variable is none.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn output(program: &str, arguments: &[&str]) -> Option<String> {

@@ -27,7 +27,7 @@ pub(crate) fn find(
     reference: &Reference,
     given: Option<&str>,
 ) -> Result<Option<Credentials>, Error> {
-    if let Some(given) = given {
+    if let Some(given) = given.filter(|given| !given.is_empty()) {
         return parse_pair(given).map(Some);
     }
     if reference.is_loopback() {

@@ -37,7 +37,8 @@ fn given_credentials_are_whole() {
         pair(&given("dTpwOnE=").unwrap().unwrap()),
         ("u".into(), "p:q".into())
     );
-    for text in ["", "dTpw=", "dXA=", "dTo=", "OnA=", "/w==", "!"] {
+    assert!(given("").unwrap().is_none());
+    for text in ["dTpw=", "dXA=", "dTo=", "OnA=", "/w==", "!"] {
         assert!(matches!(given(text), Err(Error::Usage(_))), "{text}");
     }
     assert!(

@@ -71,6 +71,18 @@ pub(crate) fn is_flag(token: &OsStr) -> bool {
     token.len() > 1 && token.as_encoded_bytes().starts_with(b"-")
 }
 
+/// Where the first word is that is neither a flag nor the value of one.
+pub(crate) fn first_word(arguments: &[OsString], root: &Command) -> Option<usize> {
+    let mut index = 1;
+    loop {
+        let token = arguments.get(index)?;
+        if token == "--" || !is_flag(token) {
+            return Some(index);
+        }
+        index += 1 + usize::from(takes_next(token, [Some(root)]));
+    }
+}
+
 /// Whether the flag's value is the next argument.
 pub(crate) fn takes_next<'a, const N: usize>(
     token: &OsStr,

@@ -59,14 +59,17 @@ pub(crate) fn report(
     usage: impl FnOnce() -> String,
     console: &mut Console<'_>,
 ) -> u8 {
+    // Help and version are results.
+    let outcome = match outcome {
+        Err(Error::Parse(error)) if !error.use_stderr() => {
+            write!(console.output, "{}", error.render())
+                .and_then(|()| console.output.flush())
+                .map_err(Error::Output)
+        }
+        outcome => outcome,
+    };
     let error = match outcome {
         Ok(()) => return SUCCESS,
-        Err(Error::Parse(error)) if !error.use_stderr() => {
-            return match write!(console.output, "{}", error.render()) {
-                Ok(()) => SUCCESS,
-                Err(_) => FAILURE,
-            };
-        }
         // The reader has seen enough (`bpfmanctl program list | head`).
         Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             return SUCCESS;

@@ -143,6 +143,12 @@ pub(crate) fn program_type(number: u32) -> String {
     name(&PROGRAM_TYPES, number).unwrap_or_else(|| format!("programtype({number})"))
 }
 
+/// The program type of a name.
+pub(crate) fn program_type_number(name: &str) -> Option<u32> {
+    let number = PROGRAM_TYPES.iter().position(|known| *known == name)?;
+    u32::try_from(number).ok()
+}
+
 /// Name of a map type.
 pub(crate) fn map_type(number: u32) -> String {
     name(&MAP_TYPES, number).unwrap_or_else(|| format!("maptype({number})"))
@@ -180,6 +186,7 @@ mod tests {
         ];
         for (number, name) in programs {
             assert_eq!(program_type(number), name);
+            assert_eq!(program_type_number(name), Some(number));
         }
         let maps = [
             (1, "hash"),

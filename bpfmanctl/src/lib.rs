@@ -4,20 +4,25 @@
 //! and no thread, but where images are pushed, in which the service has no part. The user's files (object files, uprobe
 //! targets) are opened here, with the user's rights, and cross to the service as descriptors.
 //!
-//! Data flow: `older_grammar` and `default_command` complete the words, `cli` and `parse` turn arguments into typed commands; `commands` carries them out through [`Client`];
+//! Data flow: `help`, `older_grammar`, `default_command` and `booleans` bring the words into one form, `environment` says which
+//! variables count, `cli` and `parse` turn arguments into typed commands; `commands` carries them out through [`Client`];
 //! `select` filters; `text` and `json` render. Rendering and selecting are pure functions.
 //!
 //! Programs use the same protocol through [`connect`].
 
 mod batch;
+mod booleans;
 mod cli;
 mod client;
 mod commands;
+mod complaint;
 mod console;
 mod credentials;
 mod default_command;
+mod environment;
 mod exit;
 mod group;
+mod help;
 mod image;
 mod inventory;
 mod json;
@@ -40,7 +45,6 @@ pub use client::{Client, ClientError, SOCKET_NAME, connect};
 pub use console::Console;
 pub use target::{TargetError, open_target};
 
-use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
 use std::ffi::OsString;
@@ -65,34 +69,31 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<'_>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let name = invoked_name(arguments.first());
-    let mut command = cli::Cli::command()
+    let command = cli::Cli::command()
         .name(name.clone())
         .bin_name(name.clone());
+    let arguments = help::translate(arguments, &command);
     let arguments = older_grammar::translate(arguments, &command);
     let (arguments, path) = default_command::insert(arguments, &command);
+    let mut command = environment::settle(command, &arguments);
 
-    let parsed = command
-        .try_get_matches_from_mut(arguments)
+    let parsed = booleans::translate(arguments, named(&command, &path))
+        .and_then(|arguments| command.try_get_matches_from_mut(arguments))
         .and_then(|mut matches| {
             let log = given(matches.value_source("log"));
             cli::Cli::from_arg_matches_mut(&mut matches).map(|cli| (cli, log))
-        })
-        .map_err(|error| {
-            let error = error.format(&mut command);
-            match command_at(&mut command, &path) {
-                Some(command) => with_usage(error, command),
-                None => error,
-            }
         });
     let outcome = match parsed {
-        Ok((cli, log)) => commands::run(cli, &name, log, console),
-        Err(error) => Err(exit::Error::Parse(Box::new(error))),
+        Ok((mut cli, log)) => {
+            cli.globals.forget_empty();
+            commands::run(cli, &name, log, console)
+        }
+        Err(error) => {
+            let error = complaint::complete(error, &mut command, &path);
+            Err(exit::Error::Parse(Box::new(error)))
+        }
     };
-    let usage = || {
-        command_at(&mut command, &path)
-            .map(|command| command.render_usage().to_string())
-            .unwrap_or_default()
-    };
+    let usage = || complaint::usage(&mut command, &path);
     exit::report(&name, outcome, usage, console)
 }
 
@@ -105,20 +106,11 @@ fn given(source: Option<ValueSource>) -> Option<commands::Given> {
     }
 }
 
-/// The error with a short usage of the command. clap leaves it out of errors about values, and elsewhere shows as
-/// required whatever was given, even what comes from the environment.
-fn with_usage(mut error: clap::Error, command: &mut clap::Command) -> clap::Error {
-    error.insert(
-        ContextKind::Usage,
-        ContextValue::StyledStr(command.render_usage()),
-    );
-    error
-}
-
 /// The command that a path of names leads to. Paths were found by walking the same tree.
-fn command_at<'a>(root: &'a mut clap::Command, path: &[String]) -> Option<&'a mut clap::Command> {
+fn named<'a>(root: &'a clap::Command, path: &[String]) -> &'a clap::Command {
     path.iter()
-        .try_fold(root, |command, name| command.find_subcommand_mut(name))
+        .try_fold(root, |command, name| command.find_subcommand(name))
+        .unwrap_or(root)
 }
 
 /// The name that the command was called by: `bpfman` is a symbolic link to `bpfmanctl` where scripts expect it.

@@ -3,9 +3,11 @@
 //!
 //! Flags that 0.6 did not have are taken as they are, and so is everything that is no command line of 0.6.
 
-use crate::default_command::{is_flag, takes_next};
+use crate::default_command::{first_word, is_flag, takes_next};
 use crate::image::platforms::MACHINES;
+use crate::kernel_names::program_type;
 use clap::Command;
+use ipc::messages::program::ProgramKind;
 use std::ffi::{OsStr, OsString};
 
 /// What has become of a flag of 0.6.
@@ -64,7 +66,6 @@ const TRACEPOINT: &[Flag] = &[(Some('t'), "tracepoint", Operand(1))];
 const KPROBE: &[Flag] = &[
     (Some('f'), "fn-name", Operand(1)),
     (Some('o'), "offset", Name("--offset")),
-    (Some('c'), "container-pid", Name("--container-pid")),
 ];
 const UPROBE: &[Flag] = &[
     (Some('t'), "target", Operand(1)),
@@ -86,46 +87,62 @@ const BUILD: &[Flag] = &[
 ];
 const BUILD_ARGS: &[Flag] = &[(Some('b'), "bytecode", Bytecode)];
 
+/// What 0.6 called the kernel's types of programs, by `enum bpf_prog_type`.
+const KERNEL_TYPES: [&str; 32] = [
+    "unspec",
+    "socket-filter",
+    "probe",
+    "tc",
+    "sched-act",
+    "tracepoint",
+    "xdp",
+    "perf-event",
+    "cgroup-skb",
+    "cgroup-sock",
+    "lwt-in",
+    "lwt-out",
+    "lwt-xmit",
+    "sock-ops",
+    "sk-skb",
+    "cgroup-device",
+    "sk-msg",
+    "raw-tracepoint",
+    "cgroup-sock-addr",
+    "lwt-seg6-local",
+    "lirc-mode2",
+    "sk-reuseport",
+    "flow-dissector",
+    "cgroup-sysctl",
+    "raw-tracepoint-writable",
+    "cgroup-sockopt",
+    "tracing",
+    "struct-ops",
+    "ext",
+    "lsm",
+    "sk-lookup",
+    "syscall",
+];
+
 /// The words of today's grammar for a command line of 0.6; any other as it is.
 pub(crate) fn translate(mut arguments: Vec<OsString>, root: &Command) -> Vec<OsString> {
     // What daemon sets call the service by.
-    if arguments.get(1).is_some_and(|word| word == "--csi-support") {
+    let service = ["--csi-support", "--csi-support=true", "--csi-support=false"];
+    if arguments
+        .get(1)
+        .is_some_and(|word| service.iter().any(|flag| word == flag))
+    {
         arguments.insert(1, "serve".into());
         return arguments;
     }
-    let Some(mut at) = first_word(&arguments, root) else {
+    let Some(at) = first_word(&arguments, root) else {
         return arguments;
     };
-    let asks_for_help = arguments[at] == "help";
-    if asks_for_help {
-        at += 1;
-    }
-    let Some(older) = command(arguments.get(at..).unwrap_or_default()) else {
+    let Some((older, rest)) = command(&arguments[at..]) else {
         return arguments;
     };
-    let (older, rest) = older;
-    let mut translated: Vec<OsString> = arguments[..at]
-        .iter()
-        .filter(|word| !(asks_for_help && *word == "help"))
-        .cloned()
-        .collect();
+    let mut translated = arguments[..at].to_vec();
     translated.extend(older.rewrite(&arguments[at + rest..], root));
-    if asks_for_help {
-        translated.push("--help".into());
-    }
     translated
-}
-
-/// Where the first word is that is neither a flag nor the value of one.
-fn first_word(arguments: &[OsString], root: &Command) -> Option<usize> {
-    let mut index = 1;
-    loop {
-        let token = arguments.get(index)?;
-        if token == "--" || !is_flag(token) {
-            return Some(index);
-        }
-        index += 1 + usize::from(takes_next(token, [Some(root)]));
-    }
 }
 
 /// The command of 0.6 that the words begin with, and how many of them name it.
@@ -298,15 +315,29 @@ fn mapped(platform: &str, path: &OsStr) -> OsString {
     word
 }
 
-/// Types of the kernel as those of programs.
+/// Types of the kernel as those of programs, where programs have one of them; others under the name that the kernel's
+/// programs are listed with. What is neither is left for the parser as it was written.
 fn program_types(value: &OsStr) -> OsString {
-    match value.to_str() {
-        Some("probe") => "kprobe,kretprobe,uprobe,uretprobe".into(),
-        Some("tc") => "tc,tcx".into(),
-        Some("tracing") => "fentry,fexit".into(),
-        Some(other) => other.replace('-', "_").into(),
-        None => value.to_owned(),
-    }
+    let Some(value) = value.to_str() else {
+        return value.to_owned();
+    };
+    let types = value.split(',').map(|name| {
+        let Some(number) = KERNEL_TYPES.iter().position(|known| *known == name) else {
+            return name.to_owned();
+        };
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let kinds: Vec<&str> = ProgramKind::ALL
+            .into_iter()
+            .filter(|kind| kind.kernel_type() == number)
+            .map(ProgramKind::name)
+            .collect();
+        if kinds.is_empty() {
+            program_type(number)
+        } else {
+            kinds.join(",")
+        }
+    });
+    types.collect::<Vec<_>>().join(",").into()
 }
 
 #[cfg(test)]

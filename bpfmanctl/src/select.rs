@@ -9,13 +9,38 @@ use std::collections::BTreeMap;
 /// The label that names the application of a program.
 pub(crate) const APPLICATION: &str = "bpfman.io/application";
 
+/// A type of programs that is asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum WantedType {
+    /// One of bpfman's.
+    Kind(ProgramKind),
+    /// One of the kernel's (`enum bpf_prog_type`): any of bpfman's that the kernel takes for that.
+    Kernel(u32),
+}
+
+impl WantedType {
+    fn matches(self, kind: ProgramKind) -> bool {
+        match self {
+            WantedType::Kind(wanted) => wanted == kind,
+            WantedType::Kernel(wanted) => wanted == kind.kernel_type(),
+        }
+    }
+
+    fn kernel_type(self) -> u32 {
+        match self {
+            WantedType::Kind(kind) => kind.kernel_type(),
+            WantedType::Kernel(number) => number,
+        }
+    }
+}
+
 /// What `program list` was asked for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProgramFilter {
     /// With a live link, or without; `None` for both.
     pub(crate) attached: Option<bool>,
     /// Any of these; empty for all.
-    pub(crate) kinds: Vec<ProgramKind>,
+    pub(crate) types: Vec<WantedType>,
     pub(crate) application: Option<String>,
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) selector: Option<LabelSelector>,
@@ -26,7 +51,7 @@ impl ProgramFilter {
         let labels = &entry.record.metadata;
         self.attached
             .is_none_or(|attached| attached == entry.attached)
-            && any_of(&self.kinds, entry.record.kind)
+            && any_of(&self.types, entry.record.kind)
             && is_of(self.application.as_deref(), labels)
             && has_all(&self.labels, labels)
             && self
@@ -43,7 +68,7 @@ impl ProgramFilter {
             && self.application.is_none()
             && self.labels.is_empty()
             && self.selector.is_none()
-            && is_of_any(&self.kinds, program.prog_type)
+            && of_any_in_kernel(&self.types, program.prog_type)
     }
 }
 
@@ -52,9 +77,9 @@ impl ProgramFilter {
 pub(crate) struct LinkFilter {
     pub(crate) program_id: Option<u32>,
     /// Any of these link kinds; empty for all.
-    pub(crate) kinds: Vec<ProgramKind>,
+    pub(crate) kinds: Vec<WantedType>,
     /// Any of these types of the program behind the link; empty for all.
-    pub(crate) program_kinds: Vec<ProgramKind>,
+    pub(crate) program_types: Vec<WantedType>,
     /// Of the program behind the link, as are the labels.
     pub(crate) application: Option<String>,
     pub(crate) labels: Vec<(String, String)>,
@@ -66,7 +91,7 @@ impl LinkFilter {
         self.program_id
             .is_none_or(|id| id == entry.record.program_id)
             && any_of(&self.kinds, entry.record.kind)
-            && any_of(&self.program_kinds, entry.program_kind)
+            && any_of(&self.program_types, entry.program_kind)
             && is_of(self.application.as_deref(), labels)
             && has_all(&self.labels, labels)
     }
@@ -78,19 +103,20 @@ impl LinkFilter {
         let program = programs
             .iter()
             .find(|program| program.id == link.program_id);
-        let is_of = |kinds: &[ProgramKind]| {
-            kinds.is_empty() || program.is_some_and(|program| is_of_any(kinds, program.prog_type))
+        let is_of = |types: &[WantedType]| {
+            types.is_empty()
+                || program.is_some_and(|program| of_any_in_kernel(types, program.prog_type))
         };
         self.program_id.is_none_or(|id| id == link.program_id)
             && self.application.is_none()
             && self.labels.is_empty()
             && is_of(&self.kinds)
-            && is_of(&self.program_kinds)
+            && is_of(&self.program_types)
     }
 }
 
-fn is_of_any(kinds: &[ProgramKind], kernel: u32) -> bool {
-    kinds.is_empty() || kinds.iter().any(|kind| kind.kernel_type() == kernel)
+fn of_any_in_kernel(wanted: &[WantedType], kernel: u32) -> bool {
+    wanted.is_empty() || wanted.iter().any(|wanted| wanted.kernel_type() == kernel)
 }
 
 /// The application that labels name, empty for none.
@@ -98,8 +124,8 @@ pub(crate) fn application(labels: &BTreeMap<String, String>) -> &str {
     labels.get(APPLICATION).map_or("", String::as_str)
 }
 
-fn any_of(wanted: &[ProgramKind], kind: ProgramKind) -> bool {
-    wanted.is_empty() || wanted.contains(&kind)
+fn any_of(wanted: &[WantedType], kind: ProgramKind) -> bool {
+    wanted.is_empty() || wanted.iter().any(|wanted| wanted.matches(kind))
 }
 
 fn is_of(wanted: Option<&str>, labels: &BTreeMap<String, String>) -> bool {
@@ -114,6 +140,7 @@ fn has_all(wanted: &[(String, String)], labels: &BTreeMap<String, String>) -> bo
 
 #[cfg(test)]
 mod tests {
+    use super::WantedType::{Kernel, Kind};
     use super::*;
     use crate::parse::label_selector;
     use crate::samples;
@@ -133,7 +160,7 @@ mod tests {
         entry.attached = true;
         let all = ProgramFilter {
             attached: Some(true),
-            kinds: vec![ProgramKind::Tc, ProgramKind::Xdp],
+            types: vec![Kind(ProgramKind::Tc), Kind(ProgramKind::Xdp)],
             application: Some("shop".to_owned()),
             labels: vec![pair("owner", "acme"), pair("n", "3")],
             selector: Some(label_selector("n>2,owner in (acme)").unwrap()),
@@ -142,7 +169,7 @@ mod tests {
         assert!(all.matches(&entry));
         let refusals: [fn(&mut ProgramFilter); 5] = [
             |filter| filter.attached = Some(false),
-            |filter| filter.kinds = vec![ProgramKind::Tc],
+            |filter| filter.types = vec![Kind(ProgramKind::Tc), Kernel(3)],
             |filter| filter.application = Some("other".to_owned()),
             |filter| filter.labels.push(pair("owner", "x")),
             |filter| filter.selector = Some(label_selector("!owner").unwrap()),
@@ -161,13 +188,14 @@ mod tests {
             prog_type: 3,
             ..KernelProgram::default()
         };
-        let of = |kinds: &[ProgramKind]| ProgramFilter {
-            kinds: kinds.to_vec(),
+        let of = |types: &[WantedType]| ProgramFilter {
+            types: types.to_vec(),
             ..ProgramFilter::default()
         };
         assert!(of(&[]).matches_foreign(&classifier));
-        assert!(of(&[ProgramKind::Xdp, ProgramKind::Tcx]).matches_foreign(&classifier));
-        assert!(!of(&[ProgramKind::Xdp]).matches_foreign(&classifier));
+        assert!(of(&[Kind(ProgramKind::Xdp), Kind(ProgramKind::Tcx)]).matches_foreign(&classifier));
+        assert!(of(&[Kernel(3)]).matches_foreign(&classifier));
+        assert!(!of(&[Kind(ProgramKind::Xdp), Kernel(4)]).matches_foreign(&classifier));
         let excluding: [fn(&mut ProgramFilter); 5] = [
             |filter| filter.attached = Some(true),
             |filter| filter.attached = Some(false),
@@ -186,15 +214,15 @@ mod tests {
             ..KernelLink::default()
         };
         let programs = [classifier];
-        let filter = |kinds: &[ProgramKind], program_id| LinkFilter {
+        let filter = |kinds: &[WantedType], program_id| LinkFilter {
             kinds: kinds.to_vec(),
             program_id,
             ..LinkFilter::default()
         };
         assert!(filter(&[], None).matches_foreign(&link, &programs));
-        assert!(filter(&[ProgramKind::Tc], Some(7)).matches_foreign(&link, &programs));
-        assert!(!filter(&[ProgramKind::Tc], None).matches_foreign(&link, &[]));
-        assert!(!filter(&[ProgramKind::Xdp], None).matches_foreign(&link, &programs));
+        assert!(filter(&[Kind(ProgramKind::Tc)], Some(7)).matches_foreign(&link, &programs));
+        assert!(!filter(&[Kind(ProgramKind::Tc)], None).matches_foreign(&link, &[]));
+        assert!(!filter(&[Kind(ProgramKind::Xdp)], None).matches_foreign(&link, &programs));
         assert!(!filter(&[], Some(8)).matches_foreign(&link, &programs));
     }
 
@@ -207,8 +235,8 @@ mod tests {
         entry.program_metadata = BTreeMap::from([pair("owner", "acme"), pair(APPLICATION, "shop")]);
         let all = LinkFilter {
             program_id: Some(entry.record.program_id),
-            kinds: vec![ProgramKind::Uprobe, ProgramKind::Uretprobe],
-            program_kinds: vec![ProgramKind::Uretprobe],
+            kinds: vec![Kind(ProgramKind::Uprobe), Kind(ProgramKind::Uretprobe)],
+            program_types: vec![Kernel(2)],
             application: Some("shop".to_owned()),
             labels: vec![pair("owner", "acme")],
         };
@@ -216,8 +244,8 @@ mod tests {
         assert!(all.matches(&entry));
         let refusals: [fn(&mut LinkFilter); 5] = [
             |filter| filter.program_id = Some(1),
-            |filter| filter.kinds = vec![ProgramKind::Uprobe],
-            |filter| filter.program_kinds = vec![ProgramKind::Xdp],
+            |filter| filter.kinds = vec![Kind(ProgramKind::Uprobe)],
+            |filter| filter.program_types = vec![Kind(ProgramKind::Xdp), Kernel(1)],
             |filter| filter.application = Some("other".to_owned()),
             |filter| filter.labels.push(pair("link", "label")),
         ];

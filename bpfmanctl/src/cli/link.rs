@@ -2,8 +2,8 @@
 
 use super::{AttachCommand, OutputArgs};
 use crate::parse;
+use crate::select::WantedType;
 use clap::{Args, Subcommand};
-use ipc::messages::program::ProgramKind;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LinkCommand {
@@ -81,11 +81,11 @@ pub(crate) struct LinkListArgs {
 
     /// Only links of these kinds
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = parse::link_kind)]
-    pub(crate) kind: Vec<ProgramKind>,
+    pub(crate) kind: Vec<WantedType>,
 
     /// Only links of programs of these types
-    #[arg(short, long, value_name = "TYPE", value_delimiter = ',', value_parser = parse::program_kind)]
-    pub(crate) program_type: Vec<ProgramKind>,
+    #[arg(short, long, value_name = "TYPE", value_delimiter = ',', value_parser = parse::program_type)]
+    pub(crate) program_type: Vec<WantedType>,
 
     /// Only links of programs of this application
     #[arg(long, value_name = "NAME")]

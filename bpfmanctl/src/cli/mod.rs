@@ -33,6 +33,7 @@ pub(crate) use program::{
 pub(crate) use serve::{CompletionsArgs, CompletionsTarget, ManArgs, ServeArgs};
 
 use crate::parse;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -82,6 +83,7 @@ pub(crate) struct Globals {
         global = true,
         value_name = "FILE",
         env = "BPFMAN_CONFIG",
+        value_parser = OsStringValueParser::new().map(PathBuf::from),
         hide_short_help = true
     )]
     pub(crate) config: Option<PathBuf>,
@@ -100,6 +102,14 @@ pub(crate) struct Globals {
     #[arg(long, global = true, value_name = "DURATION", env = "BPFMAN_LOCK_TIMEOUT",
           default_value = "30s", value_parser = parse::duration, hide_short_help = true)]
     pub(crate) lock_timeout: Duration,
+}
+
+impl Globals {
+    /// An empty file name or specification is none, as in the established command.
+    pub(crate) fn forget_empty(&mut self) {
+        self.config.take_if(|path| path.as_os_str().is_empty());
+        self.log.take_if(|log| log.is_empty());
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,8 +2,9 @@
 
 use super::{OutputArgs, RegistryArgs};
 use crate::parse::{self, GlobalArgument, LabelSelector};
+use crate::select::WantedType;
 use clap::{Args, Subcommand};
-use ipc::messages::program::{ProgramKind, ProgramRequest};
+use ipc::messages::program::ProgramRequest;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -172,13 +173,13 @@ pub(crate) struct ProgramListArgs {
     #[arg(long)]
     pub(crate) unattached: bool,
 
-    /// Only programs of these types
-    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', value_parser = parse::program_kind)]
-    pub(crate) types: Vec<ProgramKind>,
+    /// Only programs of these types: bpfman's names, or the kernel's as they are listed with --all
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', value_parser = parse::program_type)]
+    pub(crate) types: Vec<WantedType>,
 
     /// Only programs of these types (together with --type)
-    #[arg(short, long, value_name = "TYPE", value_delimiter = ',', value_parser = parse::program_kind)]
-    pub(crate) program_type: Vec<ProgramKind>,
+    #[arg(short, long, value_name = "TYPE", value_delimiter = ',', value_parser = parse::program_type)]
+    pub(crate) program_type: Vec<WantedType>,
 
     /// Only programs of this application
     #[arg(long, value_name = "NAME")]

@@ -45,7 +45,7 @@ pub(super) fn list(
     let filter = LinkFilter {
         program_id: arguments.program_id,
         kinds: arguments.kind,
-        program_kinds: arguments.program_type,
+        program_types: arguments.program_type,
         application: arguments.application,
         labels: arguments.metadata_selector,
     };

@@ -153,7 +153,7 @@ pub(super) fn list(
             (_, true) => Some(false),
             _ => None,
         },
-        kinds: [arguments.types, arguments.program_type].concat(),
+        types: [arguments.types, arguments.program_type].concat(),
         application: arguments.application,
         labels: arguments.metadata_selector,
         selector: arguments.selector,

@@ -1,11 +1,12 @@
 //! Where to attach.
 
-use super::suggestion;
+use super::named;
 use crate::cli::WantedStrategy;
 use ipc::messages::attach::Direction;
-use ipc::messages::chain::{HookKind, Strategy, UnknownHook};
+use ipc::messages::chain::{HookKind, Strategy};
 use ipc::messages::mprog::NetkitHook;
 use ipc::messages::netfilter::{NetfilterFamily, NetfilterHook};
+use ipc::messages::pull::PullPolicy;
 
 /// Names of XDP verdicts and their numbers, which are also their bits in a mask.
 pub(crate) const XDP_ACTIONS: [(&str, i32); 6] = [
@@ -34,86 +35,59 @@ pub(crate) const TC_ACTIONS: [(&str, i32); 11] = [
 
 /// The number of an XDP verdict.
 pub(crate) fn xdp_action(text: &str) -> Result<i32, String> {
-    action(text, &XDP_ACTIONS)
+    action(text, XDP_ACTIONS)
 }
 
 /// The number of a clsact verdict.
 pub(crate) fn tc_action(text: &str) -> Result<i32, String> {
-    action(text, &TC_ACTIONS)
+    action(text, TC_ACTIONS)
 }
 
-fn action(text: &str, known: &[(&'static str, i32)]) -> Result<i32, String> {
-    let wanted = text.trim().to_lowercase();
-    let found = known.iter().find(|(name, _)| *name == wanted);
-    found.map(|(_, number)| *number).ok_or_else(|| {
-        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-        format!(
-            "unknown action \"{wanted}\"{}; known are {}",
-            suggestion(&wanted, names.iter().copied()),
-            names.join(", ")
-        )
-    })
+fn action<const N: usize>(text: &str, known: [(&'static str, i32); N]) -> Result<i32, String> {
+    named("action", text, known, |(name, _)| name).map(|(_, number)| number)
 }
 
 /// How a chain is called; `None` for auto.
 pub(crate) fn strategy(text: &str) -> Result<WantedStrategy, String> {
-    let wanted = text.trim().to_lowercase();
-    if wanted == "auto" {
-        return Ok(WantedStrategy(None));
-    }
-    Strategy::ALL
-        .into_iter()
-        .find(|strategy| strategy.name() == wanted)
-        .map(|strategy| WantedStrategy(Some(strategy)))
-        .ok_or_else(|| {
-            let names = ["auto", "direct", "libxdp", "fused"];
-            format!(
-                "unknown strategy \"{wanted}\"{}; known are {}",
-                suggestion(&wanted, names),
-                names.join(", ")
-            )
-        })
+    let [direct, libxdp, fused] = Strategy::ALL.map(Some);
+    named(
+        "strategy",
+        text,
+        [None, direct, libxdp, fused],
+        |strategy| strategy.map_or("auto", Strategy::name),
+    )
+    .map(WantedStrategy)
 }
 
 /// A hook that bpfman orders.
 pub(crate) fn dispatcher_type(text: &str) -> Result<HookKind, String> {
-    text.trim()
-        .to_lowercase()
-        .parse()
-        .map_err(|error: UnknownHook| error.to_string())
+    named("dispatcher type", text, HookKind::ALL, HookKind::name)
 }
 
 /// Traffic direction.
 pub(crate) fn direction(text: &str) -> Result<Direction, String> {
-    [Direction::Ingress, Direction::Egress]
-        .into_iter()
-        .find(|direction| direction.name().eq_ignore_ascii_case(text.trim()))
-        .ok_or_else(|| format!("invalid direction \"{text}\": must be ingress or egress"))
+    let both = [Direction::Ingress, Direction::Egress];
+    named("direction", text, both, Direction::name)
+}
+
+/// When a registry is asked; nothing is `IfNotPresent`.
+pub(crate) fn pull_policy(text: &str) -> Result<PullPolicy, String> {
+    if text.is_empty() {
+        return Ok(PullPolicy::default());
+    }
+    named("pull policy", text, PullPolicy::ALL, PullPolicy::name)
 }
 
 pub(crate) fn netfilter_family(text: &str) -> Result<NetfilterFamily, String> {
-    NetfilterFamily::ALL
-        .into_iter()
-        .find(|family| family.name() == text)
-        .ok_or_else(|| format!("invalid family \"{text}\": must be ipv4 or ipv6"))
+    named("family", text, NetfilterFamily::ALL, NetfilterFamily::name)
 }
 
 pub(crate) fn netfilter_hook(text: &str) -> Result<NetfilterHook, String> {
-    let hooks = NetfilterHook::ALL;
-    hooks
-        .into_iter()
-        .find(|hook| hook.name() == text)
-        .ok_or_else(|| {
-            let names = hooks.map(NetfilterHook::name).join(", ");
-            format!("invalid hook \"{text}\": must be one of {names}")
-        })
+    named("hook", text, NetfilterHook::ALL, NetfilterHook::name)
 }
 
 pub(crate) fn netkit_hook(text: &str) -> Result<NetkitHook, String> {
-    NetkitHook::ALL
-        .into_iter()
-        .find(|hook| hook.name() == text)
-        .ok_or_else(|| format!("invalid hook \"{text}\": must be primary or peer"))
+    named("hook", text, NetkitHook::ALL, NetkitHook::name)
 }
 
 /// `group/name`.
@@ -191,7 +165,10 @@ mod tests {
                 .contains("did you mean \"fused\"")
         );
         assert_eq!(dispatcher_type("TC-Ingress"), Ok(HookKind::TcIngress));
-        assert!(dispatcher_type("tcx").unwrap_err().contains("tc-ingress"));
+        assert_eq!(
+            dispatcher_type("xpd").unwrap_err(),
+            "unknown dispatcher type \"xpd\"; did you mean \"xdp\"?; known are xdp, tc-ingress, tc-egress"
+        );
     }
 
     #[test]
@@ -199,8 +176,23 @@ mod tests {
         assert_eq!(direction("Ingress"), Ok(Direction::Ingress));
         assert_eq!(direction("EGRESS"), Ok(Direction::Egress));
         assert_eq!(
-            direction("in").unwrap_err(),
-            "invalid direction \"in\": must be ingress or egress"
+            direction("ingres").unwrap_err(),
+            "unknown direction \"ingres\"; did you mean \"ingress\"?; known are ingress, egress"
+        );
+        assert!(
+            direction("sideways")
+                .unwrap_err()
+                .starts_with("unknown direction \"sideways\"; known")
+        );
+    }
+
+    #[test]
+    fn policies_take_any_case_and_nothing() {
+        assert_eq!(pull_policy("always"), Ok(PullPolicy::Always));
+        assert_eq!(pull_policy(""), Ok(PullPolicy::IfNotPresent));
+        assert_eq!(
+            pull_policy("Alway").unwrap_err(),
+            "unknown pull policy \"Alway\"; did you mean \"Always\"?; known are Always, IfNotPresent, Never"
         );
     }
 
@@ -209,7 +201,7 @@ mod tests {
         assert_eq!(netkit_hook("peer"), Ok(NetkitHook::Peer));
         assert_eq!(
             netkit_hook("ingress").unwrap_err(),
-            "invalid hook \"ingress\": must be primary or peer"
+            "unknown hook \"ingress\"; known are primary, peer"
         );
     }
 
@@ -220,7 +212,12 @@ mod tests {
         assert_eq!(netfilter_hook("forward"), Ok(NetfilterHook::Forward));
         assert_eq!(
             netfilter_hook("ingress").unwrap_err(),
-            "invalid hook \"ingress\": must be one of prerouting, input, forward, output, postrouting"
+            "unknown hook \"ingress\"; known are prerouting, input, forward, output, postrouting"
+        );
+        assert!(
+            netfilter_hook("foward")
+                .unwrap_err()
+                .contains("did you mean \"forward\"")
         );
     }
 

@@ -1,6 +1,8 @@
 //! Programs of a load request.
 
 use super::suggestion;
+use crate::kernel_names::program_type_number;
+use crate::select::WantedType;
 use ipc::messages::program::{MAPS_MODE_BITS, ProgramKind, ProgramRequest};
 
 /// `TYPE:NAME[:ATTACH_FUNC]`; the type is exact here, unlike in filters.
@@ -47,16 +49,22 @@ fn takes_function(kind: ProgramKind) -> bool {
     )
 }
 
-/// A program type in a filter.
-pub(crate) fn program_kind(text: &str) -> Result<ProgramKind, String> {
+/// A program type in a filter: one of bpfman's, or one that only the kernel has.
+pub(crate) fn program_type(text: &str) -> Result<WantedType, String> {
     let name = text.trim().to_lowercase();
-    name.parse().map_err(|_| unknown("program type", &name))
+    let kind = name.parse().map(WantedType::Kind);
+    kind.or_else(|_| {
+        program_type_number(&name)
+            .map(WantedType::Kernel)
+            .ok_or_else(|| unknown("program type", &name))
+    })
 }
 
 /// A link kind in a filter.
-pub(crate) fn link_kind(text: &str) -> Result<ProgramKind, String> {
+pub(crate) fn link_kind(text: &str) -> Result<WantedType, String> {
     let name = text.trim().to_lowercase();
-    name.parse().map_err(|_| unknown("link kind", &name))
+    let kind = name.parse().map(WantedType::Kind);
+    kind.map_err(|_| unknown("link kind", &name))
 }
 
 fn unknown(what: &str, name: &str) -> String {
@@ -145,9 +153,17 @@ mod tests {
 
     #[test]
     fn filters_take_any_case() {
-        assert_eq!(program_kind(" XDP "), Ok(ProgramKind::Xdp));
-        assert_eq!(link_kind("Uretprobe"), Ok(ProgramKind::Uretprobe));
-        assert!(program_kind("uprob").unwrap_err().starts_with(
+        assert_eq!(
+            program_type(" XDP "),
+            Ok(WantedType::Kind(ProgramKind::Xdp))
+        );
+        assert_eq!(
+            link_kind("Uretprobe"),
+            Ok(WantedType::Kind(ProgramKind::Uretprobe))
+        );
+        assert_eq!(program_type("SchedAct"), Ok(WantedType::Kernel(4)));
+        assert!(link_kind("schedact").is_err());
+        assert!(program_type("uprob").unwrap_err().starts_with(
             "unknown program type \"uprob\"; did you mean \"uprobe\"?; known are xdp, tc, tcx"
         ));
         assert!(

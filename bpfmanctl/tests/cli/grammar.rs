@@ -71,8 +71,20 @@ fn usage_errors_exit_with_80() {
         ),
         (
             "link attach tcx 5 eth0 sideways -p 1",
-            "must be ingress or egress",
+            "unknown direction \"sideways\"; known are ingress, egress",
         ),
+        (
+            "link attach tcx 5 eth0 ingres -p 1",
+            "did you mean \"ingress\"?",
+        ),
+        ("link attach xpd 5 eth0 -p 1", "exists: 'xdp'"),
+        ("help program lst", "'list'"),
+        ("help frobnicate", "unrecognized subcommand 'frobnicate'"),
+        (
+            "program list --attached=maybe",
+            "invalid value 'maybe' for '--attached'",
+        ),
+        ("list programs -p sched_act", "\"sched_act\""),
         (
             "link attach tcx 5 eth0 ingress -p 1 --proceed-on pass",
             "unexpected argument '--proceed-on'",
@@ -122,6 +134,23 @@ fn usage_errors_show_a_short_usage() {
             "\n\nUsage: bpfman program load file [OPTIONS] --programs <SPEC> <PATH>\n",
         ),
         ("--log x", "\n\nUsage: bpfman [OPTIONS] <COMMAND>\n"),
+        // Global flags are read before the command is.
+        (
+            "--lock-timeout=1x program list",
+            "\n\nUsage: bpfman program list [OPTIONS]\n",
+        ),
+        (
+            "--runtime-dir=rel program load x",
+            "\n\nUsage: bpfman program load file [OPTIONS] --programs <SPEC> <PATH>\n",
+        ),
+        (
+            "program list --attached=maybe",
+            "\n\nUsage: bpfman program list [OPTIONS]\n",
+        ),
+        (
+            "--lock-timeout=1x version",
+            "\n\nUsage: bpfman version [OPTIONS]\n",
+        ),
         // What only shows when the command is carried out.
         (
             "program load /etc/passwd --programs xdp:p --maps-group no-such-group",
@@ -168,6 +197,147 @@ fn usage_does_not_depend_on_the_environment() {
     }
 }
 
+/// Runs the binary itself, with variables.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the environment of this process is that of all its tests"
+)]
+fn run_with(variables: &[(&str, &str)], arguments: &[&str]) -> std::process::Output {
+    std::process::Command::new(env!("CARGO_BIN_EXE_bpfmanctl"))
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap()
+}
+
+/// Empty variables are none, and wrong ones count for nothing beside their flag.
+#[test]
+fn variables_count_where_they_say_something_and_no_flag_does() {
+    let empty = [
+        ("BPFMAN_RUNTIME_DIR", ""),
+        ("BPFMAN_CONFIG", ""),
+        ("BPFMAN_LOG", ""),
+        ("BPFMAN_LOCK_TIMEOUT", ""),
+        ("BPFMAN_REGISTRY_AUTH", ""),
+        ("BPFMAN_SOCKET_PATH", ""),
+        ("SOURCE_DATE_EPOCH", ""),
+    ];
+    let wrong = [
+        ("BPFMAN_RUNTIME_DIR", "relative"),
+        ("BPFMAN_CONFIG", "/nowhere/x.toml"),
+        ("BPFMAN_LOCK_TIMEOUT", "never"),
+    ];
+    let right = [
+        "--runtime-dir=/nowhere",
+        "--config=",
+        "--lock-timeout",
+        "1s",
+    ];
+    for (variables, arguments) in [
+        (
+            &empty[..],
+            &["program", "list", "--runtime-dir", "/nowhere"][..],
+        ),
+        (
+            &empty,
+            &["--runtime-dir=/nowhere", "image", "pull", "x.example/y"],
+        ),
+        (&wrong, &[&right[..], &["program", "list"]].concat()),
+        (&wrong, &[&["program", "list"], &right[..]].concat()),
+    ] {
+        let output = run_with(variables, arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {errors}");
+        assert!(errors.contains("at /nowhere/bpfmanctl.sock"), "{errors}");
+    }
+    // Of a variable that is wrong somebody should hear, and an image needs no service.
+    for (variables, arguments, part) in [
+        (
+            &wrong[..1],
+            &["program", "list"][..],
+            "\"relative\" is not an absolute path",
+        ),
+        (
+            &empty,
+            &["image", "build", "x.example/y", "/nowhere/x.o"],
+            "/nowhere/x.o",
+        ),
+    ] {
+        let output = run_with(variables, arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains(part), "{errors}");
+        assert!(!errors.contains("SOURCE_DATE_EPOCH"), "{errors}");
+    }
+}
+
+/// `bpfmanctl --help | true`.
+#[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the test starts the command as a user would"
+)]
+fn help_into_a_closed_pipe_is_no_failure() {
+    for flag in ["--help", "-h", "--version"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_bpfmanctl"))
+            .arg(flag)
+            .stdout(writer)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{flag}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+    }
+}
+
+/// Kong's forms of a flag that is there or not.
+#[test]
+fn flags_take_a_truth_behind_an_equals_sign() {
+    for line in [
+        "program list --attached=true",
+        "program list --attached=false --unattached=Yes",
+        "program unload --ignore-missing=true 1",
+        "program delete --all=true",
+        "program delete --all=0 1",
+        "link delete --recursive=false 9",
+        "image verify --allow-unsigned=false x.example/y",
+        "list programs --all=1",
+    ] {
+        let outcome = run(&format!("{NOWHERE} {line}"));
+        assert_eq!(outcome.code, 1, "{line}: {outcome:?}");
+        assert!(
+            outcome.errors.contains("at /nowhere/bpfmanctl.sock"),
+            "{line}: {outcome:?}"
+        );
+    }
+    // Without the sign the next word is no value.
+    let outcome = run("program unload --ignore-missing true");
+    assert!(
+        outcome.errors.contains("invalid program ID \"true\""),
+        "{outcome:?}"
+    );
+    assert!(!run("program list --help").output.contains("--attached[="));
+}
+
+#[test]
+fn suggestions_are_near() {
+    let outcome = run("attach 5 kprobe -f do_unlinkat -c 4");
+    assert_eq!(outcome.code, 80);
+    assert!(
+        outcome.errors.contains("unexpected argument '-c'"),
+        "{outcome:?}"
+    );
+    let outcome = run("link attach kprobe 5 do_unlinkat --container-pid 4");
+    assert!(!outcome.errors.contains("--runtime-dir"), "{outcome:?}");
+    let outcome = run("program list --metadta a=b");
+    assert!(
+        outcome.errors.contains("'--metadata-selector'"),
+        "{outcome:?}"
+    );
+    let outcome = run("program lst");
+    assert!(outcome.errors.contains("'list'"), "{outcome:?}");
+}
+
 #[test]
 fn containers_that_are_not_there_are_named_before_the_service_is_asked() {
     let outcome = run(&format!(
@@ -190,6 +360,10 @@ fn help_exits_with_0_on_the_output() {
         "help",
         "program --help",
         "help program load file",
+        "help program --help",
+        "help link attach -h",
+        "help -h",
+        "help load file",
         "link attach xdp -h",
     ] {
         let outcome = run(line);

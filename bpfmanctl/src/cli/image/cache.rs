@@ -1,13 +1,15 @@
 //! The grammar of having images in the cache.
 
 use crate::cli::OutputArgs;
+use crate::parse;
 use clap::Args;
 use ipc::messages::pull::PullPolicy;
 
 #[derive(Args, Debug)]
 pub(crate) struct RegistryArgs {
     /// When the registry is asked: Always, IfNotPresent or Never
-    #[arg(short, long, value_name = "POLICY", default_value = "IfNotPresent")]
+    #[arg(short, long, value_name = "POLICY", default_value = "IfNotPresent",
+          value_parser = parse::pull_policy)]
     pub(crate) pull_policy: PullPolicy,
 
     /// Credentials for the registry: base64 of USER:PASSWORD; better in the environment, where other users do not see it
