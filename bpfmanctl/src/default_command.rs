@@ -99,7 +99,9 @@ pub(crate) fn takes_next<'a, const N: usize>(
             .flat_map(|command| command.get_arguments())
             .find(|arg| wanted(arg))
     };
-    let has_value = |arg: Option<&'a Arg>| arg.is_some_and(|arg| arg.get_action().takes_values());
+    let has_value = |arg: Option<&'a Arg>| {
+        arg.is_some_and(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set())
+    };
 
     if let Some(long) = token.strip_prefix("--") {
         return !long.contains('=') && has_value(find(&|arg| arg.get_long() == Some(long)));

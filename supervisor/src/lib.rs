@@ -15,16 +15,16 @@ mod skip;
 pub mod spawner;
 pub mod tree;
 
-use clap::Parser;
 use ipc::messages::pull::ImageSettings;
-use prepare::flags::Flags;
+use prepare::flags::{Flags, invoked_name};
 use prepare::notify::Notify;
 use prepare::users::Users;
 use prepare::{
     PrepareError, csi, directories, lock, log, mounts, registries, socket, trust, workers,
 };
 use ractor::Actor;
-use std::io::IsTerminal;
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use tokio::sync::oneshot;
@@ -36,23 +36,25 @@ const USAGE: u8 = 80;
 
 /// The whole life of `bpfmand`.
 pub fn run() -> ExitCode {
-    let flags = match Flags::try_parse() {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let name = invoked_name(&arguments);
+    let flags = match Flags::read(&arguments) {
         Ok(flags) => flags,
-        Err(error) => {
-            // Fails only when there is nobody to tell.
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(USAGE)
-            } else {
-                ExitCode::SUCCESS
-            };
+        // It fails only when there is nobody to tell.
+        Err(error) if error.use_stderr() => {
+            let _ = write!(std::io::stderr(), "{name}: {}", error.render());
+            return ExitCode::from(USAGE);
+        }
+        Err(help) => {
+            let _ = help.print();
+            return ExitCode::SUCCESS;
         }
     };
     match prepare(&flags).and_then(serve) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            log::last_words(&error);
+            log::last_words(&name, &error);
             ExitCode::FAILURE
         }
     }
@@ -82,20 +84,20 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
         tracing::warn!("users: {fallback}");
     }
 
-    directories::check_distinct([&flags.runtime_dir, &flags.state_dir, &flags.image_cache_dir])?;
+    let (state_dir, cache_dir) = (flags.state_dir(), flags.image_cache_dir());
+    directories::check_distinct([&flags.runtime_dir, &state_dir, &cache_dir])?;
     let runtime = directories::prepare(&flags.runtime_dir, directories::Wanted::runtime())?;
     let lock = lock::take(&runtime, &flags.runtime_dir)?;
-    directories::prepare(&flags.state_dir, directories::Wanted::state(&users.loader))?;
-    directories::prepare(
-        &flags.image_cache_dir,
-        directories::Wanted::cache(&users.image),
-    )?;
+    let state = directories::prepare(&state_dir, directories::Wanted::state(&users.loader))?;
+    lock::hold(&state, &state_dir, "--state-dir")?;
+    let cache = directories::prepare(&cache_dir, directories::Wanted::cache(&users.image))?;
+    lock::hold(&cache, &cache_dir, "--image-cache-dir")?;
     mounts::bpffs(&runtime, &flags.runtime_dir, &users.loader)?;
     mounts::tracefs();
 
     let notify = Notify::connect(flags.notify_socket.as_deref());
     trust::check(&config.signing)?;
-    let serves_volumes = flags.csi_support || config.csi.enabled;
+    let serves_volumes = flags.csi_support.unwrap_or(config.csi.enabled);
     let mut settings = workers::Settings::new(flags, &users, &spec, config.signing.trust_dir());
     if serves_volumes {
         settings = settings.with_kubelet_dir(config.csi.kubelet_dir.clone());
@@ -118,7 +120,10 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
         signing: config.signing.settings.clone(),
     })?;
 
-    let spawner = spawner::fork(programs, &lock).map_err(PrepareError::Spawner)?;
+    // The spawner ends last: it alone keeps the workers' directories to this instance.
+    let held = [&lock, &state, &cache];
+    let spawner = spawner::fork(programs, held).map_err(PrepareError::Spawner)?;
+    drop((state, cache));
     let configured = Configured {
         file: flags
             .config

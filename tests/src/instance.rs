@@ -8,6 +8,7 @@ use ipc::blocking::Link;
 use ipc::messages::client::{ClientReply, ClientRequest};
 use ipc::messages::supervision::{ProcessState, ProcessStatus};
 use ipc::role::Role;
+use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::{self, File};
@@ -62,8 +63,26 @@ impl Instance {
 
     /// Starts a service in a place, fresh or that of one before it, and waits until it serves.
     pub fn start_in(folder: Arc<TempDir>, netns: Arc<Netns>, arguments: &[&str]) -> Self {
+        let daemon = spawn(folder.path(), &netns, arguments).0;
+        Self::wait_for(daemon, folder, netns)
+    }
+
+    /// Starts a service in a fresh place by `bpfman serve`, which is told the runtime directory alone: state and cache are
+    /// below that.
+    pub fn serve() -> Self {
+        let (folder, netns) = Self::fresh_place();
+        let mut command = Command::new(program("bpfmanctl"));
+        command
+            .arg("serve")
+            .arg("--runtime-dir")
+            .arg(folder.path().join("run"));
+        let daemon = launch(command, folder.path(), &netns).0;
+        Self::wait_for(daemon, folder, netns)
+    }
+
+    fn wait_for(daemon: Child, folder: Arc<TempDir>, netns: Arc<Netns>) -> Self {
         let mut instance = Self {
-            daemon: spawn(folder.path(), &netns, arguments).0,
+            daemon,
             folder,
             netns,
             pids: Vec::new(),
@@ -86,11 +105,19 @@ impl Instance {
         instance
     }
 
-    /// Starts a service in a fresh place whose loader cannot start, and waits until clients are let in to hear so.
-    pub fn start_without_loader(arguments: &[&str]) -> Self {
-        let (folder, netns) = Self::fresh_place();
+    /// Starts a service whose loader cannot start, because somebody has its store open, and waits until clients are let in
+    /// to hear so.
+    pub fn start_without_loader() -> Self {
+        let mut before = Self::start();
+        let (folder, netns) = before.place();
+        assert!(before.stop().success());
+        let lock = File::options()
+            .write(true)
+            .open(folder.path().join("state/store/LOCK"));
+        let lock = lock.expect("the store's lock");
+        fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive).expect("nobody has it");
         let mut instance = Self {
-            daemon: spawn(folder.path(), &netns, arguments).0,
+            daemon: spawn(folder.path(), &netns, &[]).0,
             folder,
             netns,
             pids: Vec::new(),
@@ -101,6 +128,8 @@ impl Instance {
             "clients are kept waiting\n{}",
             instance.log()
         );
+        // It is held by now, and not started again.
+        drop(lock);
         instance.remember();
         instance
     }
@@ -383,13 +412,8 @@ pub fn ask_with(
 }
 
 fn spawn(folder: &Path, netns: &Netns, arguments: &[&str]) -> (Child, JoinHandle<()>) {
-    let (log, writer) = std::io::pipe().expect("a pipe");
     let mut command = Command::new(program("bpfmand"));
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone().expect("a descriptor"))
-        .stderr(writer);
+    command.args(arguments);
     for (flag, value) in [
         // What a failed test prints. The benchmark measures what users have.
         ("--log", PathBuf::from("debug")),
@@ -403,6 +427,15 @@ fn spawn(folder: &Path, netns: &Netns, arguments: &[&str]) -> (Child, JoinHandle
             command.arg(flag).arg(value);
         }
     }
+    launch(command, folder, netns)
+}
+
+fn launch(mut command: Command, folder: &Path, netns: &Netns) -> (Child, JoinHandle<()>) {
+    let (log, writer) = std::io::pipe().expect("a pipe");
+    command
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone().expect("a descriptor"))
+        .stderr(writer);
     // The namespace of the thread that forks is the child's.
     let daemon = netns.inside(|| command.spawn().expect("cannot start bpfmand"));
     (daemon, keep_log(log, &folder.join("log")))

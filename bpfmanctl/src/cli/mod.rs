@@ -72,10 +72,10 @@ pub(crate) struct Globals {
           default_value = "/run/bpfman", value_parser = parse::absolute_path, hide_short_help = true)]
     pub(crate) runtime_dir: PathBuf,
 
-    /// Directory of the service's image cache; accepted for scripts, the service has its own flag
-    #[arg(long, global = true, value_name = "DIR", default_value = "/var/cache/bpfman",
-          value_parser = parse::absolute_path, hide_short_help = true)]
-    pub(crate) image_cache_dir: PathBuf,
+    /// Directory of the service's image cache, for `serve`; accepted elsewhere for scripts [default: /var/cache/bpfman, or
+    /// `cache` in another --runtime-dir]
+    #[arg(long, global = true, value_name = "DIR", value_parser = parse::absolute_path, hide_short_help = true)]
+    pub(crate) image_cache_dir: Option<PathBuf>,
 
     /// Configuration file; must exist, and is otherwise for `config`: the service reads its own
     #[arg(

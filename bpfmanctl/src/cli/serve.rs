@@ -1,18 +1,25 @@
 //! The grammar of `serve`, `completions` and `man`.
 
+use crate::parse;
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use std::path::PathBuf;
 
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
-    /// Serve volumes of Kubernetes pods (CSI), too
-    #[arg(long)]
-    pub(crate) csi_support: bool,
+    /// Serve volumes of Kubernetes pods (CSI), too, or do not [default: csi.enabled of the configuration, else not]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = BoolishValueParser::new())]
+    pub(crate) csi_support: Option<bool>,
 
-    /// Socket of the gRPC API [default: the service's]
-    #[arg(long, value_name = "PATH", env = "BPFMAN_SOCKET_PATH")]
+    /// Socket of the gRPC API [default: bpfman.sock in the directory of --runtime-dir with `-sock` appended]
+    #[arg(long, value_name = "PATH", env = "BPFMAN_SOCKET_PATH", value_parser = parse::absolute_path)]
     pub(crate) socket_path: Option<PathBuf>,
+
+    /// Directory of what the service records [default: /var/lib/bpfman, or `state` in another --runtime-dir]
+    #[arg(long, value_name = "DIR", value_parser = parse::absolute_path)]
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -36,7 +36,7 @@ pub(crate) fn run(
     check_config(cli.globals.config.as_deref())?;
     let service = Service(cli.globals.runtime_dir.clone());
     match cli.command {
-        Command::Serve(arguments) => Err(serve::serve(arguments, cli.globals)),
+        Command::Serve(arguments) => Err(serve::serve(arguments, cli.globals, name)),
         Command::Config(command) => config::run(command, &cli.globals, log, console),
         Command::Program(command) => match command {
             ProgramCommand::Load(LoadCommand::File(arguments)) => {

@@ -396,10 +396,15 @@ fn serve_becomes_the_service() {
     let command = directory.path().join("bpfman");
     std::fs::copy(env!("CARGO_BIN_EXE_bpfmanctl"), &command).unwrap();
     let service = directory.path().join("bpfmand");
-    std::fs::write(&service, "#!/bin/sh\necho \"$$ $@\"; exit 7\n").unwrap();
+    std::fs::write(&service, "#!/bin/sh\necho \"$$ $@ $BPFMAN_LOG\"; exit 7\n").unwrap();
     std::fs::set_permissions(&service, std::fs::Permissions::from_mode(0o755)).unwrap();
     let child = std::process::Command::new(&command)
         .args(["serve", "--socket-path", "/s", "--log", "debug"])
+        // Empty is none, and a flag is stronger than whatever else.
+        .env("BPFMAN_CONFIG", "")
+        .env("BPFMAN_RUNTIME_DIR", "")
+        .env("BPFMAN_LOG", "nothing")
+        .env("BPFMAN_SOCKET_PATH", "relative")
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
@@ -408,8 +413,6 @@ fn serve_becomes_the_service() {
     assert_eq!(output.status.code(), Some(7));
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
-        format!(
-            "{id} --log debug --runtime-dir /run/bpfman --image-cache-dir /var/cache/bpfman --socket-path /s\n"
-        )
+        format!("{id} --log debug --runtime-dir /run/bpfman --socket-path /s \n")
     );
 }

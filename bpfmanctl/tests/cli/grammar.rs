@@ -100,6 +100,9 @@ fn usage_errors_exit_with_80() {
         ("--runtime-dir run status", "not an absolute path"),
         ("--image-cache-dir cache status", "not an absolute path"),
         ("--lock-timeout 30 status", "invalid duration \"30\""),
+        ("serve --socket-path rel.sock", "not an absolute path"),
+        ("serve --state-dir state", "not an absolute path"),
+        ("serve --csi-support=maybe", "maybe"),
     ] {
         let outcome = run(&format!("{NOWHERE} {line}"));
         assert_eq!(outcome.code, 80, "{line}: {outcome:?}");
@@ -110,6 +113,8 @@ fn usage_errors_exit_with_80() {
         assert!(outcome.errors.contains(part), "{line}: {outcome:?}");
         assert_eq!(outcome.output, "", "{line}");
     }
+    // The default one.
+    assert_eq!(run(&format!("{NOWHERE} --config= program")).code, 1);
     let empty = run_words(&["link", "attach", "xdp", "5", "", "-p", "1"]);
     assert_eq!(empty.code, 80, "{empty:?}");
 }

@@ -1,4 +1,4 @@
-//! One `bpfmand` per runtime directory.
+//! One `bpfmand` per directory.
 
 use super::PrepareError;
 use crate::limits::LOCK_WAIT;
@@ -13,8 +13,8 @@ pub const FILE: &str = ".lock";
 
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// Takes the lock. It is held by supervisor and spawner together, so that it is free only when the last worker of an
-/// earlier instance has ended; that is waited for.
+/// Takes the lock of the runtime directory. It is held by supervisor and spawner together, so that it is free only when the
+/// last worker of an earlier instance has ended; that is waited for.
 pub fn take(runtime: &OwnedFd, path: &Path) -> Result<OwnedFd, PrepareError> {
     let file = rustix::fs::openat(
         runtime,
@@ -27,18 +27,25 @@ pub fn take(runtime: &OwnedFd, path: &Path) -> Result<OwnedFd, PrepareError> {
         path.join(FILE),
         "remove what is in its place",
     ))?;
+    hold(&file, path, "--runtime-dir")?;
+    Ok(file)
+}
+
+/// Takes the lock of a directory that belongs to a worker, by its descriptor: a file in it would be the worker's to remove.
+/// What is held is held until the last copy of the descriptor is closed. `flag` is what names the directory.
+pub fn hold(file: &OwnedFd, path: &Path, flag: &'static str) -> Result<(), PrepareError> {
     let begun = Instant::now();
     loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
             Err(Errno::WOULDBLOCK) if begun.elapsed() < LOCK_WAIT => std::thread::sleep(INTERVAL),
-            Err(Errno::WOULDBLOCK) => return Err(PrepareError::InUse(path.to_owned())),
+            Err(Errno::WOULDBLOCK) => return Err(PrepareError::InUse(path.to_owned(), flag)),
             Err(Errno::INTR) => {}
             Err(error) => {
                 return Err(PrepareError::path(
                     "lock",
-                    path.join(FILE),
-                    "put --runtime-dir on a file system that has locks, such as /run",
+                    path,
+                    "give a directory on a file system that has locks",
                 )(error));
             }
         }
@@ -60,10 +67,25 @@ mod tests {
         let begun = Instant::now();
         assert!(matches!(
             take(&open(directory.path()), directory.path()),
-            Err(PrepareError::InUse(_))
+            Err(PrepareError::InUse(..))
         ));
         assert!(begun.elapsed() >= LOCK_WAIT);
         drop(first);
         assert!(take(&open(directory.path()), directory.path()).is_ok());
+    }
+
+    #[test]
+    fn a_directory_is_held_by_itself_until_the_last_copy_is_closed() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = open(directory.path());
+        hold(&first, directory.path(), "--state-dir").unwrap();
+        let copy = first.try_clone().unwrap();
+        drop(first);
+        let error = hold(&open(directory.path()), directory.path(), "--state-dir");
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("its own --state-dir"), "{error}");
+        drop(copy);
+        hold(&open(directory.path()), directory.path(), "--state-dir").unwrap();
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 }

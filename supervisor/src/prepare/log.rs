@@ -93,13 +93,13 @@ static SELECTED: OnceLock<(reload::Handle<Targets, Registry>, Format)> = OnceLoc
 /// What the process calls itself in the log.
 const COMPONENT: &str = "supervisor";
 
-/// Says why the process ends, whatever is selected.
-pub fn last_words(error: &dyn Display) {
+/// Says why the process ends, whatever is selected; `name` is what it was called by.
+pub fn last_words(name: &str, error: &dyn Display) {
     let line = match SELECTED.get() {
         Some((_, Format::Json)) => {
             object(COMPONENT, std::process::id(), &unlogged(&error.to_string()))
         }
-        Some((_, Format::Text)) | None => format!("bpfmand: {error}\n"),
+        Some((_, Format::Text)) | None => format!("{name}: error: {error}\n"),
     };
     // Fails only when there is nobody to tell.
     let _ = std::io::stderr().write_all(line.as_bytes());

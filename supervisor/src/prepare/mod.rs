@@ -64,8 +64,8 @@ pub enum PrepareError {
         remedy: String,
     },
     /// Another instance runs.
-    #[error("lock: {} is in use by another bpfmand; give this one its own --runtime-dir", .0.display())]
-    InUse(PathBuf),
+    #[error("lock: {} is in use by another bpfmand; give this one its own {}", .0.display(), .1)]
+    InUse(PathBuf, &'static str),
     /// The spawner could not be forked.
     #[error("spawner: {0}")]
     Spawner(#[source] io::Error),

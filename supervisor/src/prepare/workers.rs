@@ -60,8 +60,8 @@ impl Settings {
                 generation: 0,
                 mode: flags.sandbox,
                 runtime_dir: flags.runtime_dir.clone(),
-                state_dir: flags.state_dir.clone(),
-                cache_dir: flags.image_cache_dir.clone(),
+                state_dir: flags.state_dir(),
+                cache_dir: flags.image_cache_dir(),
                 log: log.to_owned(),
                 kubelet_dir: None,
                 read: match entry {
@@ -207,13 +207,12 @@ fn argv(settings: &WorkerArguments, entry: Entry) -> Vec<CString> {
 mod tests {
     use super::*;
     use crate::skip::is_root;
-    use clap::Parser;
     use std::ffi::{OsStr, OsString};
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::PermissionsExt;
 
     fn settings() -> Settings {
-        let flags = Flags::try_parse_from(["bpfmand", "--runtime-dir", "/run/a b"]).unwrap();
+        let flags = Flags::read(&["bpfmand", "--runtime-dir", "/run/a b"].map(Into::into)).unwrap();
         let users = Users::from_files("root:x:0:0:::\n", "", false).unwrap();
         Settings::new(&flags, &users, "info", None)
     }

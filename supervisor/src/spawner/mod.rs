@@ -4,7 +4,7 @@
 //! programs that were opened at start, and understands one-byte commands. Its effective capabilities are empty; what the
 //! workers need is in its permitted and bounding sets, so that an exec as root gives them that and no more.
 //!
-//! It holds: its socket, the open worker binaries, the runtime directory's lock (so that a successor waits until the last
+//! It holds: its socket, the open worker binaries, the locks of the directories (so that a successor waits until the last
 //! worker is gone), pidfds of what it started. When the supervisor's end of the socket closes it kills and reaps all of
 //! them and exits.
 //!
@@ -26,6 +26,9 @@ use std::os::fd::OwnedFd;
 use table::Entry;
 
 pub use capabilities::permitted_mask;
+
+/// The directories that one instance has to itself.
+const LOCKS: usize = 3;
 
 /// What a row of the table executes.
 pub struct Program {
@@ -52,7 +55,7 @@ pub struct Handle {
 /// # Errors
 ///
 /// When the process has more than one thread (fork(2) would leave locks held for ever) or the kernel refuses.
-pub fn fork(programs: Programs, lock: &OwnedFd) -> io::Result<Handle> {
+pub fn fork(programs: Programs, locks: [&OwnedFd; LOCKS]) -> io::Result<Handle> {
     let threads = std::fs::read_dir("/proc/self/task")?.count();
     if threads != 1 {
         return Err(io::Error::other(format!(
@@ -65,7 +68,10 @@ pub fn fork(programs: Programs, lock: &OwnedFd) -> io::Result<Handle> {
         SocketFlags::CLOEXEC,
         None,
     )?;
-    let lock = lock.try_clone()?;
+    let locks = locks
+        .into_iter()
+        .map(OwnedFd::try_clone)
+        .collect::<io::Result<Vec<_>>>()?;
     match exec::fork()? {
         exec::Fork::Parent(pid) => Ok(Handle {
             pid: u32::try_from(pid.as_raw_nonzero().get()).unwrap_or_default(),
@@ -73,7 +79,7 @@ pub fn fork(programs: Programs, lock: &OwnedFd) -> io::Result<Handle> {
         }),
         exec::Fork::Child => {
             drop(ours);
-            let code = match become_spawner(its, programs, lock) {
+            let code = match become_spawner(its, programs, locks) {
                 Ok(()) => 0,
                 Err(error) => {
                     tracing::error!("spawner: {error}");
@@ -85,7 +91,7 @@ pub fn fork(programs: Programs, lock: &OwnedFd) -> io::Result<Handle> {
     }
 }
 
-fn become_spawner(socket: OwnedFd, programs: Programs, lock: OwnedFd) -> io::Result<()> {
+fn become_spawner(socket: OwnedFd, programs: Programs, locks: Vec<OwnedFd>) -> io::Result<()> {
     rustix::thread::set_name(c"bpfman-spawner")?;
     // Kept over exec: the supervisor alone ends workers, so that a ^C on the terminal or a SIGTERM to the whole control
     // group does not break the ordered stop.
@@ -100,13 +106,14 @@ fn become_spawner(socket: OwnedFd, programs: Programs, lock: OwnedFd) -> io::Res
         files.push(program.file);
         arguments.push(program.arguments);
     }
-    files.push(lock);
+    files.extend(locks);
     files.push(socket);
     let mut kept = descriptors::keep_only(files)?;
-    // `keep_only` returns as many as it was given, the socket last and the lock before it.
-    let (Some(socket), Some(lock)) = (kept.pop(), kept.pop()) else {
+    // `keep_only` returns as many as it was given, the socket last and the locks before it.
+    let Some(socket) = kept.pop() else {
         return Err(io::Error::other("descriptors lost"));
     };
+    let locks = kept.split_off(arguments.len());
     capabilities::reduce().map_err(io::Error::other)?;
     // Exec as root still gives what is in both the permitted and the bounding set: that is no gain.
     rustix::thread::set_no_new_privs(true)?;
@@ -122,7 +129,7 @@ fn become_spawner(socket: OwnedFd, programs: Programs, lock: OwnedFd) -> io::Res
         .map(|(file, arguments)| Program { file, arguments })
         .collect();
     let outcome = service::Service::new(socket, programs).run();
-    drop(lock);
+    drop(locks);
     outcome
 }
 

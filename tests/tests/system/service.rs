@@ -93,8 +93,8 @@ fn ended(log: &str) -> Vec<String> {
 }
 
 #[test]
-fn two_services_do_not_see_each_other() {
-    let (first, second) = (Instance::start(), Instance::start());
+fn two_services_that_are_told_their_roots_alone_do_not_see_each_other() {
+    let (first, second) = (Instance::serve(), Instance::serve());
     let counter = Counter::load(&first, "tracepoint:tracepoint_count", slot::TRACEPOINT);
     let other = Counter::load(&second, "tracepoint:tracepoint_count", slot::TRACEPOINT);
     assert_ne!(counter.program, other.program);
@@ -116,14 +116,31 @@ fn two_services_do_not_see_each_other() {
     call_getpid(3);
     assert!(counter.value() >= 3);
     assert_eq!(other.value(), 0);
+
+    // A third one is not started on what belongs to one of them.
+    for (flag, below) in [
+        ("--runtime-dir", ""),
+        ("--state-dir", "state"),
+        ("--image-cache-dir", "cache"),
+    ] {
+        let taken = first.runtime_dir().join(below);
+        let taken = taken.to_str().expect("a path").trim_end_matches('/');
+        let (status, log) = Instance::refusal(&[flag, taken]);
+        assert_eq!(status.code(), Some(1), "{log}");
+        let told = format!(
+            "bpfmand: error: lock: {taken} is in use by another bpfmand; give this one its own {flag}\n"
+        );
+        assert!(log.ends_with(&told), "{log}");
+    }
+    let error = first.ctl(&["serve", "--log", "loud"]).refused();
+    assert!(error.starts_with("bpfmanctl: error: log: "), "{error}");
+    first.assert_no_drift();
 }
 
 #[test]
 fn a_service_that_cannot_have_its_store_says_so_to_its_log_and_its_clients() {
-    let first = Instance::start();
-    let taken = first.state_dir();
-    let second = Instance::start_without_loader(&["--state-dir", &taken.to_string_lossy()]);
-    let error = second.ctl(&["program", "list"]).refused();
+    let instance = Instance::start_without_loader();
+    let error = instance.ctl(&["program", "list"]).refused();
     for words in [
         "loader",
         "held",
@@ -133,14 +150,13 @@ fn a_service_that_cannot_have_its_store_says_so_to_its_log_and_its_clients() {
     ] {
         assert!(error.contains(words), "no `{words}` in {error}");
     }
-    let log = second.log();
+    let log = instance.log();
     let told = log
         .lines()
         .filter(|line| line.contains("loader: store: ") && line.contains("no other bpfman"))
         .count();
     assert!(told >= 8, "a start failed without saying why\n{log}");
     assert!(!log.contains("killed by signal"), "{log}");
-    first.assert_no_drift();
 }
 
 #[test]

@@ -10,9 +10,7 @@ use tonic::transport::{Channel, Endpoint};
 fn the_loader_being_away_is_unavailable_and_told_by_the_health_service() {
     use tonic_health::pb::health_check_response::ServingStatus;
     let first = Instance::start();
-    // Two cannot have one store.
-    let taken = first.state_dir().display().to_string();
-    let instance = Instance::start_without_loader(&["--state-dir", &taken]);
+    let instance = Instance::start_without_loader();
     let grpc = Grpc::to(&instance);
     let away = grpc.list(ListRequest::default()).expect_err("no loader");
     assert_eq!(away.code(), Code::Unavailable, "{away}");
