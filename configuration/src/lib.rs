@@ -13,6 +13,7 @@ mod keys;
 mod kinds;
 pub mod limits;
 mod logging;
+mod named;
 mod place;
 mod registries;
 mod signing;

@@ -56,7 +56,7 @@ struct Table {
     #[serde(default)]
     require_log: bool,
     #[serde(default)]
-    trusted_identities: Vec<Identity>,
+    trusted_identities: Identities,
     #[serde(default)]
     rules: Vec<Rule>,
 }
@@ -111,6 +111,24 @@ impl TryFrom<String> for KeyName {
 #[serde(try_from = "IdentityTable")]
 struct Identity(TrustedIdentity);
 
+#[derive(Default, Deserialize)]
+#[serde(try_from = "Vec<Identity>")]
+struct Identities(Vec<TrustedIdentity>);
+
+impl TryFrom<Vec<Identity>> for Identities {
+    type Error = &'static str;
+
+    fn try_from(identities: Vec<Identity>) -> Result<Self, Self::Error> {
+        let identities: Vec<_> = identities.into_iter().map(|identity| identity.0).collect();
+        match identities.len() > 1 && identities.iter().any(TrustedIdentity::is_anybody) {
+            true => Err(
+                "an identity that matches everybody makes the others meaningless: name one or the other",
+            ),
+            false => Ok(Self(identities)),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct IdentityTable {
@@ -136,7 +154,7 @@ struct RuleTable {
     #[serde(default)]
     require_log: bool,
     #[serde(default)]
-    trusted_identities: Vec<Identity>,
+    trusted_identities: Identities,
     #[serde(default)]
     signed_as: Vec<String>,
 }
@@ -183,11 +201,11 @@ fn fault<T: DeserializeOwned>(table: Spanned<DeValue<'_>>) -> Option<String> {
     read.err().map(|error| error.message().to_owned())
 }
 
-fn signers(keys: Vec<KeyName>, logged: bool, identities: Vec<Identity>) -> Signers {
+fn signers(keys: Vec<KeyName>, logged: bool, identities: Identities) -> Signers {
     Signers {
         keys: keys.into_iter().map(|key| key.0).collect(),
         logged,
-        identities: identities.into_iter().map(|identity| identity.0).collect(),
+        identities: identities.0,
     }
 }
 
@@ -195,9 +213,16 @@ impl TryFrom<IdentityTable> for Identity {
     type Error = String;
 
     fn try_from(table: IdentityTable) -> Result<Self, String> {
-        let one = |what: &str, exact, regexp| match (exact, regexp) {
+        let one = |what: &str, exact: Option<String>, regexp: Option<String>| match (exact, regexp)
+        {
+            (Some(text), None) | (None, Some(text)) if text.is_empty() => {
+                Err(format!("a trusted identity has an empty {what}"))
+            }
             (Some(exact), None) => Ok(Pattern::Exact(exact)),
-            (None, Some(regexp)) => Ok(Pattern::Regexp(regexp)),
+            (None, Some(regexp)) => match expression_fault(&regexp) {
+                Some(fault) => Err(format!("{what}_regexp \"{regexp}\": {fault}")),
+                None => Ok(Pattern::Regexp(regexp)),
+            },
             (Some(_), Some(_)) => Err(format!(
                 "a trusted identity has {what} and {what}_regexp: give one of them"
             )),
@@ -218,12 +243,19 @@ impl TryFrom<IdentityTable> for Identity {
     }
 }
 
+/// What is wrong with a regular expression (syntax of the crate `regex`). The image worker compiles it, which may still be
+/// too much for it.
+fn expression_fault(text: &str) -> Option<String> {
+    let parsed = regex_syntax::ast::parse::Parser::new().parse(text);
+    parsed.err().map(|error| error.kind().to_string())
+}
+
 impl TryFrom<RuleTable> for Rule {
     type Error = String;
 
     fn try_from(table: RuleTable) -> Result<Self, String> {
         let images = table.images;
-        let nobody = table.keys.is_empty() && table.trusted_identities.is_empty();
+        let nobody = table.keys.is_empty() && table.trusted_identities.0.is_empty();
         let demand = match table.require {
             Require::Signature if nobody => {
                 return Err(format!(
@@ -336,6 +368,19 @@ mod tests {
             (
                 "[[trusted_identities]]\ncertificate_identiy = \"a\"",
                 "unknown field",
+            ),
+            (
+                "[[trusted_identities]]\ncertificate_identity_regexp = \"((\"\ncertificate_oidc_issuer = \"c\"",
+                "certificate_identity_regexp \"((\": unclosed group",
+            ),
+            (
+                "[[trusted_identities]]\ncertificate_identity = \"\"\ncertificate_oidc_issuer = \"c\"",
+                "empty certificate_identity",
+            ),
+            (
+                "[[trusted_identities]]\ncertificate_identity_regexp = \".*\"\ncertificate_oidc_issuer_regexp = \".*\"\n\
+                 [[trusted_identities]]\ncertificate_identity = \"a\"\ncertificate_oidc_issuer = \"c\"",
+                "matches everybody",
             ),
             ("[[rules]]\nimages = \"*\"", "neither keys nor"),
             ("[[rules]]\nrequire = \"nothing\"", "images"),

@@ -4,7 +4,7 @@ use crate::error::PolicyError;
 use crate::limits;
 use crate::pattern::{Repositories, Text};
 use crate::trust::{Key, Root, Trust};
-use ipc::messages::signing::{Demand, Pattern, Signers, SigningSettings, TrustedIdentity};
+use ipc::messages::signing::{Demand, Signers, SigningSettings, TrustedIdentity};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
@@ -138,7 +138,7 @@ fn trusted(signers: &Signers, trust: &Trust) -> Result<Trusted, PolicyError> {
             limit: limits::SIGNERS,
         });
     }
-    let anybody = signers.identities.iter().any(is_anybody);
+    let anybody = signers.identities.iter().any(TrustedIdentity::is_anybody);
     if anybody && signers.identities.len() > 1 {
         return Err(PolicyError::BadPattern {
             pattern: ".*".to_owned(),
@@ -163,11 +163,6 @@ fn trusted(signers: &Signers, trust: &Trust) -> Result<Trusted, PolicyError> {
     })
 }
 
-fn is_anybody(identity: &TrustedIdentity) -> bool {
-    let any = |pattern: &Pattern| matches!(pattern, Pattern::Regexp(text) if [".*", "^.*$", ".+", "^.+$"].contains(&text.as_str()));
-    any(&identity.subject) && any(&identity.issuer)
-}
-
 fn digest(settings: &SigningSettings, trust: &Trust) -> Result<[u8; 32], PolicyError> {
     let encoded =
         ipc::codec::encode(settings, SETTINGS_BYTES).map_err(|_| PolicyError::TooMany {
@@ -184,7 +179,7 @@ fn digest(settings: &SigningSettings, trust: &Trust) -> Result<[u8; 32], PolicyE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ipc::messages::signing::SigningRule;
+    use ipc::messages::signing::{Pattern, SigningRule};
 
     fn rule(images: &str, demand: Demand) -> SigningRule {
         SigningRule {

@@ -78,6 +78,7 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
     if !uid.is_root() {
         return Err(PrepareError::NotRoot(uid.as_raw()));
     }
+    configured.check_named()?;
 
     let users = Users::look_up(flags.require_users)?;
     for fallback in &users.fallbacks {

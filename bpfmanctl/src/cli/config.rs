@@ -9,7 +9,7 @@ pub(crate) enum ConfigCommand {
     #[command(
         long_about = "Say what is wrong with the configuration file, as the service would at its start.\n\n\
             Looks at --config, else /etc/bpfman/bpfman.toml if it exists. What has no effect is printed; the exit code is 1 when \
-            the service would not start with it.",
+            the service would not start with it, or would accept no image.",
         after_help = "Examples:\n  bpfmanctl config check\n  bpfmanctl config check --config ./bpfman.toml"
     )]
     Check,

@@ -5,13 +5,23 @@ use crate::cli::{ConfigCommand, Globals, OutputArgs};
 use crate::console::{Console, printable};
 use crate::exit::Error;
 use crate::{json, text};
-use configuration::{DEFAULT_FILE, Loaded, Origin};
+use configuration::{DEFAULT_FILE, Loaded, Origin, Signing};
+use signing::{Policy, Trust};
 
 /// Where the log specification of the command line comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Given {
     Environment,
     Flag,
+}
+
+impl Given {
+    fn origin(self) -> &'static str {
+        match self {
+            Given::Environment => "environment BPFMAN_LOG",
+            Given::Flag => "flag --log",
+        }
+    }
 }
 
 /// A key with what holds.
@@ -32,12 +42,27 @@ pub(super) fn run(
     let loaded = configuration::read(globals.config.as_deref())
         .map_err(|error| Error::Failed(format!("configuration: {error}")))?;
     match command {
-        ConfigCommand::Check => check(&loaded, console),
+        ConfigCommand::Check => check(&loaded, globals, log, console),
         ConfigCommand::Show(arguments) => show(&loaded, globals, log, arguments, console),
     }
 }
 
-fn check(loaded: &Loaded, console: &mut Console<'_>) -> Result<(), Error> {
+fn check(
+    loaded: &Loaded,
+    globals: &Globals,
+    log: Option<Given>,
+    console: &mut Console<'_>,
+) -> Result<(), Error> {
+    loaded
+        .check_named()
+        .map_err(|error| Error::Failed(format!("configuration: {error}")))?;
+    check_signers(&loaded.config.signing)?;
+    if let (Some(spec), Some(given)) = (&globals.log, log)
+        && let Some(fault) = configuration::specification_faults(spec).pop()
+    {
+        let origin = given.origin();
+        return Err(Error::Failed(format!("{origin} \"{spec}\" {fault}")));
+    }
     let mut lines: String = loaded
         .without_effect()
         .iter()
@@ -48,6 +73,18 @@ fn check(loaded: &Loaded, console: &mut Console<'_>) -> Result<(), Error> {
         None => format!("{DEFAULT_FILE} does not exist: the defaults hold\n"),
     };
     write(console, &lines)
+}
+
+/// With what is in the trust directory. The service starts without it, and accepts no image.
+fn check_signers(signing: &Signing) -> Result<(), Error> {
+    let trust = signing.trust_dir().map(Trust::read).transpose();
+    let policy = trust.and_then(|trust| Policy::new(&signing.settings, &trust.unwrap_or_default()));
+    policy.map(drop).map_err(|error| {
+        Error::Failed(format!(
+            "configuration: no image would be accepted: {error}; correct [signing], or the files in {}",
+            signing.settings.trust_dir
+        ))
+    })
 }
 
 fn show(
@@ -97,10 +134,7 @@ fn overridden(row: Row, log: Option<&str>, given: Option<Given>) -> Row {
     };
     Row {
         value,
-        origin: match given {
-            Given::Environment => "environment BPFMAN_LOG",
-            Given::Flag => "flag --log",
-        },
+        origin: given.origin(),
         line: None,
         ..row
     }

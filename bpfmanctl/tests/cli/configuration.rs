@@ -45,6 +45,43 @@ fn a_file_that_is_wrong_fails_with_line_key_and_suggestion() {
     }
 }
 
+/// Words are right, and what they name is not.
+#[test]
+fn a_file_with_which_no_service_starts_or_no_image_is_accepted_fails() {
+    for (text, words) in [
+        (
+            "[registries]\nca_file = \"/no/ca.pem\"\n",
+            "line 2: registries.ca_file names /no/ca.pem: No such file",
+        ),
+        (
+            "[signing]\nkeys = [\"missing.pub\"]\ntrust_dir = \"/proc/self/fdinfo\"\n",
+            "no image would be accepted: ",
+        ),
+        (
+            "[[signing.rules]]\nimages = \"quay.io/*/x\"\nrequire = \"nothing\"\n",
+            "\"quay.io/*/x\"",
+        ),
+        (
+            "[signing]\n\n[[signing.trusted_identities]]\ncertificate_identity_regexp = \"((\"\ncertificate_oidc_issuer = \"c\"",
+            "line 3: signing.trusted_identities is wrong: certificate_identity_regexp \"((\": unclosed group",
+        ),
+    ] {
+        let (_directory, path) = file(text);
+        let outcome = run(&format!("config check --config {}", path.display()));
+        assert_eq!((outcome.code, outcome.output.as_str()), (1, ""), "{text}");
+        assert!(outcome.errors.contains(words), "{}", outcome.errors);
+    }
+    let (_directory, path) = file("");
+    let outcome = run(&format!(
+        "config check --log infoo --config {}",
+        path.display()
+    ));
+    assert_eq!(outcome.code, 1);
+    let words =
+        "flag --log \"infoo\" has the level \"infoo\", which is not known; did you mean \"info\"?";
+    assert!(outcome.errors.contains(words), "{}", outcome.errors);
+}
+
 #[test]
 fn values_are_shown_with_their_origin() {
     let (_directory, path) = file(

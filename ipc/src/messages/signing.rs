@@ -59,6 +59,14 @@ pub struct TrustedIdentity {
     pub issuer: Pattern,
 }
 
+impl TrustedIdentity {
+    /// Whether it is whoever has a certificate at all, as far as that can be told from the usual words for it.
+    pub fn is_anybody(&self) -> bool {
+        let any = |pattern: &Pattern| matches!(pattern, Pattern::Regexp(text) if [".*", "^.*$", ".+", "^.+$"].contains(&text.as_str()));
+        any(&self.subject) && any(&self.issuer)
+    }
+}
+
 /// What a text must be.
 #[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
 #[cfg_attr(test, derive(proptest_derive::Arbitrary))]

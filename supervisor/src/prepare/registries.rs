@@ -7,12 +7,8 @@ use ipc::limits::IMAGE_SETTINGS_BYTES;
 use ipc::messages::pull::{ImageSettings, RegistrySettings};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::path::Path;
-
-/// Most bytes of a file with certificate authorities; that of a distribution has 200 KiB.
-const AUTHORITIES_BYTES: u64 = 1024 * 1024;
 
 /// As the image worker is told, with what is in the files that the table names.
 ///
@@ -21,34 +17,20 @@ const AUTHORITIES_BYTES: u64 = 1024 * 1024;
 /// A file cannot be read or is too long.
 pub fn settings(table: &Registries) -> Result<RegistrySettings, PrepareError> {
     let defaults = RegistrySettings::default();
+    let unfit = |error: io::Error| PrepareError::Unfit {
+        stage: "configuration",
+        path: table.ca_file.clone().unwrap_or_default(),
+        cause: format!("cannot be read: {error}"),
+        remedy: "correct registries.ca_file: a file of certificates (PEM)".to_owned(),
+    };
     Ok(RegistrySettings {
         mirrors: table.mirrors.clone().into_iter().collect(),
-        authorities: match &table.ca_file {
-            Some(path) => authorities(path)?,
-            None => Vec::new(),
-        },
+        authorities: table.authorities().map_err(unfit)?,
         https_proxy: table.https_proxy.clone(),
         no_proxy: table.no_proxy.clone(),
         timeout: table.timeout.unwrap_or(defaults.timeout),
         cache_bytes: table.cache_bytes.unwrap_or(defaults.cache_bytes),
     })
-}
-
-fn authorities(path: &Path) -> Result<Vec<u8>, PrepareError> {
-    let unfit = |cause: String| PrepareError::Unfit {
-        stage: "configuration",
-        path: path.to_owned(),
-        cause,
-        remedy: "correct registries.ca_file: a file of certificates (PEM)".to_owned(),
-    };
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(AUTHORITIES_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| unfit(format!("cannot be read: {error}")))?;
-    if bytes.len() as u64 > AUTHORITIES_BYTES {
-        return Err(unfit(format!("is larger than {AUTHORITIES_BYTES} bytes")));
-    }
-    Ok(bytes)
 }
 
 /// Settings of the image worker, in memory that nobody can change any more.
@@ -79,7 +61,7 @@ pub fn memory(settings: &ImageSettings) -> Result<OwnedFd, PrepareError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Seek as _;
+    use std::io::{Read as _, Seek as _};
 
     #[test]
     fn the_table_is_passed_on_whole() {
@@ -120,22 +102,5 @@ mod tests {
         file.read_to_end(&mut bytes).unwrap();
         assert_eq!(codec::decode::<ImageSettings>(&bytes).unwrap(), whole);
         assert!(file.set_len(0).is_err());
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_taken_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("ca.pem");
-        let with = |path: &Path| {
-            settings(&Registries {
-                ca_file: Some(path.to_owned()),
-                ..Registries::default()
-            })
-        };
-        assert!(with(&path).is_err());
-        std::fs::write(&path, vec![b'#'; AUTHORITIES_BYTES as usize]).unwrap();
-        assert!(with(&path).is_ok());
-        std::fs::write(&path, vec![b'#'; AUTHORITIES_BYTES as usize + 1]).unwrap();
-        assert!(with(&path).is_err());
     }
 }

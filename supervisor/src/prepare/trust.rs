@@ -4,8 +4,7 @@ use crate::prepare::PrepareError;
 use crate::prepare::workers::check_writers;
 use configuration::Signing;
 
-/// Refuses a directory that was named and is none, since the image worker could not start with it, and one that others
-/// than root may write to: they would decide who is trusted.
+/// Refuses one that others than root may write to: they would decide who is trusted.
 ///
 /// # Errors
 ///
@@ -15,14 +14,6 @@ pub fn check(signing: &Signing) -> Result<(), PrepareError> {
     let Some(path) = signing.trust_dir() else {
         return Ok(());
     };
-    if !path.is_dir() {
-        return Err(PrepareError::Unfit {
-            stage: STAGE,
-            path: path.to_owned(),
-            cause: "is no directory".to_owned(),
-            remedy: "create it, or correct signing.trust_dir".to_owned(),
-        });
-    }
     let stat = rustix::fs::stat(path).map_err(PrepareError::path(
         STAGE,
         path,
@@ -34,18 +25,6 @@ pub fn check(signing: &Signing) -> Result<(), PrepareError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_directory_that_was_named_must_exist() {
-        let mut signing = Signing::default();
-        signing.settings.trust_dir = "/proc/no/keys".to_owned();
-        assert!(check(&signing).is_ok(), "the default one need not exist");
-        signing.trust_dir_named = true;
-        let error = check(&signing).unwrap_err().to_string();
-        assert!(error.contains("signing.trust_dir"), "{error}");
-        signing.settings.trust_dir = "/proc".to_owned();
-        assert!(check(&signing).is_ok());
-    }
 
     #[test]
     fn a_directory_that_others_may_write_to_is_refused() {
