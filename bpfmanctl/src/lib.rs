@@ -25,9 +25,11 @@ mod group;
 mod help;
 mod image;
 mod inventory;
+mod invocation;
 mod json;
 mod kernel_names;
 pub mod limits;
+mod manual_page;
 mod object;
 mod older_grammar;
 mod parse;
@@ -48,7 +50,6 @@ pub use target::{TargetError, open_target};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 
 /// Runs one command on the process's own standard streams.
@@ -68,10 +69,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Runs one command and returns the exit code: 0, 1 for a failure, 80 for a usage error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<'_>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let name = invoked_name(arguments.first());
-    let command = cli::Cli::command()
-        .name(name.clone())
-        .bin_name(name.clone());
+    let name = invocation::name(arguments.first());
+    let command = invocation::called(cli::Cli::command(), &name);
     let arguments = help::translate(arguments, &command);
     let arguments = older_grammar::translate(arguments, &command);
     let (arguments, path) = default_command::insert(arguments, &command);
@@ -113,26 +112,9 @@ fn named<'a>(root: &'a clap::Command, path: &[String]) -> &'a clap::Command {
         .unwrap_or(root)
 }
 
-/// The name that the command was called by: `bpfman` is a symbolic link to `bpfmanctl` where scripts expect it.
-fn invoked_name(argument: Option<&OsString>) -> String {
-    argument
-        .and_then(|argument| Path::new(argument).file_name())
-        .and_then(|name| name.to_str())
-        .unwrap_or("bpfmanctl")
-        .to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_name_is_the_one_the_user_typed() {
-        assert_eq!(invoked_name(Some(&"/usr/bin/bpfman".into())), "bpfman");
-        assert_eq!(invoked_name(Some(&"bpfmanctl".into())), "bpfmanctl");
-        assert_eq!(invoked_name(Some(&"/".into())), "bpfmanctl");
-        assert_eq!(invoked_name(None), "bpfmanctl");
-    }
 
     #[test]
     fn the_command_tree_is_sound() {
@@ -153,5 +135,25 @@ mod tests {
             (!has).then_some(name).into_iter().chain(inner).collect()
         }
         assert_eq!(without(&cli::Cli::command(), ""), [""; 0]);
+    }
+
+    /// Help is folded to the terminal; what is folded cannot be pasted.
+    #[test]
+    fn examples_are_not_folded_on_80_columns() {
+        fn check(command: &clap::Command) {
+            let text = command.get_after_help().unwrap().to_string();
+            let mut joined = false;
+            for line in text.lines().skip(1).take_while(|line| !line.is_empty()) {
+                assert!(line.chars().count() <= 80, "{line}");
+                // A line is a command, or goes on with one.
+                let indent = if joined { "      " } else { "  " };
+                let rest = line.strip_prefix(indent).unwrap();
+                assert!(!rest.starts_with(' '), "{line}");
+                joined = line.ends_with(" \\");
+            }
+            assert!(!joined, "{text}");
+            command.get_subcommands().for_each(check);
+        }
+        check(&cli::Cli::command());
     }
 }

@@ -146,7 +146,7 @@ pub(crate) enum AttachCommand {
             network namespace again by its path: give it a name (ip netns attach).",
         after_help = "Examples:\n  bpfmanctl link attach tc 512 eth0 ingress --priority 50\n  \
             bpfmanctl link attach tc 512 eth0 egress --priority 50 --proceed-on pipe,ok\n  \
-            bpfmanctl link attach tc 512 eth0 ingress --priority 50 --netns /run/netns/blue"
+            bpfmanctl link attach tc 512 eth0 ingress -p 50 --netns /run/netns/blue"
     )]
     Tc(TcArgs),
 
@@ -187,7 +187,8 @@ pub(crate) enum AttachCommand {
             Rules of nft and iptables on the hook stay; the order is that of priorities. The program answers 1 to accept a \
             packet and 0 to drop it.",
         after_help = "Examples:\n  bpfmanctl link attach netfilter 512 --family ipv4 --hook input --priority -50\n  \
-            bpfmanctl link attach netfilter 512 --family ipv6 --hook forward --priority 10 --defrag --netns /run/netns/blue"
+            bpfmanctl link attach netfilter 512 --family ipv6 --hook forward \\\n      \
+            --priority 10 --defrag --netns /run/netns/blue"
     )]
     Netfilter(NetfilterArgs),
 

@@ -21,7 +21,8 @@ pub(crate) enum ImageCommand {
             the bytecode. No container tool and no service is needed.",
         after_help = "Examples:\n  \
             bpfmanctl image build quay.io/acme/counter:v1 counter.o\n  \
-            bpfmanctl image build quay.io/acme/counter:v1 linux/amd64=el.o linux/s390x=eb.o --sign-key sign.key\n  \
+            bpfmanctl image build quay.io/acme/counter:v1 \\\n      \
+            linux/amd64=el.o linux/s390x=eb.o --sign-key sign.key\n  \
             bpfmanctl image build quay.io/acme/counter:v1 -c ./bpf --save counter.tar"
     )]
     Build(ImageBuildArgs),
@@ -62,7 +63,8 @@ pub(crate) enum ImageCommand {
     /// Fetch an image into the cache of the service
     #[command(
         after_help = "Examples:\n  bpfmanctl image pull quay.io/acme/counter:v1\n  \
-            BPFMAN_REGISTRY_AUTH=$(printf %s user:password | base64) bpfmanctl image pull registry.example/counter:v1"
+            BPFMAN_REGISTRY_AUTH=$(printf %s user:password | base64) \\\n      \
+            bpfmanctl image pull registry.example/counter:v1"
     )]
     Pull(ImagePullArgs),
 

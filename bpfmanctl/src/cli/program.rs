@@ -61,9 +61,10 @@ pub(crate) enum LoadCommand {
             All programs are loaded, or none. The file is opened with your rights, not with those of the service.",
         after_help = "Examples:\n  \
             bpfmanctl program load file counter.o --programs xdp:pass\n  \
-            bpfmanctl program load file probes.o --programs uprobe:enter,uretprobe:leave -a shop\n  \
-            bpfmanctl program load file filter.o --programs tcx:filter -g limit:u32=10000 \\\n      \
-            --maps-mode 0640 --maps-group monitoring"
+            bpfmanctl program load file probes.o -a shop \\\n      \
+            --programs uprobe:enter,uretprobe:leave\n  \
+            bpfmanctl program load file filter.o --programs tcx:filter \\\n      \
+            -g limit:u32=10000 --maps-mode 0640 --maps-group monitoring"
     )]
     File(LoadFileArgs),
 
@@ -75,7 +76,8 @@ pub(crate) enum LoadCommand {
             $XDG_RUNTIME_DIR/containers/auth.json, ~/.config/containers/auth.json, ~/.docker/config.json.",
         after_help = "Examples:\n  \
             bpfmanctl program load image quay.io/acme/counter:v1 --programs xdp:pass\n  \
-            bpfmanctl program load image quay.io/acme/counter:v1 --programs xdp:pass --pull-policy Always"
+            bpfmanctl program load image quay.io/acme/counter:v1 --programs xdp:pass \\\n      \
+            --pull-policy Always"
     )]
     Image(LoadImageArgs),
 }

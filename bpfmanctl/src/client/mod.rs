@@ -338,6 +338,9 @@ fn connection(socket: &Path) -> Result<Connection<ClientReply, ClientRequest>, C
     }
 }
 
+/// The service's group, where it has one.
+const GROUP: &str = "bpfman";
+
 fn refused(socket: &Path, error: io::Error) -> ClientError {
     let socket = socket.to_owned();
     match error.kind() {
@@ -351,7 +354,13 @@ fn refused(socket: &Path, error: io::Error) -> ClientError {
         },
         io::ErrorKind::PermissionDenied => {
             let gid = std::fs::metadata(&socket).map(|metadata| metadata.gid());
-            denied(socket, gid.ok())
+            let group = match gid {
+                Ok(gid) => Some((gid, group::name(gid).unwrap_or_else(|| gid.to_string()))),
+                Err(_) => group::resolve(GROUP)
+                    .ok()
+                    .map(|gid| (gid, GROUP.to_owned())),
+            };
+            denied(socket, group)
         }
         _ => ClientError::Connect {
             socket,
@@ -360,19 +369,13 @@ fn refused(socket: &Path, error: io::Error) -> ClientError {
     }
 }
 
-/// Who may use a socket of this group; the group is unknown when its directory is closed.
-fn denied(socket: PathBuf, gid: Option<u32>) -> ClientError {
-    match gid {
+/// Who may use a socket of this group, by number and name. Where its directory is closed it should be the service's, if
+/// there is one.
+fn denied(socket: PathBuf, group: Option<(u32, String)>) -> ClientError {
+    match group {
         // Membership in root's group would be more than access to one socket.
-        Some(0) => ClientError::RootOnly { socket },
-        Some(gid) => ClientError::Denied {
-            socket,
-            group: group::name(gid).unwrap_or_else(|| gid.to_string()),
-        },
-        None => ClientError::Denied {
-            socket,
-            group: "bpfman".to_owned(),
-        },
+        None | Some((0, _)) => ClientError::RootOnly { socket },
+        Some((_, group)) => ClientError::Denied { socket, group },
     }
 }
 
@@ -382,13 +385,17 @@ mod tests {
 
     #[test]
     fn nobody_is_told_to_join_the_group_of_root() {
-        let told = |gid| denied("/run/bpfman/bpfmanctl.sock".into(), gid).to_string();
-        let root = told(Some(0));
+        let told = |gid, name: &str| {
+            let group = Some((gid, name.to_owned()));
+            denied("/run/bpfman/bpfmanctl.sock".into(), group).to_string()
+        };
+        let root = told(0, "root");
         assert!(!root.contains("usermod"), "{root}");
         assert!(root.contains("only root may use it"), "{root}");
         assert!(root.contains("create the group bpfman"), "{root}");
-        // A group that /etc/group does not have is given by number.
-        assert!(told(Some(4_000_000)).contains("`usermod -aG 4000000 USER`"));
-        assert!(told(None).contains("`usermod -aG bpfman USER`"));
+        assert!(told(998, "bpfman").contains("`usermod -aG bpfman USER`"));
+        // Nor to join one that there is not.
+        let nobody = denied("/run/bpfman/bpfmanctl.sock".into(), None).to_string();
+        assert_eq!(nobody, root);
     }
 }

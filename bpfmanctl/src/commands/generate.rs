@@ -4,8 +4,10 @@ use super::write;
 use crate::cli::{Cli, CompletionsArgs, CompletionsTarget, ManArgs};
 use crate::console::Console;
 use crate::exit::Error;
+use crate::{invocation, manual_page};
 use clap::{Command, CommandFactory, ValueEnum};
 use clap_complete::Shell;
+use std::io;
 use std::path::Path;
 
 pub(super) fn completions(
@@ -37,7 +39,7 @@ pub(super) fn completions(
     Ok(())
 }
 
-fn not_written(directory: &Path, error: &std::io::Error) -> Error {
+fn not_written(directory: &Path, error: &io::Error) -> Error {
     Error::Failed(format!(
         "{}: {error}; give a directory that exists and that you may write to",
         directory.display()
@@ -46,9 +48,19 @@ fn not_written(directory: &Path, error: &std::io::Error) -> Error {
 
 /// One page for each command: `bpfmanctl.1`, `bpfmanctl-program-load.1` and so on.
 pub(super) fn manual(arguments: &ManArgs, name: &str) -> Result<(), Error> {
-    let directory = &arguments.directory;
-    let command = shown(Cli::command().name(name.to_owned()).bin_name(name));
-    clap_mangen::generate_to(command, directory).map_err(|error| not_written(directory, &error))
+    let command = invocation::called(shown(Cli::command()), name);
+    let mut command = command.disable_help_subcommand(true);
+    command.build();
+    pages(&command, &arguments.directory).map_err(|error| not_written(&arguments.directory, &error))
+}
+
+fn pages(command: &Command, directory: &Path) -> io::Result<()> {
+    let mut page = Vec::new();
+    manual_page::render(command, &mut page)?;
+    std::fs::write(directory.join(manual_page::file_name(command)), page)?;
+    command
+        .get_subcommands()
+        .try_for_each(|inner| pages(inner, directory))
 }
 
 /// With the commands that help leaves out: who looks one up has met it somewhere. And with what short help leaves out: the

@@ -1,7 +1,7 @@
 //! Dispatchers as tables, chains as drawings.
 
 use super::report::NONE;
-use super::{columns, or_none, table};
+use super::{labelled, or_none, table};
 use crate::console::printable;
 use crate::parse::{TC_ACTIONS, XDP_ACTIONS};
 use ipc::messages::chain::{
@@ -112,7 +112,7 @@ pub(crate) fn dispatcher(chain: &Chain, width: Option<u16>) -> String {
         key.kind,
         key.nsid,
         key.ifindex,
-        columns(rows, 2, width),
+        labelled(rows, 2, width),
         chain.members.len(),
         table(&headings, chain.members.iter().map(row).collect(), width)
     )

@@ -18,7 +18,7 @@ pub(crate) use program::{program, programs};
 pub(crate) use status::processes;
 
 use crate::console::printable;
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 /// Spaces behind a column.
 const GAP: u16 = 2;
@@ -28,14 +28,14 @@ fn table(headings: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> Strin
     if rows.is_empty() {
         return String::new();
     }
-    let words = headings.iter().flat_map(|heading| heading.split(' '));
-    let longest = words.map(|word| word.chars().count()).max();
+    let heading = longest(headings.iter().flat_map(|heading| heading.split(' ')));
     let mut table = plain(width);
     table.set_header(headings.to_vec());
     fill(&mut table, &rows, 0);
-    match room(&mut table, 0) {
-        Some(room) if longest > Some(usize::from(room)) => records(headings, rows, width),
-        room => finished(table, room),
+    let needs = words(&table);
+    match room(&table, 0, &needs) {
+        Some(room) if heading > room => records(headings, rows, width),
+        room => finished(table, room, &needs),
     }
 }
 
@@ -46,7 +46,7 @@ fn records(headings: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> Str
             .iter()
             .map(|heading| (*heading).to_owned())
             .zip(row);
-        columns(
+        labelled(
             lines.map(<[String; 2]>::from).map(Vec::from).collect(),
             0,
             width,
@@ -59,8 +59,22 @@ fn records(headings: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> Str
 fn columns(rows: Vec<Vec<String>>, indent: u16, width: Option<u16>) -> String {
     let mut table = plain(width);
     fill(&mut table, &rows, indent);
-    let room = room(&mut table, indent);
-    finished(table, room)
+    let needs = words(&table);
+    let room = room(&table, indent, &needs);
+    finished(table, room, &needs)
+}
+
+/// As [`columns`], of which the first has labels: these are not broken between their words either.
+fn labelled(rows: Vec<Vec<String>>, indent: u16, width: Option<u16>) -> String {
+    let mut table = plain(width);
+    fill(&mut table, &rows, indent);
+    let labels = rows.iter().filter_map(|row| row.first());
+    let label = longest(labels.map(String::as_str));
+    let needs: Vec<u16> = std::iter::once(label)
+        .chain(words(&table).into_iter().skip(1))
+        .collect();
+    let room = room(&table, indent, &needs);
+    finished(table, room, &needs)
 }
 
 /// No borders. Off the terminal every row is one line.
@@ -87,13 +101,10 @@ fn fill(table: &mut Table, rows: &[Vec<String>], indent: u16) {
     }
 }
 
-/// The most characters that the words of every column can have so that the table is no wider than the terminal: enough for the
-/// longest, if there is room; else what is left is taken from the widest columns alone.
-fn room(table: &mut Table, indent: u16) -> Option<u16> {
+/// The most characters that what is not to be broken can have in every column, so that the table is no wider than the
+/// terminal: what the columns need, if there is room; else what is left is taken from the widest alone.
+fn room(table: &Table, indent: u16, needs: &[u16]) -> Option<u16> {
     let width = table.width()?;
-    let needs: Vec<u16> = (0..table.column_count())
-        .map(|index| longest_word(table, index))
-        .collect();
     let gaps = GAP.saturating_mul(u16::try_from(needs.len()).unwrap_or(u16::MAX));
     let room = width.saturating_sub(indent).saturating_sub(gaps);
     let fits = |most: &u16| {
@@ -103,13 +114,12 @@ fn room(table: &mut Table, indent: u16) -> Option<u16> {
     (1..=room).rev().find(fits)
 }
 
-/// Only words with more characters than there is room for are broken.
-fn finished(mut table: Table, room: Option<u16>) -> String {
-    for index in 0..table.column_count() {
-        let need = longest_word(&table, index);
+/// Only what has more characters than there is room for is broken.
+fn finished(mut table: Table, room: Option<u16>, needs: &[u16]) -> String {
+    for (index, need) in needs.iter().enumerate() {
         if let (Some(room), Some(column)) = (room, table.column_mut(index)) {
             // Of the width of a column its padding is a part.
-            let lower = need.min(room) + column.padding_width();
+            let lower = (*need).min(room) + column.padding_width();
             column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(lower)));
         }
     }
@@ -118,19 +128,22 @@ fn finished(mut table: Table, room: Option<u16>) -> String {
     text
 }
 
-/// Of a column with its heading, in characters.
-fn longest_word(table: &Table, column: usize) -> u16 {
-    let cells = table
-        .row_iter()
-        .filter_map(|row| row.cell_iter().nth(column));
-    let heading = table.header().and_then(|row| row.cell_iter().nth(column));
-    let words = cells.chain(heading).flat_map(|cell| {
-        let text = cell.content();
-        text.split_whitespace()
-            .map(|word| word.chars().count())
-            .collect::<Vec<_>>()
-    });
-    u16::try_from(words.max().unwrap_or(0)).unwrap_or(u16::MAX)
+/// The longest word of every column with its heading, in characters.
+fn words(table: &Table) -> Vec<u16> {
+    let rows = || table.header().into_iter().chain(table.row_iter());
+    (0..table.column_iter().count())
+        .map(|index| {
+            let cells = rows().filter_map(|row| row.cell_iter().nth(index));
+            let cells: Vec<String> = cells.map(Cell::content).collect();
+            longest(cells.iter().flat_map(|cell| cell.split_whitespace()))
+        })
+        .collect()
+}
+
+/// In characters.
+fn longest<'a>(texts: impl Iterator<Item = &'a str>) -> u16 {
+    let most = texts.map(|text| text.chars().count()).max();
+    u16::try_from(most.unwrap_or(0)).unwrap_or(u16::MAX)
 }
 
 /// A value, or a word for none.
@@ -194,6 +207,16 @@ mod tests {
         let text = table(&["GENERATION", "NAME", "END"], rows("two words"), Some(20));
         let expected = "GENERATION  1\nNAME        short\nEND         x\n\n\
                         GENERATION  1000\nNAME        two\n            words\nEND\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn labels_are_not_broken() {
+        let rows = ["Size JITted:", "Size Translated:"]
+            .map(|label| vec![label.to_owned(), "a".repeat(30)]);
+        let text = labelled(rows.to_vec(), 4, Some(40));
+        let expected = "    Size JITted:      aaaaaaaaaaaaaaaa\n                      aaaaaaaaaaaaaa\n    \
+                        Size Translated:  aaaaaaaaaaaaaaaa\n                      aaaaaaaaaaaaaa\n";
         assert_eq!(text, expected);
     }
 

@@ -262,6 +262,29 @@ mod tests {
         insta::assert_snapshot!(program(&samples::full_program(), false, None));
     }
 
+    /// The path of a plan has no place to be folded at.
+    #[test]
+    fn labels_stay_whole_on_a_terminal() {
+        let mut program = samples::full_program();
+        program.record.plan_path = format!("/var/lib/bpfman/plans/{}.plan", "a".repeat(64));
+        let text = super::program(&program, true, Some(80));
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        for label in [
+            "Bytecode:",
+            "Size Translated:",
+            "Map Owner ID:",
+            "Recursion Misses:",
+        ] {
+            let rows = text
+                .lines()
+                .filter(|line| line.trim_start().starts_with(label));
+            assert_eq!(rows.count(), 1, "{label}: {text}");
+        }
+    }
+
     #[test]
     fn a_program_that_is_gone_from_the_kernel() {
         let mut gone = samples::program();

@@ -1,6 +1,6 @@
 //! Reports about one thing: sections of labelled rows, sorted by label.
 
-use super::columns;
+use super::{columns, labelled};
 
 /// What an empty value is called.
 pub(super) const NONE: &str = "None";
@@ -62,7 +62,7 @@ impl Section {
             .into_iter()
             .map(|(label, value)| vec![label + ":", value])
             .collect();
-        text.push_str(&columns(rows, 4, width));
+        text.push_str(&labelled(rows, 4, width));
         for (title, rows) in self.tables {
             if rows.len() > 1 {
                 text.push_str(&format!("    {title}:\n"));
