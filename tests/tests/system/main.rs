@@ -39,6 +39,7 @@ mod kernel_sections;
 mod kernel_tracepoints;
 mod loading_rules;
 mod main_job;
+mod maintainer_scripts;
 mod maps_access;
 mod maps_by_name;
 mod netns_filters;

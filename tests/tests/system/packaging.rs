@@ -27,7 +27,7 @@ fn packages() -> Result<[PathBuf; 2], String> {
 }
 
 /// Where the sources are; no virtual machine has them.
-fn dist() -> Result<PathBuf, String> {
+pub(crate) fn dist() -> Result<PathBuf, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../supervisor/dist");
     folder
         .is_dir()
@@ -156,6 +156,9 @@ fn packages_are_installed_started_upgraded_and_purged() {
     }
     overlay.ok(
         "bash -c '. /usr/share/bash-completion/completions/bpfman; complete -p bpfman | grep -q _bpfman'",
+    );
+    overlay.ok(
+        "cd /usr/share/doc/bpfman && test -f docs/operations.md -a -f examples/bpfman-csi.conf",
     );
     // What an administrator writes stays through the upgrade below.
     overlay.ok("echo '# ours' >> /etc/bpfman/bpfman.toml");

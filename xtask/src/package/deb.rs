@@ -1,5 +1,6 @@
 //! `cargo xtask deb`: a Debian package, put together by dpkg's own tools.
 
+use super::tree::CONFIGURATION;
 use super::{documents, tree};
 use crate::artifacts::{Artifacts, Profile, build_programs};
 use crate::run::{capture, run, workspace};
@@ -8,9 +9,6 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// The configuration file, below the root.
-const CONFIGURATION: &str = "etc/bpfman/bpfman.toml";
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -54,8 +52,8 @@ pub(crate) fn build(
     let programs = tree::programs(artifacts, &root)?;
     tree::units(&root)?;
     documents::install(&root)?;
-    let sample = workspace().join("supervisor/dist/bpfman.toml");
-    tree::install(&sample, &root.join(CONFIGURATION), 0o644)?;
+    documents::texts(&root)?;
+    tree::configuration(&root)?;
     // An administrator's changes survive upgrades.
     tree::write(
         &root.join("DEBIAN/conffiles"),
@@ -70,7 +68,7 @@ pub(crate) fn build(
         copyright.as_bytes(),
         0o644,
     )?;
-    for script in ["postinst", "prerm", "postrm"] {
+    for script in ["preinst", "postinst", "prerm", "postrm"] {
         tree::install(
             &debian.join(script),
             &root.join("DEBIAN").join(script),

@@ -1,7 +1,8 @@
-//! Manual pages and completions, made by the programs that are installed, from the definitions that they parse with.
+//! Manual pages and completions, made by the programs that are installed, from the definitions that they parse with; and the
+//! documents.
 
 use super::tree;
-use crate::run::{capture, run};
+use crate::run::{capture, run, workspace};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
@@ -13,6 +14,38 @@ const COMPLETIONS: [(&str, &str, &str); 3] = [
     ("zsh", "usr/share/zsh/vendor-completions/_", ""),
     ("fish", "usr/share/fish/vendor_completions.d/", ".fish"),
 ];
+
+/// What is written, and examples: as they lie in the sources, so that links from one to another hold.
+const TEXTS: [&str; 6] = [
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "README.md",
+    "docs",
+    "examples",
+    "sandbox/README.md",
+];
+
+/// Where they go.
+const TEXTS_FOLDER: &str = "usr/share/doc/bpfman";
+
+/// The documents, to which units and the configuration point.
+pub(super) fn texts(root: &Path) -> Result<()> {
+    TEXTS
+        .iter()
+        .try_for_each(|name| copy(&workspace().join(name), &root.join(TEXTS_FOLDER).join(name)))
+}
+
+/// Copies a file, or all that is in a folder.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if !from.is_dir() {
+        return tree::install(from, to, 0o644);
+    }
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let name = entry?.file_name();
+        copy(&from.join(&name), &to.join(&name))?;
+    }
+    Ok(())
+}
 
 /// Pages and completions, for both names of bpfmanctl.
 pub(super) fn install(root: &Path) -> Result<()> {
@@ -81,6 +114,72 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
+
+    /// Every file below a folder.
+    fn files(folder: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        entries
+            .flat_map(|path| match path.is_dir() {
+                true => files(&path),
+                false => vec![path],
+            })
+            .collect()
+    }
+
+    /// Documents that a text names: by links in a document, elsewhere by any word.
+    fn named(file: &Path, text: &str) -> Vec<String> {
+        let is_document = file.extension().is_some_and(|extension| extension == "md");
+        let words: Vec<&str> = if is_document {
+            text.split("](")
+                .skip(1)
+                .filter_map(|rest| rest.split([')', '#']).next())
+                .filter(|link| !link.contains("://"))
+                .collect()
+        } else {
+            text.split(|letter: char| letter.is_whitespace() || "(),`".contains(letter))
+                .map(|word| word.trim_end_matches(['.', ':', ';']))
+                .collect()
+        };
+        let documents = words.into_iter().filter(|word| word.ends_with(".md"));
+        documents.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_is_installed_points_to_documents_that_are() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        tree::units(root).unwrap();
+        tree::configuration(root).unwrap();
+        texts(root).unwrap();
+        let mut checked = 0;
+        for file in files(root) {
+            let text = fs::read_to_string(&file).unwrap();
+            for name in named(&file, &text) {
+                let path = match name.strip_prefix('/') {
+                    Some(absolute) => root.join(absolute),
+                    None if file.extension().is_some_and(|extension| extension == "md") => {
+                        file.parent().unwrap().join(&name)
+                    }
+                    None => panic!("{}: {name} says not where it is", file.display()),
+                };
+                assert!(path.is_file(), "{}: no {name}", file.display());
+                checked += 1;
+            }
+        }
+        assert!(checked > 30, "{checked}");
+        let csi = root.join(TEXTS_FOLDER).join("examples/bpfman-csi.conf");
+        for pointing in [csi, root.join(tree::CONFIGURATION)] {
+            let text = fs::read_to_string(&pointing).unwrap();
+            assert!(
+                !named(&pointing, &text).is_empty(),
+                "{}",
+                pointing.display()
+            );
+        }
+    }
 
     #[test]
     fn help_becomes_a_page() {

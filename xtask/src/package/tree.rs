@@ -33,6 +33,9 @@ const UNITS: [(&str, &str); 6] = [
     ("bpfman.tmpfiles", "usr/lib/tmpfiles.d/bpfman.conf"),
 ];
 
+/// The configuration file, below the root.
+pub(super) const CONFIGURATION: &str = "etc/bpfman/bpfman.toml";
+
 /// The programs, stripped, and `bpfman` as a second name of `bpfmanctl`; where each lies.
 pub(super) fn programs(artifacts: &Artifacts, root: &Path) -> Result<Vec<PathBuf>> {
     let mut installed = Vec::new();
@@ -52,6 +55,12 @@ pub(super) fn units(root: &Path) -> Result<()> {
     UNITS
         .iter()
         .try_for_each(|(from, to)| install(&dist.join(from), &root.join(to), 0o644))
+}
+
+/// The commented configuration.
+pub(super) fn configuration(root: &Path) -> Result<()> {
+    let sample = workspace().join("supervisor/dist/bpfman.toml");
+    install(&sample, &root.join(CONFIGURATION), 0o644)
 }
 
 /// Copies one file and makes the folders above it.
