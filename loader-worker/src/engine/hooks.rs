@@ -252,14 +252,16 @@ impl Engine {
             return Ok(None);
         };
         let links = self.store.links()?;
+        let siblings = mprog_order::siblings(&links, place);
         let mut before = None;
         for program_id in programs {
-            let own = links.iter().find_map(|link| match link.details.mprog() {
-                Some((on, priority)) if link.program_id == program_id && on == place => {
-                    Some((link, priority))
-                }
-                _ => None,
-            });
+            let own = siblings
+                .iter()
+                .find(|sibling| sibling.program_id == program_id)
+                .and_then(|sibling| {
+                    let link = links.iter().find(|link| link.id == sibling.link_id)?;
+                    Some((link, sibling.priority))
+                });
             let Some((link, priority)) = own else {
                 view.entries
                     .push(explain::foreign(program_id, String::new(), hook));

@@ -5,20 +5,30 @@
 use crate::kernel::link::Place;
 use ipc::messages::attach::LinkRecord;
 use ipc::messages::mprog::{MprogMember, MprogPlace};
+use std::collections::BTreeMap;
 
-/// bpfman's links on one hook, in running order.
+/// bpfman's links on one hook, in running order. The kernel takes a program on a hook once: of several records of one
+/// program all but the youngest are of links that are gone, whatever took them (a pin removed by hand, an interface that came
+/// again with its number).
 pub fn siblings(links: &[LinkRecord], on: MprogPlace) -> Vec<MprogMember> {
-    let mut siblings: Vec<MprogMember> = links
-        .iter()
-        .filter_map(|link| match link.details.mprog() {
-            Some((place, priority)) if place == on => Some(MprogMember {
-                program_id: link.program_id,
-                priority,
-                link_id: link.id,
-            }),
-            _ => None,
-        })
-        .collect();
+    let mut youngest = BTreeMap::new();
+    for link in links {
+        let Some((place, priority)) = link.details.mprog() else {
+            continue;
+        };
+        let member = MprogMember {
+            program_id: link.program_id,
+            priority,
+            link_id: link.id,
+        };
+        if place == on {
+            let known = youngest.entry(link.program_id).or_insert(member);
+            if known.link_id < link.id {
+                *known = member;
+            }
+        }
+    }
+    let mut siblings: Vec<MprogMember> = youngest.into_values().collect();
     siblings.sort_by_key(|sibling| (sibling.priority, sibling.link_id));
     siblings
 }
@@ -45,14 +55,14 @@ pub fn rank(siblings: &[MprogMember], priority: i32) -> u32 {
     )
 }
 
-/// Rank of a link among bpfman's links on its hook, from 0: by priority, then in the order of attaching.
+/// Rank of a link among bpfman's links on its hook, from 0: by priority, then in the order of attaching. A link in whose
+/// stead there is another has none.
 pub fn position(link: &LinkRecord, links: &[LinkRecord]) -> Option<u32> {
     let (on, _) = link.details.mprog()?;
-    let siblings = siblings(links, on);
-    let before = siblings
+    let rank = siblings(links, on)
         .iter()
-        .take_while(|sibling| sibling.link_id != link.id);
-    Some(count(before))
+        .position(|sibling| sibling.link_id == link.id)?;
+    u32::try_from(rank).ok()
 }
 
 fn count<T>(items: impl Iterator<Item = T>) -> u32 {
@@ -115,7 +125,7 @@ mod tests {
     fn positions_rank_by_priority_then_id_on_the_same_hook() {
         let record = |id, details| LinkRecord {
             id,
-            program_id: 1,
+            program_id: 100 + id as u32,
             kernel_link_id: None,
             kind: ProgramKind::Tcx,
             pin_path: String::new(),
@@ -169,5 +179,20 @@ mod tests {
             ranks,
             [1, 0, 2, 0, 0, -1, 1, 0, 0].map(|rank| u32::try_from(rank).ok())
         );
+
+        // A record that outlived its link: the same program came again, with another priority.
+        let again = LinkRecord {
+            program_id: 101,
+            ..tcx(10, 2, Direction::Ingress, 5)
+        };
+        let (on, _) = again.details.mprog().unwrap();
+        let links = [links.to_vec(), vec![again]].concat();
+        let there: Vec<_> = siblings(&links, on)
+            .iter()
+            .map(|sibling| (sibling.link_id, sibling.priority))
+            .collect();
+        assert_eq!(there, [(10, 5), (2, 10), (3, 50)]);
+        assert_eq!(position(&links[0], &links), None);
+        assert_eq!(position(&links[9], &links), Some(0));
     }
 }

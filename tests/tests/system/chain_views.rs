@@ -96,6 +96,40 @@ fn programs_of_others_on_tcx_are_shown_and_keep_their_place() {
     }
 }
 
+/// A link whose pin somebody removed is gone, its record is not: where its program was is no place any more.
+#[test]
+fn a_record_that_outlived_its_link_orders_nothing_on_tcx() {
+    require!(kernel::tcx());
+    let instance = Instance::start();
+    let objects = Objects::new();
+    let object = objects.object("counter");
+    let load = || instance.load(&object, "tcx:tcx_ingress_count", &[])[0];
+    let (first, second) = (load(), load());
+    let gone = attach_tcx(&instance, first, "20");
+    let told = instance.ctl(&["link", "get", &gone.to_string(), "-o", "json"]);
+    let pin = told.json()["record"]["pin_path"].clone();
+    std::fs::remove_file(pin.as_str().expect("a path")).expect("it is there");
+
+    let again = attach_tcx(&instance, first, "9");
+    attach_tcx(&instance, second, "15");
+    let order = || {
+        let shown = on_tcx(&instance);
+        let reasons: Vec<String> = shown.iter().map(|(.., reason)| reason.clone()).collect();
+        assert_eq!(
+            reasons,
+            [
+                "first of bpfman's: none has a priority below 9".to_owned(),
+                format!("behind link {again}: priority 15 is greater than 9"),
+            ]
+        );
+        shown.iter().map(|(id, ..)| *id).collect::<Vec<u64>>()
+    };
+    assert_eq!(order(), [first, second].map(u64::from));
+    instance.ctl(&["link", "detach", &gone.to_string()]).ok();
+    assert_eq!(order(), [first, second].map(u64::from));
+    instance.assert_no_drift();
+}
+
 /// The keys of everything below, values left out. Counters are where somebody counts.
 fn shape(value: &Value) -> Value {
     match value {
