@@ -57,6 +57,12 @@ impl Kind for Uprobe {
                 "a uprobe needs a function or an offset",
             ));
         }
+        if let Some(function) = function
+            .as_ref()
+            .filter(|_| is_retprobe(request) && *offset != 0)
+        {
+            return Err(inside(function, *offset));
+        }
         for (name, pid) in [("pid", pid), ("container pid", container_pid)] {
             if let Some(pid) = pid.filter(|pid| *pid < 0) {
                 return Err(invalid(Stage::Request, format!("{name} {pid} is negative")));
@@ -146,6 +152,15 @@ fn open_target<'a>(request: &AttachRequest<'a>) -> Result<(BorrowedFd<'a>, u64),
             "the uprobe's target did not come as an open file and one place in it",
         )),
     }
+}
+
+/// The kernel takes what is on top of the stack for the return address, and replaces it: at the beginning of a function it is
+/// that, further on anything. It refuses this of kretprobes, but not of uretprobes, whose processes it would crash.
+fn inside(function: &str, offset: u64) -> Failure {
+    let cause = format!(
+        "a uretprobe belongs at the beginning of {function}: at +{offset} the return address need not be where it is looked for"
+    );
+    invalid(Stage::Request, cause).remedy("leave the offset out, or load the program as uprobe")
 }
 
 fn is_retprobe(request: &AttachRequest<'_>) -> bool {

@@ -81,3 +81,22 @@ fn an_offset_behind_the_end_of_the_function_is_refused() {
     );
     before.assert_unchanged(&instance, "a uprobe behind the end of its function");
 }
+
+/// The return address is on top of the stack only there; elsewhere the kernel would replace something else.
+#[test]
+fn a_return_probe_inside_of_a_function_is_refused() {
+    let instance = Instance::start();
+    let target = Target::start();
+    let counter = Counter::load(&instance, "uretprobe:uretprobe_count", slot::URETPROBE);
+    let before = Traces::of(&instance);
+    let (id, path) = (counter.id(), target.path());
+    let attach = ["link", "attach", "uprobe", &id, &path, "--fn-name"];
+    let place = [FUNCTION, "--offset", "1"];
+    let error = instance.ctl(&[&attach[..], &place].concat()).refused();
+    let words = format!("belongs at the beginning of {FUNCTION}");
+    assert!(
+        error.contains(&words) && error.contains("load the program as uprobe"),
+        "{error}"
+    );
+    before.assert_unchanged(&instance, "a uretprobe inside of a function");
+}
