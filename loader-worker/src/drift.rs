@@ -384,6 +384,9 @@ fn lost_place(details: &LinkDetails, found: &KernelLink) -> Option<String> {
             "" => "the service's network namespace".to_owned(),
             netns => format!("network namespace {netns}"),
         }),
+        LinkDetails::Cgroup { path, .. } if found.cgroup_id == 0 => {
+            Some(format!("control group {path}"))
+        }
         _ => None,
     }
 }

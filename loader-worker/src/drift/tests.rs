@@ -346,6 +346,7 @@ fn a_link_without_effect_says_where_it_was() {
         KernelLink {
             ifindex: 2,
             netns_ino: 1,
+            cgroup_id: 1,
             ..KernelLink::default()
         },
     );
@@ -359,6 +360,13 @@ fn a_link_without_effect_says_where_it_was() {
         (
             sockets("/run/netns/blue"),
             "network namespace /run/netns/blue",
+        ),
+        (
+            LinkDetails::Cgroup {
+                path: "/sys/fs/cgroup/a".into(),
+                hook: "ingress".into(),
+            },
+            "control group /sys/fs/cgroup/a",
         ),
     ] {
         assert_eq!(lost_place(&details, &there), None);

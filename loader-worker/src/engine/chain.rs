@@ -20,7 +20,7 @@ use crate::steps::Step;
 use crate::store::Change;
 use crate::store::intents::{Intent, Part, Row};
 use crate::store::records::{CounterSlot, MemberForm, StoredHook, StoredProgram};
-use ipc::messages::attach::{Link, LinkRecord};
+use ipc::messages::attach::{Link, LinkDetails, LinkRecord};
 use ipc::messages::chain::{Dispatcher, HookKey, Strategy};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use std::os::fd::AsFd;
@@ -138,10 +138,32 @@ impl Engine {
     pub(super) async fn present(&self, key: HookKey) -> Result<Present, Failure> {
         let hook = self.store.hook(key)?;
         let way = match &hook {
-            Some(hook) => Way::to(self.elsewhere(hook)?.as_ref(), &*self.helpers).await?,
+            Some(hook) => {
+                let way = Way::to(self.elsewhere(hook)?.as_ref(), &*self.helpers).await;
+                way.map_err(|failure| self.with_keepers(failure, key.nsid))?
+            }
             None => None,
         };
         self.seen(hook, key, way)
+    }
+
+    /// A namespace that is not found lives on through links of bpfman's own, too: those of netfilter.
+    fn with_keepers(&self, failure: Failure, namespace: u64) -> Failure {
+        let links = self.store.links().unwrap_or_default();
+        let keepers: Vec<String> = links
+            .iter()
+            .filter(|link| matches!(link.details, LinkDetails::Netfilter { nsid, .. } if nsid == namespace))
+            .map(|link| link.id.to_string())
+            .collect();
+        if failure.stage != Stage::Resolve || keepers.is_empty() {
+            return failure;
+        }
+        let remedy = format!(
+            "detach what bpfman has on netfilter there, which keeps it alive (link {}), and repeat; or {}",
+            keepers.join(", "),
+            failure.remedy
+        );
+        failure.remedy(remedy)
     }
 
     /// The same by a way that is known; `None` where it leads nowhere any more.

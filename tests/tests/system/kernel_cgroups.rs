@@ -4,9 +4,10 @@ use bpfman_tests::cgroup::Group;
 use bpfman_tests::fixture::Counter;
 use bpfman_tests::instance::Instance;
 use bpfman_tests::leftovers::Traces;
-use bpfman_tests::{kernel, matrix, skip};
+use bpfman_tests::{kernel, matrix, skip, wait};
 use ipc::cgroup_hooks::{CGROUP_HOOKS, CgroupHook};
 use std::fs;
+use std::time::Duration;
 
 /// The row of the table in docs/kinds.md: some hooks came later than their kind.
 fn row(hook: &CgroupHook) -> String {
@@ -134,6 +135,16 @@ fn kernel_cgroup_links_are_detached_although_the_group_is_gone() {
     group.act("setsockopt", 1);
     assert_eq!(counter.value(), 1);
     fs::remove_dir(group.path()).expect("rmdir");
+    // The kernel takes it apart a little later.
+    let told = format!("link {link} has no effect: control group {path} is gone");
+    let found = wait::until(Duration::from_secs(10), || {
+        let findings = instance.findings();
+        findings
+            .iter()
+            .any(|finding| finding.starts_with(&told))
+            .then_some(())
+    });
+    assert!(found.is_some(), "{:?}", instance.findings());
     instance.ctl(&["link", "detach", &link.to_string()]).ok();
     instance.ctl(&["program", "unload", &counter.id()]).ok();
     before.assert_unchanged(&instance, "unload");

@@ -6,6 +6,7 @@ use bpfman_tests::fixture::{Counter, Objects, slot};
 use bpfman_tests::instance::{Instance, ask_with};
 use bpfman_tests::leftovers::Traces;
 use bpfman_tests::netns::{INTERFACE, Netns};
+use bpfman_tests::require;
 use ipc::messages::attach::{AttachSpec, Direction};
 use ipc::messages::client::{ClientReply, ClientRequest};
 use std::fs::File;
@@ -128,6 +129,38 @@ fn netns_that_lives_on_without_its_name_keeps_its_filter_until_it_is_found_again
         .and_then(|()| resident.wait())
         .expect("ended");
     instance.ctl(&["program", "unload", &id]).ok();
+    before.assert_unchanged(&instance, "unload");
+    instance.assert_no_drift();
+}
+
+/// Links of netfilter keep their namespace in the kernel, where nobody else does.
+#[test]
+fn netns_that_bpfmans_own_links_keep_alive_names_them() {
+    let instance = Instance::start();
+    let before = Traces::of(&instance);
+    let hook = Counter::try_load(&instance, "functions", "netfilter:netfilter_count", 15, &[]);
+    require!(hook.as_ref().map(drop).map_err(Clone::clone));
+    let hook = hook.expect("loaded");
+    let counter = Counter::load(&instance, "tc:tc_count", slot::TC);
+    let other = Netns::new();
+    let path = other.path();
+    let netns = ["--netns", path.as_str()];
+    let (id, hook_id) = (counter.id(), hook.id());
+    let place = ["tc", &id, INTERFACE, "egress", "-p", "50"];
+    let (filter, _) = instance.attach(&[&place[..], &netns].concat());
+    let place = ["netfilter", &hook_id, "--family", "ipv4", "--hook", "input"];
+    let (keeper, _) = instance.attach(&[&place[..], &["--priority", "5"], &netns].concat());
+    other.unname();
+    let error = instance
+        .ctl(&["link", "detach", &filter.to_string()])
+        .refused();
+    let words = format!("which keeps it alive (link {keeper})");
+    assert!(error.contains(&words), "{error}");
+    detach(&instance, keeper);
+    detach(&instance, filter);
+    for program in [&id, &hook_id] {
+        instance.ctl(&["program", "unload", program]).ok();
+    }
     before.assert_unchanged(&instance, "unload");
     instance.assert_no_drift();
 }
