@@ -1,7 +1,8 @@
 //! Taking links off chains: of one hook, or of all hooks of a program at once.
 
 use super::Engine;
-use super::chain::{Present, Wanted};
+use super::chain::Wanted;
+use super::present::Present;
 use crate::limits::HOOKS_AT_ONCE;
 use crate::store::Change;
 use crate::store::intents::{Intent, Part, Row};

@@ -20,6 +20,7 @@ mod journal;
 mod leave;
 mod load;
 mod maps;
+mod present;
 mod query;
 mod take_away;
 mod volumes;
