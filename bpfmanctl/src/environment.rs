@@ -7,8 +7,17 @@ use clap::builder::Resettable;
 use clap::{Arg, Command};
 use std::ffi::OsString;
 
-/// The command without the variables that do not count, in all of its commands.
+/// The command without the variables that do not count, in all of its commands. Help names all of them.
 pub(crate) fn settle(command: Command, words: &[OsString]) -> Command {
+    let mut flags = words.iter().take_while(|word| *word != "--");
+    if flags.any(|word| word == "-h" || word == "--help") {
+        command
+    } else {
+        without(command, words)
+    }
+}
+
+fn without(command: Command, words: &[OsString]) -> Command {
     command
         .mut_args(|arg| match arg.get_env() {
             Some(variable) if is_empty(variable) || is_given(&arg, words) => {
@@ -16,7 +25,7 @@ pub(crate) fn settle(command: Command, words: &[OsString]) -> Command {
             }
             _ => arg,
         })
-        .mut_subcommands(|command| settle(command, words))
+        .mut_subcommands(|command| without(command, words))
 }
 
 #[allow(

@@ -255,6 +255,13 @@ fn variables_count_where_they_say_something_and_no_flag_does() {
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {errors}");
         assert!(errors.contains("at /nowhere/bpfmanctl.sock"), "{errors}");
     }
+    for line in [
+        &["program", "list", "--help"][..],
+        &["help", "image", "build"],
+    ] {
+        let help = |variables: &[(&str, &str)]| run_with(variables, line).stdout;
+        assert_eq!(help(&empty), help(&[]));
+    }
     // Of a variable that is wrong somebody should hear, and an image needs no service.
     for (variables, arguments, part) in [
         (

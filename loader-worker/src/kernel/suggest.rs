@@ -36,7 +36,12 @@ pub fn question(names: &[String]) -> String {
 }
 
 fn likeness(wanted: &str, candidate: &str) -> f64 {
-    let whole = normalized(wanted, candidate);
+    let begun = if begins(candidate, wanted) {
+        ALIKE
+    } else {
+        0.0
+    };
+    let whole = normalized(wanted, candidate).max(begun);
     match (wanted.split_once('/'), candidate.split_once('/')) {
         // A little less than the whole, so that the right group wins among equal names.
         (Some((_, wanted)), Some((_, candidate))) => {
@@ -44,6 +49,12 @@ fn likeness(wanted: &str, candidate: &str) -> f64 {
         }
         _ => whole,
     }
+}
+
+/// Whether a name begins so, in any case. Of names as short as those of interfaces one letter is half of them.
+fn begins(name: &str, beginning: &str) -> bool {
+    let start = name.get(..beginning.len());
+    !beginning.is_empty() && start.is_some_and(|start| start.eq_ignore_ascii_case(beginning))
 }
 
 /// 0 at once for names too different to be shown: the kernel has some 60,000 functions, and the exact answer costs tens of
@@ -103,6 +114,14 @@ mod tests {
             of("foo/sys_enter_openat", &["syscalls/sys_enter_openat"]),
             ["syscalls/sys_enter_openat"]
         );
+    }
+
+    #[test]
+    fn short_names_are_found_by_their_beginning_and_in_any_case() {
+        assert_eq!(of("v", &["lo", "v0", "eth0"]), ["v0"]);
+        assert_eq!(of("V0", &["lo", "v0"]), ["v0"]);
+        assert_eq!(of("eth", &["veth0", "eth0"]), ["eth0", "veth0"]);
+        assert_eq!(of("", &["lo", "v0"]), [""; 0]);
     }
 
     #[test]
