@@ -209,7 +209,13 @@ fn packaging_scripts_succeed_where_the_service_does_not_start() {
         machine.remove();
         // The next one is a new installation.
     }
+    // The pins, and a volume that a pod has.
+    machine.overlay.ok(
+        "cd /run/bpfman && mkdir -p fs csi/fs/volume /tmp/pod && mount -t bpf bpf fs && \
+         mount -t tmpfs tmpfs csi/fs/volume && touch csi/fs/volume/map && mount --bind csi/fs/volume /tmp/pod",
+    );
     machine.dpkg("--purge bpfman", "");
+    machine.overlay.ok("test -e /tmp/pod/map");
     let left: Vec<String> = machine
         .overlay
         .changed()
