@@ -9,6 +9,7 @@ use super::authority::Tolerant;
 use super::bodies::{Answer, Timely};
 use super::deadline;
 use super::places::{Place, Seat};
+use super::status;
 use crate::limits::{
     DRAIN, GRPC_FIRST_REQUEST, GRPC_HEADER_BYTES, GRPC_IDLE, GRPC_PING_ANSWER, GRPC_PING_INTERVAL,
     GRPC_RESETS, GRPC_SEND_BYTES, GRPC_STREAMS, GRPC_UNUSED_REST, GRPC_WINDOW_BYTES,
@@ -187,7 +188,7 @@ impl Caller {
             place: Arc::clone(&place),
             has_secret: self.has_secret,
         });
-        let answer = infallible(self.routes.call(request).await);
+        let answer = status::fitting(infallible(self.routes.call(request).await));
         answer.map(|body| Body::new(Answer::new(body, place, self.untaken)))
     }
 }

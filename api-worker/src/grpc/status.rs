@@ -5,6 +5,8 @@
 
 use crate::limits::GRPC_STATUS_BYTES;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
+use tonic::body::Body;
+use tonic::codegen::http::Response;
 use tonic::{Code, Status};
 
 /// What was asked for.
@@ -76,6 +78,21 @@ fn code(method: Method, failure: &Failure) -> Code {
         _ => Code::Internal,
     }
 }
+
+/// An answer whose status fits among the headers that clients take: words of theirs in it may be as long as a request.
+pub(super) fn fitting(answer: Response<Body>) -> Response<Body> {
+    match Status::from_header_map(answer.headers()) {
+        Some(status) if status.message().len() > GRPC_STATUS_BYTES => {
+            let message = status.message();
+            let end = message.floor_char_boundary(GRPC_STATUS_BYTES - CUT.len());
+            Status::new(status.code(), format!("{}{CUT}", &message[..end])).into_http()
+        }
+        _ => answer,
+    }
+}
+
+/// Where a message was too long.
+const CUT: &str = "...";
 
 /// The failure in words, with the end of the verifier's log, where the cause stands.
 pub(crate) fn text(failure: &Failure) -> String {

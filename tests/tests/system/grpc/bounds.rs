@@ -2,7 +2,7 @@
 
 use api_worker::limits::{
     GRPC_ANSWER_DEADLINE, GRPC_HEADER_BYTES, GRPC_PROCESS_CONNECTIONS, GRPC_REQUEST_BYTES,
-    GRPC_STREAMS, GRPC_UNTAKEN_BOUND,
+    GRPC_STATUS_BYTES, GRPC_STREAMS, GRPC_UNTAKEN_BOUND,
 };
 use api_worker::proto::{BpfmanProgramType, ListRequest, LoadRequest};
 use bpfman_tests::binaries::program;
@@ -96,6 +96,27 @@ fn headers_and_requests_that_are_too_large_are_refused_and_the_connection_goes_o
     let past = of_bytes(GRPC_REQUEST_BYTES + 1).expect_err("too large");
     assert_eq!(past.code(), Code::OutOfRange, "{past}");
     assert!(of_bytes(GRPC_REQUEST_BYTES).is_ok(), "the largest");
+}
+
+/// The status is among the headers of an answer, of which clients take 8 KiB.
+#[test]
+fn a_status_with_long_words_of_the_client_is_cut() {
+    let instance = Instance::start();
+    let objects = Objects::new();
+    let mut request = load_request(
+        &objects.object("counter"),
+        &[("xdp_count", BpfmanProgramType::Xdp)],
+    );
+    // Each letter is sent as six.
+    request.info[0].name = "\u{e9}".repeat(20_000);
+    request.info[0].program_type = 77;
+    let status = Grpc::to(&instance).load(request).expect_err("no type");
+    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+    let bytes = status.message().len();
+    assert!(
+        (GRPC_STATUS_BYTES - 8..=GRPC_STATUS_BYTES).contains(&bytes),
+        "{bytes}"
+    );
 }
 
 /// A client that is told that there is room for no byte of an answer.
