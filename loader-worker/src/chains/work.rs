@@ -9,6 +9,7 @@ use super::{dispatcher, order::Rank};
 use crate::helpers::Done;
 use crate::hooks::{self, Site};
 use crate::kernel::clsact::Put;
+use crate::kernel::limits::PROGRAM_MAPS;
 use crate::kernel::{Error, btf, cpus, info, link, map, pin, program, witness};
 use crate::network_namespace::NetworkNamespace;
 use crate::store::records::MemberForm;
@@ -17,6 +18,8 @@ use ipc::messages::chain::{HookKey, HookKind, Strategy};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::{HelperJob, HelperResult};
 use ipc::messages::kernel::{KernelLink, KernelProgram};
+use ipc::plan::ProgramPlan;
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -243,10 +246,11 @@ impl<'a> Work<'a> {
                 .iter()
                 .map(|member| member.rank.name.as_str())
                 .collect();
-            error.into_failure(
-                Stage::Attach,
-                format!("the program that was fused of {}", names.join(", ")),
-            )
+            let what = format!("the program that was fused of {}", names.join(", "));
+            match used_maps(&fused.program, &maps) {
+                used if used > PROGRAM_MAPS => too_many_maps(&what, used),
+                _ => error.into_failure(Stage::Attach, what),
+            }
         })
     }
 
@@ -388,6 +392,22 @@ fn possible_cpus() -> Result<u32, Failure> {
     cpus::possible().map_err(|errno| {
         Error::new("counting possible CPUs", errno).into_failure(Stage::Maps, "the counters")
     })
+}
+
+/// How many maps the kernel counts: a map that several members share is one.
+fn used_maps(program: &ProgramPlan, maps: &[BorrowedFd<'_>]) -> usize {
+    let slots = program.map_slots.iter();
+    let used = slots.filter_map(|slot| maps.get(slot.map as usize));
+    let ids = used.filter_map(|map| Some(info::map(*map).ok()?.id));
+    ids.collect::<BTreeSet<u32>>().len()
+}
+
+fn too_many_maps(what: &str, used: usize) -> Failure {
+    let cause = format!(
+        "{what} would use {used} maps, those of its members and one that counts; the kernel lets a program use {PROGRAM_MAPS}"
+    );
+    Failure::new(FailureCode::ResourceExhausted, Stage::Attach, cause)
+        .remedy("have members share their maps (program load --map-owner-id), or detach some first")
 }
 
 fn out_of_order(what: &str) -> Failure {

@@ -377,6 +377,33 @@ fn a_chain_takes_so_many_members_and_not_one_more() {
 }
 
 #[test]
+fn maps_of_all_members_are_as_many_as_a_program_can_use() {
+    with_host(|host| {
+        veth();
+        let mut scene = Scene::new(host, "xdp_member", ProgramKind::Xdp);
+        let mut last = 0;
+        let failure = loop {
+            // Maps of its own.
+            scene.owner = None;
+            let member = scene.load(7, 2);
+            let spec = scene.spec(last, &[], (last == 0).then_some(Strategy::Fused));
+            match scene.try_attach(&member, spec) {
+                Ok(_) => last += 1,
+                Err(failure) => break failure,
+            }
+        };
+        assert_eq!(failure.code, FailureCode::ResourceExhausted, "{failure}");
+        let words = "the kernel lets a program use 64";
+        assert!(failure.cause.contains(words), "{failure}");
+        assert!(failure.verifier_log.is_none(), "{failure}");
+        // Three of each, and one that counts.
+        assert_eq!(last, 21);
+        assert_eq!(scene.dispatcher().member_count, 21);
+        scene.clean();
+    });
+}
+
+#[test]
 fn what_cannot_be_fused_is_refused_with_the_log_and_nothing_changes() {
     with_host(|host| {
         veth();
