@@ -38,6 +38,10 @@ object! {
     MAPS, "maps"
 }
 object! {
+    /// Maps whose elements the source sets (`elements.bpf.c`).
+    ELEMENTS, "elements"
+}
+object! {
     /// No BTF, no license, maps of the old style (`bare.bpf.c`).
     BARE, "bare"
 }
@@ -110,12 +114,13 @@ pub struct Template {
 pub const ITERATOR_TEMPLATES: [Template; 3] = include!(concat!(env!("OUT_DIR"), "/iterators.rs"));
 
 /// Every object with its name.
-pub const ALL: [(&str, &[u8]); 17] = [
+pub const ALL: [(&str, &[u8]); 18] = [
     ("counter", COUNTER),
     ("order", ORDER),
     ("core", CORE),
     ("invalid", INVALID),
     ("maps", MAPS),
+    ("elements", ELEMENTS),
     ("bare", BARE),
     ("functions", FUNCTIONS),
     ("cgroup", CGROUP),

@@ -23,6 +23,10 @@ pub const PROGRAM_INSTRUCTIONS: u64 = 1_000_000;
 /// Maps of one object, inner templates included. Cilium's objects have about eighty.
 pub const MAPS: usize = 256;
 
+/// Elements of maps that the source of one object sets. Tables of tail calls have some ten; the loader takes no more for a load
+/// of one program.
+pub const MAP_ELEMENTS: usize = 4096;
+
 /// Steps from a type through modifiers, type definitions and arrays to what it is.
 pub const TYPE_DEPTH: usize = 32;
 

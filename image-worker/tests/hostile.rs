@@ -11,7 +11,7 @@ use ipc::codec;
 use ipc::limits::PLAN_BYTES;
 use ipc::messages::failure::Failure;
 use ipc::messages::program::{GlobalValue, ProgramKind, ProgramRequest};
-use ipc::plan::{InfoTable, LoadPlan, ProgramPlan};
+use ipc::plan::{Elements, InfoTable, LoadPlan, ProgramPlan};
 use proptest::prelude::*;
 use std::cell::RefCell;
 
@@ -20,7 +20,7 @@ use ProgramKind::{Tc, Tcx, Tracepoint, Uprobe, Xdp};
 type Wanted = &'static [(&'static str, ProgramKind)];
 
 /// Objects with programs to ask for: one alone, and several together.
-const REQUESTS: [(&str, &[u8], Wanted); 7] = [
+const REQUESTS: [(&str, &[u8], Wanted); 8] = [
     (
         "counter",
         bpf::COUNTER,
@@ -43,6 +43,15 @@ const REQUESTS: [(&str, &[u8], Wanted); 7] = [
     ),
     ("invalid", bpf::INVALID, &[("accepted", Tcx)]),
     ("maps", bpf::MAPS, &[("uses_all", Tc)]),
+    (
+        "elements",
+        bpf::ELEMENTS,
+        &[
+            ("trace_tables", Tracepoint),
+            ("xdp_caller", Xdp),
+            ("xdp_callee", Xdp),
+        ],
+    ),
     ("bare", bpf::BARE, &[("bare_count", Tc)]),
 ];
 
@@ -81,6 +90,13 @@ fn attempt(object: &[u8], programs: &[(&str, ProgramKind)]) -> Result<(), Failur
         );
         let whole = |initial: &Vec<u8>| initial.len() == map.value_size as usize;
         assert!(map.initial.as_ref().is_none_or(whole), "{}", map.name);
+        for element in map.elements.iter().flat_map(Elements::list) {
+            let room = match map.elements {
+                Some(Elements::Programs(_)) => plan.programs.len(),
+                _ => plan.maps.len(),
+            };
+            assert!((element.value as usize) < room, "{}", map.name);
+        }
         assert!(
             map.internal || (map.initial.is_none() && !map.freeze),
             "{}",

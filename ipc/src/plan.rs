@@ -59,6 +59,10 @@ pub struct MapPlan {
     pub freeze: bool,
     /// Index into [`LoadPlan::maps`] of the template for the inner maps of an array or hash of maps.
     pub inner: Option<u32>,
+    /// What the source sets elements of the map to (`.values = {…}`); `None` when it sets none.
+    pub elements: Option<Elements>,
+    /// Hash functions of a bloom filter, 1 to 15; 0 leaves the number to the kernel, and is that of all other maps.
+    pub hash_functions: u8,
     /// What a key looks like; `None` when the object does not say, or the kernel takes no types for such maps.
     pub key_type: Option<MapType>,
     /// What a value looks like.
@@ -87,10 +91,41 @@ impl MapPlan {
             initial: None,
             freeze: false,
             inner: None,
+            elements: None,
+            hash_functions: 0,
             key_type: None,
             value_type: None,
         }
     }
+}
+
+/// Elements that are set before anybody sees the map, in the order of their keys.
+#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
+pub enum Elements {
+    /// Of an array or hash of maps: indices into [`LoadPlan::maps`].
+    Maps(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<Element>),
+    /// Of a program array: indices into [`LoadPlan::programs`].
+    Programs(#[cfg_attr(test, proptest(strategy = "crate::messages::few()"))] Vec<Element>),
+}
+
+impl Elements {
+    /// The elements, whatever they are.
+    pub fn list(&self) -> &[Element] {
+        match self {
+            Self::Maps(list) | Self::Programs(list) => list,
+        }
+    }
+}
+
+/// One element that the source sets.
+#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+#[cfg_attr(test, derive(proptest_derive::Arbitrary))]
+pub struct Element {
+    /// The key, a number of 32 bits.
+    pub key: u32,
+    /// What it is set to: an index.
+    pub value: u32,
 }
 
 /// What a key or value looks like, from the object's BTF, so that two objects which share a map can be compared by who

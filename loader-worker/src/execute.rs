@@ -18,12 +18,15 @@ use ipc::limits::FRAME_DESCRIPTORS;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::{HelperJob, HelperKind};
 use ipc::messages::kernel::{KernelMap, KernelProgram};
-use ipc::plan::ProgramPlan;
+use ipc::plan::{Elements, ProgramPlan};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+
+/// Why programs that jump to each other keep their own form: kernels take no others into one array.
+const JUMPS: &str = "it jumps, or is jumped to, by an array of programs that its source fills";
 
 /// What the steps are about.
 pub enum Subject<'a> {
@@ -184,6 +187,7 @@ impl<'a> Executor<'a> {
             Step::FillMap(instance) => self.fill_map(*instance),
             Step::FreezeMap(instance) => map::freeze(self.map(*instance)?)
                 .map_err(|error| self.map_failure(*instance, error)),
+            Step::SetElements(instance) => self.set_elements(*instance),
             Step::LoadProgram(index) => self.load_program(*index),
             Step::KeepPlan { path } => plan_file::write(path, self.plan()?.bytes()),
             Step::MakeDirectory { path } => {
@@ -254,6 +258,33 @@ impl<'a> Executor<'a> {
             .map_err(|error| self.map_failure(instance, error))
     }
 
+    fn set_elements(&self, instance: MapInstance) -> Result<(), Failure> {
+        let plan = &self.plan()?.plan().maps[instance.map];
+        let Some(elements) = &plan.elements else {
+            return Ok(());
+        };
+        let map = self.map(instance)?;
+        for element in elements.list() {
+            let value = match elements {
+                Elements::Maps(_) => self.map(MapInstance {
+                    map: element.value as usize,
+                    ..instance
+                })?,
+                Elements::Programs(_) => {
+                    let program = self.programs.get(element.value as usize);
+                    program
+                        .map(|loaded| loaded.program.as_fd())
+                        .ok_or_else(|| out_of_order("a program"))?
+                }
+            };
+            map::put(map, element.key, value).map_err(|error| {
+                let what = format!("map \"{}\", element {}", plan.name, element.key);
+                error.into_failure(Stage::Maps, what)
+            })?;
+        }
+        Ok(())
+    }
+
     fn load_program(&mut self, index: usize) -> Result<(), Failure> {
         let valid = self.plan()?;
         let plan = &valid.plan().programs[index];
@@ -267,12 +298,14 @@ impl<'a> Executor<'a> {
             .collect::<Result<Vec<_>, _>>()?;
         let btf = self.btf.as_ref().map(AsFd::as_fd);
         let license = &valid.plan().license;
-        let loaded = if chains::takes(plan.kind) {
+        let is_member = chains::takes(plan.kind);
+        let jumps = valid.jumps(index);
+        let loaded = if is_member && !jumps {
             member::load(plan, license, btf, &maps)
         } else {
             program::load(plan, license, btf, &maps).map(|program| member::Loaded {
                 program,
-                own_form: None,
+                own_form: (is_member && jumps).then(|| JUMPS.to_owned()),
             })
         };
         self.programs

@@ -28,6 +28,9 @@ pub const PLAN_MAPS: usize = 256;
 /// Maps created by one load request, over all its programs: each costs a descriptor until the load is done.
 pub const LOAD_MAPS: usize = 1024;
 
+/// Elements of maps set by one load request, over all its programs: each costs a system call.
+pub const LOAD_ELEMENTS: usize = 4096;
+
 /// Bytes of instructions of one program: the verifier's limit of a million, 8 bytes each.
 pub const INSTRUCTION_BYTES: usize = 8 * 1_000_000;
 

@@ -60,12 +60,18 @@ fn difference(plan: &MapPlan, found: &KernelMap, form: Option<&MapForm>) -> Opti
     } else {
         plan.max_entries
     };
+    let hash_functions = u32::try_from(found.map_extra).unwrap_or(u32::MAX);
     let properties = [
         ("type", plan.map_type, found.map_type),
         ("key size", plan.key_size, found.key_size),
         ("value size", plan.value_size, found.value_size),
         ("number of entries", entries, found.max_entries),
         ("flags", plan.flags, found.flags),
+        (
+            "number of hash functions",
+            plan.hash_functions.into(),
+            hash_functions,
+        ),
     ];
     let numbers = properties
         .into_iter()
@@ -131,6 +137,10 @@ mod tests {
             },
             KernelMap {
                 flags: 99,
+                ..same.clone()
+            },
+            KernelMap {
+                map_extra: 99,
                 ..same.clone()
             },
         ];

@@ -13,6 +13,7 @@ use crate::store::records::MapForm;
 use crate::valid_plan::{MapRole, ValidPlan};
 use bincode::{Decode, Encode};
 use ipc::messages::program::LoadOptions;
+use ipc::plan::Elements;
 use std::path::PathBuf;
 
 /// A map instance of a load: each program has its own instances of the plan's maps.
@@ -62,6 +63,8 @@ pub enum Step {
     FillMap(MapInstance),
     /// Make a data section read-only for user space.
     FreezeMap(MapInstance),
+    /// Set the elements that the source sets: to maps and programs of the same load.
+    SetElements(MapInstance),
     /// Load the program with this index through the verifier.
     LoadProgram(usize),
     /// Write the plan beside the store.
@@ -216,9 +219,12 @@ impl Found {
     }
 }
 
-/// The first part of a load: maps and programs, as descriptors.
+/// The first part of a load: maps and programs, as descriptors. Elements are set in maps that are made here only: what is in a
+/// map that others use as well is their affair.
 pub fn create(layout: &Layout, valid: &ValidPlan, found: &Found) -> Vec<Step> {
     let mut steps = Vec::new();
+    // What holds programs can be filled when all of them are there.
+    let mut of_programs = Vec::new();
     if valid.plan().btf.is_some() {
         steps.push(Step::LoadBtf);
     }
@@ -237,9 +243,15 @@ pub fn create(layout: &Layout, valid: &ValidPlan, found: &Found) -> Vec<Step> {
             if plan.freeze {
                 steps.push(Step::FreezeMap(instance));
             }
+            match plan.elements {
+                Some(Elements::Maps(_)) => steps.push(Step::SetElements(instance)),
+                Some(Elements::Programs(_)) => of_programs.push(Step::SetElements(instance)),
+                None => {}
+            }
         }
         steps.push(Step::LoadProgram(program));
     }
+    steps.extend(of_programs);
     steps
 }
 

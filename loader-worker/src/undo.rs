@@ -12,6 +12,7 @@ pub fn inverse(step: &Step) -> Option<Removal> {
         | Step::SameMap { .. }
         | Step::FillMap(_)
         | Step::FreezeMap(_)
+        | Step::SetElements(_)
         | Step::LoadProgram(_)
         | Step::GiveToGroup { .. }
         | Step::SetMode { .. }

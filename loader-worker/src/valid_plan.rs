@@ -1,12 +1,14 @@
 //! A load plan whose every index, size and name was checked, so that the rest of the loader can rely on them. The
 //! only way from a plan as it came to one that is used is [`ValidPlan::try_from`].
 
+mod elements;
+
 use crate::limits;
 use crate::plan_intake::EncodedPlan;
 use ipc::cgroup_hooks;
 use ipc::limits::{LOAD_PROGRAMS, MAP_TYPE_BYTES, NAME_BYTES};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
-use ipc::plan::{InfoTable, LoadPlan, MapPlan, MapSlot, PLAN_VERSION, ProgramPlan};
+use ipc::plan::{Elements, InfoTable, LoadPlan, MapPlan, MapSlot, PLAN_VERSION, ProgramPlan};
 
 /// Bytes of one `struct bpf_insn`.
 const INSTRUCTION: usize = 8;
@@ -15,6 +17,9 @@ const LD_IMM64: u8 = 0x18;
 /// Source registers by which a double instruction takes its immediate for a descriptor or an index of one:
 /// `BPF_PSEUDO_MAP_FD`, `_MAP_VALUE`, `_MAP_IDX`, `_MAP_IDX_VALUE`.
 const MAP_SOURCES: [u8; 4] = [1, 2, 5, 6];
+
+/// `BPF_MAP_TYPE_BLOOM_FILTER`.
+const BLOOM_FILTER: u32 = 30;
 
 /// A plan that passed every check.
 #[derive(Clone, Debug)]
@@ -77,6 +82,22 @@ impl ValidPlan {
         asks && self.role(map) == MapRole::Public
     }
 
+    /// Whether the program with this index jumps to others, or others to it, by an array that the source fills.
+    pub fn jumps(&self, program: usize) -> bool {
+        let uses = |map: usize| {
+            let found = self.plan.programs.get(program);
+            let mut slots = found.iter().flat_map(|program| &program.map_slots);
+            slots.any(|slot| slot.map as usize == map)
+        };
+        let mut maps = self.plan.maps.iter().enumerate();
+        maps.any(|(index, map)| match &map.elements {
+            Some(Elements::Programs(list)) => {
+                uses(index) || list.iter().any(|one| one.value as usize == program)
+            }
+            Some(Elements::Maps(_)) | None => false,
+        })
+    }
+
     /// Indices of the maps, templates before the maps that need them.
     pub fn creation_order(&self) -> Vec<usize> {
         let (outer, plain): (Vec<_>, Vec<_>) =
@@ -107,6 +128,7 @@ impl TryFrom<EncodedPlan> for ValidPlan {
             plan.maps.len() * plan.programs.len(),
             limits::LOAD_MAPS,
         )?;
+        elements::check_number(&plan)?;
         bound(
             "bytes of BTF",
             plan.btf.as_ref().map_or(0, Vec::len),
@@ -174,6 +196,12 @@ fn check_map(map: &MapPlan, plan: &LoadPlan) -> Result<(), Failure> {
     }
     if plan.btf.is_none() && (map.btf_key_type_id != 0 || map.btf_value_type_id != 0) {
         return refuse("it names types of a BTF that is not there".into());
+    }
+    if let Err(reason) = elements::check(map, plan) {
+        return refuse(reason);
+    }
+    if map.hash_functions > 0 && (map.map_type != BLOOM_FILTER || map.hash_functions > 15) {
+        return refuse(format!("{} hash functions", map.hash_functions));
     }
     match map.inner.map(|index| plan.maps.get(index as usize)) {
         None => Ok(()),

@@ -17,6 +17,8 @@ pub(super) struct Layout<'a> {
     pub(super) symbols: HashMap<(&'a str, &'a str), u32>,
     /// Functions that are not exported.
     pub(super) hidden: HashSet<&'a str>,
+    /// Structures whose last member loses its name: the parser would take it for the definition of an inner map.
+    pub(super) unnamed: HashSet<u32>,
 }
 
 /// A data section as the kernel wants it described.
@@ -50,8 +52,16 @@ impl Btf<'_> {
     /// that are not exported called static, what is external replaced; `names` are added to the strings.
     pub(super) fn rewrite<'n>(&'n self, layout: &Layout<'_>, names: &[String]) -> Rewritten<'n> {
         let mut types = Vec::new();
-        for ty in self.types.iter().skip(1) {
+        for (id, ty) in self.types.iter().enumerate().skip(1) {
+            let start = types.len();
             self.rewrite_type(ty, layout, &mut types);
+            if layout.unnamed.contains(&(id as u32)) {
+                // Three words, then three for each member, of which the first is the name.
+                let name = start + 12 * ty.count as usize;
+                if let Some(name) = types.get_mut(name..name + 4) {
+                    name.fill(0);
+                }
+            }
         }
         let mut strings = self.strings.to_vec();
         let name_offsets = names

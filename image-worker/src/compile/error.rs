@@ -126,6 +126,32 @@ pub enum CompileError {
         /// To what.
         symbol: String,
     },
+    /// The source sets an element of a map to something that cannot be there.
+    #[error("map \"{map}\": element {key} is {reason}")]
+    MapElement {
+        /// Which map.
+        map: String,
+        /// Its key.
+        key: u32,
+        /// What it is.
+        reason: String,
+    },
+    /// A program would jump to one that is not loaded.
+    #[error(
+        "program \"{program}\" may call program \"{callee}\", element {key} of map \"{map}\", which is not asked for"
+    )]
+    TailCallee {
+        /// Who jumps.
+        program: String,
+        /// By which array of programs.
+        map: String,
+        /// The place there.
+        key: u32,
+        /// To whom.
+        callee: String,
+        /// What the section of that one says of its kind.
+        kind: Option<ProgramKind>,
+    },
     /// Valid, but nothing that bpfman can load.
     #[error("{0}")]
     Unsupported(String),
@@ -230,6 +256,13 @@ impl CompileError {
                  define it in the object"
                     .to_owned()
             }
+            Self::TailCallee { callee, kind, .. } => {
+                let kind = kind.map_or_else(|| "TYPE".to_owned(), |kind| kind.to_string());
+                format!("name it as well: --programs {kind}:{callee}")
+            }
+            Self::MapElement { .. } => {
+                "set the element to something else in the source, or after loading".to_owned()
+            }
             Self::Unsupported(_) | Self::Relocation(_) => String::new(),
             Self::KernelBtf(_) => {
                 "use a kernel with CONFIG_DEBUG_INFO_BTF (/sys/kernel/btf/vmlinux)".to_owned()
@@ -256,7 +289,7 @@ impl CompileError {
             Self::ProgramsNotFound { .. }
             | Self::GlobalNotFound { .. }
             | Self::AttachTargetNotFound { .. } => FailureCode::NotFound,
-            Self::KindMismatch { .. } => FailureCode::FailedPrecondition,
+            Self::KindMismatch { .. } | Self::TailCallee { .. } => FailureCode::FailedPrecondition,
             Self::TooLarge | Self::Limit { .. } | Self::TooManyPrograms | Self::TooManyGlobals => {
                 FailureCode::ResourceExhausted
             }

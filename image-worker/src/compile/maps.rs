@@ -36,17 +36,6 @@ const WITHOUT_TYPES: [u32; 14] = [
 
 /// Checks what the parser takes on trust.
 pub(super) fn check(elf: &Elf<'_>) -> Result<(), CompileError> {
-    if let Some((index, _)) = elf.with_role(Role::Maps)
-        && elf
-            .relocations(index)
-            .is_some_and(|relocations| !relocations.is_empty())
-    {
-        return Err(CompileError::Unsupported(
-            "maps whose elements are set in the source (\".values = {…}\") are not supported: \
-             set them after loading"
-                .to_owned(),
-        ));
-    }
     for symbol in &elf.symbols {
         let Some(section) = symbol.section.map(|section| &elf.sections[section]) else {
             continue;
@@ -133,12 +122,22 @@ pub(super) fn plan(
 }
 
 fn defined(name: &str, map: &Map) -> Result<MapPlan, CompileError> {
-    if map.map_extra() != 0 {
-        return Err(CompileError::Unsupported(format!(
-            "map \"{name}\" sets map_extra, which is not supported yet"
-        )));
-    }
     let map_type = map.map_type();
+    let hash_functions = match map.map_extra() {
+        0 => 0,
+        extra @ 1..=15 if map_type == BPF_MAP_TYPE_BLOOM_FILTER as u32 => extra as u8,
+        extra => {
+            return Err(CompileError::Unsupported(format!(
+                "map \"{name}\" sets map_extra to {extra}: of bloom filters alone it is known, where it is the number of hash \
+                 functions, 15 at most"
+            )));
+        }
+    };
+    // Without a word in the source the values of an array of programs are what they must be.
+    let value_size = match map.value_size() {
+        0 if map_type == BPF_MAP_TYPE_PROG_ARRAY as u32 => 4,
+        size => size,
+    };
     let (key, value) = match map {
         Map::Btf(map) if !WITHOUT_TYPES.contains(&map_type) => {
             (map.def.btf_key_type_id, map.def.btf_value_type_id)
@@ -154,7 +153,7 @@ fn defined(name: &str, map: &Map) -> Result<MapPlan, CompileError> {
         name: name.to_owned(),
         map_type,
         key_size: map.key_size(),
-        value_size: map.value_size(),
+        value_size,
         max_entries,
         flags: map.map_flags(),
         btf_key_type_id: key,
@@ -164,6 +163,8 @@ fn defined(name: &str, map: &Map) -> Result<MapPlan, CompileError> {
         initial: None,
         freeze: false,
         inner: None,
+        elements: None,
+        hash_functions,
         key_type: None,
         value_type: None,
     })
@@ -190,6 +191,8 @@ fn data(elf: &Elf<'_>, data_sections: &HashMap<&str, u32>, map: &Map) -> MapPlan
         initial: (!zeroes).then(|| contents.to_vec()),
         freeze: read_only,
         inner: None,
+        elements: None,
+        hash_functions: 0,
         key_type: None,
         value_type: None,
     }

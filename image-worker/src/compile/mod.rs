@@ -4,7 +4,7 @@
 //! `btf_ext`, `core`), what is asked for (`select`, `sections`), what it
 //! attaches to (`attach_target`), a form that aya-obj takes (`normalise`,
 //! `btf_rewrite`), values of globals (`globals`,
-//! `global_types`), maps (`maps`, `map_types`), relocation by aya-obj (`relocate`,
+//! `global_types`), maps (`maps`, `map_types`, `elements`), relocation by aya-obj (`relocate`,
 //! `bit_fields`), and the plan (`plan`).
 //!
 //! Everything that the file says is checked before aya-obj sees it: aya-obj indexes, multiplies and recurses by what
@@ -21,6 +21,7 @@ mod cgroup;
 pub mod check;
 mod core;
 pub mod describe;
+mod elements;
 mod elf;
 pub mod error;
 mod functions;

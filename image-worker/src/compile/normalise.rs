@@ -9,6 +9,7 @@ use super::btf::Btf;
 use super::btf_ext::BtfExt;
 use super::btf_rewrite::Layout;
 use super::core::WholeField;
+use super::elements;
 use super::elf::{Elf, Role, SECTION_HEADER_BYTES, SymbolKind};
 use super::error::CompileError;
 use super::functions::Functions;
@@ -66,7 +67,7 @@ pub(super) fn normalise<'a>(
         .iter()
         .filter_map(|index| new_names.get(index).cloned())
         .collect();
-    let rewritten = btf.map(|btf| btf.rewrite(&layout(elf, functions), &code_names));
+    let rewritten = btf.map(|btf| btf.rewrite(&layout(elf, functions, btf), &code_names));
 
     let mut image = Image::new(elf);
     for (index, section) in elf.sections.iter().enumerate() {
@@ -124,8 +125,11 @@ fn new_name(index: usize, role: Role, code: &BTreeSet<usize>) -> Option<String> 
     }
 }
 
-fn layout<'a>(elf: &Elf<'a>, functions: &Functions<'a>) -> Layout<'a> {
-    let mut layout = Layout::default();
+fn layout<'a>(elf: &Elf<'a>, functions: &Functions<'a>, btf: &Btf<'_>) -> Layout<'a> {
+    let mut layout = Layout {
+        unnamed: elements::arrays_of_programs(btf).into_iter().collect(),
+        ..Layout::default()
+    };
     for section in elf
         .sections
         .iter()

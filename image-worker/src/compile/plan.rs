@@ -10,7 +10,7 @@ use super::kernel_btf::KernelBtf;
 use super::map_types;
 use super::maps::{self, Maps};
 use super::sections::SectionFacts;
-use super::{cgroup, globals, normalise, relocate, sections, select};
+use super::{cgroup, elements, globals, normalise, relocate, sections, select};
 use aya_obj::{Function, Object};
 use ipc::messages::program::ProgramRequest;
 use ipc::plan::{InfoTable, LoadPlan, PLAN_VERSION, ProgramPlan};
@@ -69,10 +69,21 @@ pub(super) fn plan(
         .map(|(_, section)| Btf::parse(section.data))
         .transpose()?;
 
+    let initializers = elements::read(&elf, btf.as_ref())?;
+
     let normalised = normalise::normalise(&elf, &functions, btf.as_ref(), &kept)?;
     let mut object = relocate::parse(&normalised, &functions, &kept)?;
     globals::set(&elf, btf.as_ref(), &mut object, request)?;
     let mut maps = maps::plan(&elf, &normalised.data_sections, &object)?;
+    let context = elements::Context {
+        elf: &elf,
+        functions: &functions,
+        object: &object,
+        programs: request.programs,
+        selected: &selected,
+        reaches: &reaches,
+    };
+    elements::plan(&initializers, &context, &mut maps)?;
     relocate::relocate_types(&mut object, &normalised, kernel)?;
     relocate::relocate_maps(&elf, &mut object, &maps, &reaches)?;
 

@@ -4,7 +4,7 @@ use super::error::ENOTSUPP;
 use super::{Error, cpus, name, sys};
 use ipc::plan::MapPlan;
 use rustix::io::Errno;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// `BPF_MAP_TYPE_PERF_EVENT_ARRAY`.
 const PERF_EVENT_ARRAY: u32 = 4;
@@ -34,6 +34,7 @@ pub fn create(
         map_name: name::object(name),
         btf_key_type_id: if typed { plan.btf_key_type_id } else { 0 },
         btf_value_type_id: if typed { plan.btf_value_type_id } else { 0 },
+        map_extra: u64::from(plan.hash_functions),
         ..sys::map::Create::default()
     };
     let typed = btf.is_some() && (plan.btf_key_type_id != 0 || plan.btf_value_type_id != 0);
@@ -52,6 +53,11 @@ pub fn write_initial(map: BorrowedFd<'_>, contents: &[u8]) -> Result<(), Error> 
 /// Writes an element; key and value must be as long as the map's (`EINVAL`).
 pub fn update(map: BorrowedFd<'_>, key: &[u8], value: &[u8]) -> Result<(), Error> {
     sys::map::update(map, key, value).map_err(|errno| Error::new("BPF_MAP_UPDATE_ELEM", errno))
+}
+
+/// Puts a map or a program into a map of such: the kernel takes a descriptor for the value.
+pub fn put(map: BorrowedFd<'_>, key: u32, value: BorrowedFd<'_>) -> Result<(), Error> {
+    update(map, &key.to_ne_bytes(), &value.as_raw_fd().to_ne_bytes())
 }
 
 /// The element of a key; of per-CPU maps the values of all possible CPUs, each rounded up to 8 bytes.

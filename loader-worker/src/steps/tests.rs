@@ -2,7 +2,7 @@ use super::*;
 use crate::undo;
 use crate::valid_plan::sample;
 use ipc::messages::program::Source;
-use ipc::plan::{LoadPlan, MapPlan};
+use ipc::plan::{Element, Elements, LoadPlan, MapPlan};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -187,6 +187,61 @@ fn a_load_creates_maps_before_their_program_and_pins_them_before_it() {
             },
         ]
     );
+}
+
+#[test]
+fn elements_are_set_once_in_maps_that_a_load_makes() {
+    let mut plan = sample::plan();
+    plan.maps[2].value_size = 4;
+    plan.maps[2].elements = Some(Elements::Maps(vec![Element { key: 0, value: 0 }]));
+    plan.maps.push(MapPlan {
+        elements: Some(Elements::Programs(vec![Element { key: 0, value: 1 }])),
+        ..MapPlan::plain("calls", 3, (4, 4), 1)
+    });
+    let instance = |program, map| MapInstance { program, map };
+    let set = |valid: &ValidPlan, found: &Found| {
+        let steps = create(&layout(), valid, found);
+        let numbered = steps.iter().enumerate();
+        let found: Vec<_> = numbered
+            .filter_map(|(at, step)| match step {
+                Step::SetElements(instance) => Some((at, *instance)),
+                _ => None,
+            })
+            .collect();
+        let last = steps
+            .iter()
+            .rposition(|step| matches!(step, Step::LoadProgram(_)));
+        (found, last)
+    };
+    let valid = sample::valid(plan.clone()).unwrap();
+    let (found, last) = set(&valid, &Found::default());
+    let instances: Vec<_> = found.iter().map(|(_, instance)| *instance).collect();
+    // Maps before their program is loaded, programs after the last one.
+    assert_eq!(
+        instances,
+        [(0, 2), (1, 2), (0, 4), (1, 4)].map(|(program, map)| instance(program, map))
+    );
+    assert!(found[1].0 < last.unwrap() && found[2].0 > last.unwrap());
+    assert!(set(&valid, &with_owner(3)).0.is_empty());
+
+    // What is shared by name is made for the first program, unless it is there already.
+    plan.maps[2].pin_by_name = true;
+    plan.maps[4].pin_by_name = true;
+    let valid = sample::valid(plan).unwrap();
+    let (found, _) = set(&valid, &Found::default());
+    let instances: Vec<_> = found.iter().map(|(_, instance)| *instance).collect();
+    assert_eq!(instances, [instance(0, 2), instance(0, 4)]);
+    let form = |name: &str| MapForm {
+        name: name.into(),
+        by_name: true,
+        key: None,
+        value: None,
+    };
+    let there = Found {
+        owner: None,
+        by_name: vec![form("outer"), form("calls")],
+    };
+    assert!(set(&valid, &there).0.is_empty());
 }
 
 #[test]

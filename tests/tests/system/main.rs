@@ -40,6 +40,7 @@ mod kernel_tracepoints;
 mod loading_rules;
 mod main_job;
 mod maintainer_scripts;
+mod map_elements;
 mod maps_access;
 mod maps_by_name;
 mod netns_filters;

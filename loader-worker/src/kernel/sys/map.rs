@@ -22,6 +22,8 @@ pub(in crate::kernel) struct Create {
     pub(in crate::kernel) btf_fd: u32,
     pub(in crate::kernel) btf_key_type_id: u32,
     pub(in crate::kernel) btf_value_type_id: u32,
+    pub(in crate::kernel) btf_vmlinux_value_type_id: u32,
+    pub(in crate::kernel) map_extra: u64,
 }
 
 /// The element commands.
