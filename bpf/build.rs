@@ -125,6 +125,13 @@ fn compile(compiler: &str, headers: &[PathBuf], source: &Path, out: &Path) -> Re
     let object = out.join(format!("{name}.o"));
     let mut command = Command::new(compiler);
     command.args(["-target", "bpf", "-mcpu=v3", "-O2", "-Wall", "-Werror"]);
+    // Where registers lie for a probe.
+    let target = match variable("CARGO_CFG_TARGET_ARCH")?.as_str() {
+        "x86_64" => "x86".to_owned(),
+        "aarch64" => "arm64".to_owned(),
+        other => other.to_owned(),
+    };
+    command.arg(format!("-D__TARGET_ARCH_{target}"));
     // The source's own path would stand in the line table of every load plan.
     command.arg(format!(
         "-ffile-prefix-map={}=.",

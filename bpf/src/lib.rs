@@ -79,6 +79,11 @@ object! {
 }
 
 object! {
+    /// Variables that have their values from the kernel, and libbpf's header for static probes (`kconfig.bpf.c`).
+    KCONFIG, "kconfig"
+}
+
+object! {
     /// What is in the kernel, whoever put it there (`iterators.bpf.c`).
     ITERATORS, "iterators"
 }
@@ -114,7 +119,7 @@ pub struct Template {
 pub const ITERATOR_TEMPLATES: [Template; 3] = include!(concat!(env!("OUT_DIR"), "/iterators.rs"));
 
 /// Every object with its name.
-pub const ALL: [(&str, &[u8]); 18] = [
+pub const ALL: [(&str, &[u8]); 19] = [
     ("counter", COUNTER),
     ("order", ORDER),
     ("core", CORE),
@@ -133,6 +138,7 @@ pub const ALL: [(&str, &[u8]); 18] = [
     ("tally_too", TALLY_TOO),
     ("tally_other", TALLY_OTHER),
     ("sections", SECTIONS),
+    ("kconfig", KCONFIG),
 ];
 
 /// Slots of the `counters` map of [`COUNTER`], in the order of `enum slot`.

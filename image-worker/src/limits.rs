@@ -27,6 +27,9 @@ pub const MAPS: usize = 256;
 /// of one program.
 pub const MAP_ELEMENTS: usize = 4096;
 
+/// Bytes of the variables of one object that have their values from the kernel. An object has some five, of eight bytes.
+pub const KCONFIG_BYTES: usize = 4096;
+
 /// Steps from a type through modifiers, type definitions and arrays to what it is.
 pub const TYPE_DEPTH: usize = 32;
 

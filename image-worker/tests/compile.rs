@@ -435,3 +435,40 @@ fn programs_for_one_place_get_its_number_in_the_kernels_types() {
     // The empty function behind a hook is no hook's name.
     assert!(number("lsm_count", ProgramKind::Lsm, Some("bpf_lsm_inode_unlink")).is_err());
 }
+
+#[test]
+fn variables_of_the_kernel_are_data_that_only_programs_which_use_them_need() {
+    let plan = plan(bpf::KCONFIG, &[("kconfig_known", ProgramKind::Tracepoint)]);
+    let variables = map(&plan, ".kconfig");
+    assert_eq!(
+        (variables.map_type, variables.max_entries, variables.flags),
+        (2, 1, 128)
+    );
+    assert!(variables.internal && variables.freeze);
+    assert_eq!(variables.btf_value_type_id, 0);
+    let initial = variables.initial.as_deref().expect("values");
+    assert_eq!(initial.len(), 32, "four of them");
+    assert!(used(&plan, &plan.programs[0]).contains(&".kconfig"));
+
+    let number = [("kconfig_number", ProgramKind::Tracepoint)];
+    let failure = plan_with(bpf::KCONFIG, &number, &[]).expect_err("no value");
+    assert_eq!(failure.code, FailureCode::Unsupported);
+    assert_eq!(
+        failure.cause,
+        "function \"kconfig_number\" uses \"CONFIG_BPFMAN_NUMBER\", which the object does not define"
+    );
+    assert!(
+        failure
+            .remedy
+            .contains("--global CONFIG_BPFMAN_NUMBER:TYPE=VALUE"),
+        "{failure}"
+    );
+    let value = 250_u32.to_le_bytes();
+    let given = plan_with(bpf::KCONFIG, &number, &[("CONFIG_BPFMAN_NUMBER", &value)]);
+    let given = given.expect("a plan");
+    let variables = map(&given, ".kconfig").initial.as_deref().expect("values");
+    assert!(variables.chunks(8).any(|variable| variable[..4] == value));
+    // It is a number of four bytes.
+    let refused = plan_with(bpf::KCONFIG, &number, &[("CONFIG_BPFMAN_NUMBER", &[1])]);
+    assert!(refused.expect_err("one byte").cause.contains("has 4 bytes"));
+}

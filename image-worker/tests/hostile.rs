@@ -15,12 +15,12 @@ use ipc::plan::{Elements, InfoTable, LoadPlan, ProgramPlan};
 use proptest::prelude::*;
 use std::cell::RefCell;
 
-use ProgramKind::{Tc, Tcx, Tracepoint, Uprobe, Xdp};
+use ProgramKind::{Tc, Tcx, Tracepoint, Uprobe, Usdt, Xdp};
 
 type Wanted = &'static [(&'static str, ProgramKind)];
 
 /// Objects with programs to ask for: one alone, and several together.
-const REQUESTS: [(&str, &[u8], Wanted); 8] = [
+const REQUESTS: [(&str, &[u8], Wanted); 9] = [
     (
         "counter",
         bpf::COUNTER,
@@ -51,6 +51,11 @@ const REQUESTS: [(&str, &[u8], Wanted); 8] = [
             ("xdp_caller", Xdp),
             ("xdp_callee", Xdp),
         ],
+    ),
+    (
+        "kconfig",
+        bpf::KCONFIG,
+        &[("kconfig_known", Tracepoint), ("usdt_arguments", Usdt)],
     ),
     ("bare", bpf::BARE, &[("bare_count", Tc)]),
 ];

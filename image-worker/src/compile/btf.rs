@@ -136,6 +136,13 @@ impl<'a> Btf<'a> {
         })
     }
 
+    /// The strings of a section, all that is looked at of it.
+    pub(super) fn strings_of(bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let (header, start) = (u32_at(bytes, 4)?, u32_at(bytes, 16)?);
+        let length = u32_at(bytes, 20)?;
+        super::bytes::range(bytes, u64::from(header) + u64::from(start), length.into())
+    }
+
     /// The type with this id.
     pub(super) fn get(&self, id: u32) -> Option<&Type<'a>> {
         self.types.get(id as usize)

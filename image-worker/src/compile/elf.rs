@@ -2,6 +2,7 @@
 
 use super::bytes::{range, text_at, u16_at, u32_at, u64_at};
 use super::error::CompileError;
+use super::kconfig;
 use crate::limits;
 use ipc::limits::{NAME_BYTES, OBJECT_BYTES};
 use std::collections::{HashMap, HashSet};
@@ -27,7 +28,7 @@ pub(super) enum Role {
     Program,
     /// `.data` and `.data.*`.
     Data,
-    /// `.rodata` and `.rodata.*`.
+    /// `.rodata` and `.rodata.*`; `.kconfig`, which [`kconfig`] makes.
     ReadOnlyData,
     /// `.bss` and `.bss.*`.
     ZeroData,
@@ -66,7 +67,7 @@ impl Role {
             _ if name == "maps" || name.starts_with("maps/") => Role::LegacyMaps,
             _ if size == 0 => Role::Other,
             _ if family(".data") => Role::Data,
-            _ if family(".rodata") => Role::ReadOnlyData,
+            _ if family(".rodata") || name == kconfig::SECTION => Role::ReadOnlyData,
             _ if family(".bss") => Role::ZeroData,
             _ => Role::Other,
         }

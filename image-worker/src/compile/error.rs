@@ -251,9 +251,14 @@ impl CompileError {
                 "give it as its type, or its bytes as they stand in memory: NAME=0x…".to_owned()
             }
             Self::GlobalText { .. } => "give a shorter text".to_owned(),
+            Self::UnresolvedSymbol { symbol, .. } if symbol.starts_with("CONFIG_") => {
+                format!(
+                    "the kernel's configuration is not read: declare it __weak, and it is 0, or give its \
+                     value: --global {symbol}:TYPE=VALUE"
+                )
+            }
             Self::UnresolvedSymbol { .. } => {
-                "kernel functions, .ksyms and .kconfig variables are not supported; \
-                 define it in the object"
+                "kernel functions and variables (.ksyms) are not supported; define it in the object"
                     .to_owned()
             }
             Self::TailCallee { callee, kind, .. } => {

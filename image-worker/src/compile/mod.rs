@@ -3,13 +3,13 @@
 //! The steps, each in its own file: is it an object ([`check`](mod@check)), what is in it (`elf`, `functions`, `btf`,
 //! `btf_ext`, `core`), what is asked for (`select`, `sections`), what it
 //! attaches to (`attach_target`), a form that aya-obj takes (`normalise`,
-//! `btf_rewrite`), values of globals (`globals`,
+//! `btf_rewrite`), values of what the kernel knows (`kconfig`) and of globals (`globals`,
 //! `global_types`), maps (`maps`, `map_types`, `elements`), relocation by aya-obj (`relocate`,
 //! `bit_fields`), and the plan (`plan`).
 //!
 //! Everything that the file says is checked before aya-obj sees it: aya-obj indexes, multiplies and recurses by what
 //! it reads. No descriptor, no system call and no state is involved, except that the kernel's own types are read when
-//! an object has CO-RE relocations ([`kernel_btf`]).
+//! an object has CO-RE relocations or asks what the kernel can ([`kernel_btf`]).
 
 mod attach_target;
 mod bit_fields;
@@ -27,6 +27,7 @@ pub mod error;
 mod functions;
 mod global_types;
 mod globals;
+mod kconfig;
 pub mod kernel_btf;
 mod map_types;
 mod maps;

@@ -10,7 +10,7 @@ use super::kernel_btf::KernelBtf;
 use super::map_types;
 use super::maps::{self, Maps};
 use super::sections::SectionFacts;
-use super::{cgroup, elements, globals, normalise, relocate, sections, select};
+use super::{cgroup, elements, globals, kconfig, normalise, relocate, sections, select};
 use aya_obj::{Function, Object};
 use ipc::messages::program::ProgramRequest;
 use ipc::plan::{InfoTable, LoadPlan, PLAN_VERSION, ProgramPlan};
@@ -23,11 +23,12 @@ const LINE_RECORD: u32 = 16;
 
 /// Makes the plan of an object that passed [`super::check::check`].
 pub(super) fn plan(
-    bytes: &[u8],
+    object: &[u8],
     request: &Request<'_>,
     kernel: &mut dyn KernelBtf,
 ) -> Result<LoadPlan, CompileError> {
-    let elf = Elf::parse(bytes)?;
+    let object_digest = Sha256::digest(object).into();
+    let elf = Elf::parse(object)?;
     let functions = Functions::collect(&elf)?;
     let selected = select::select(&functions, request.programs)?;
     let facts = request
@@ -54,6 +55,15 @@ pub(super) fn plan(
         })
         .collect();
     let attach_ids = attach_target::resolve(&targets, kernel)?;
+    let btf = elf
+        .with_role(Role::Btf)
+        .map(|(_, section)| Btf::parse(section.data))
+        .transpose()?;
+    let defined = kconfig::define(&elf, btf.as_ref(), request.globals, kernel)?;
+    let elf = match &defined {
+        Some(bytes) => Elf::parse(bytes)?,
+        None => elf,
+    };
     let reaches = selected
         .iter()
         .map(|index| functions.reach(&elf, *index))
@@ -64,11 +74,6 @@ pub(super) fn plan(
         .copied()
         .collect();
     maps::check(&elf)?;
-    let btf = elf
-        .with_role(Role::Btf)
-        .map(|(_, section)| Btf::parse(section.data))
-        .transpose()?;
-
     let initializers = elements::read(&elf, btf.as_ref())?;
 
     let normalised = normalise::normalise(&elf, &functions, btf.as_ref(), &kept)?;
@@ -109,7 +114,7 @@ pub(super) fn plan(
     }
     Ok(LoadPlan {
         version: PLAN_VERSION,
-        object_digest: Sha256::digest(bytes).into(),
+        object_digest,
         license: elf.license(),
         btf,
         maps: maps.plans,

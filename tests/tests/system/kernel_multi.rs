@@ -94,7 +94,7 @@ fn kprobe_multi() -> (bool, &'static str) {
     )
 }
 
-fn uprobe_multi() -> (bool, &'static str) {
+pub(crate) fn uprobe_multi() -> (bool, &'static str) {
     (
         kernel::version() >= (6, 6),
         "no uprobe_multi links: BPF_LINK_CREATE",

@@ -37,6 +37,7 @@ mod kernel_netkit;
 mod kernel_perf_events;
 mod kernel_sections;
 mod kernel_tracepoints;
+mod kernel_variables;
 mod loading_rules;
 mod main_job;
 mod maintainer_scripts;
