@@ -5,8 +5,9 @@ use crate::chains::{libxdp, presence};
 use crate::drift::{Behind, Seen};
 use crate::helpers::Helpers;
 use crate::kernel::memlock::Memlocks;
+use crate::kernel::netlink::Socket;
 use crate::kernel::witness::Testimony;
-use crate::kernel::{Error, info, pin};
+use crate::kernel::{Error, clsact, info, pin};
 use crate::layout::Layout;
 use crate::limits::PINS;
 use crate::store::records::{StoredHook, StoredProgram};
@@ -57,6 +58,39 @@ pub fn link(record: &LinkRecord) -> Behind<KernelLink> {
             })
         }),
         _ => behind(opened, info::link),
+    }
+}
+
+/// Whether the filter through which a link on clsact is called is on its hook; links of all other kinds need none. Nobody goes
+/// into other network namespaces for this: a filter there is believed to be on its interface as long as that is there.
+pub fn has_filter(layout: &Layout, record: &LinkRecord) -> bool {
+    let (
+        LinkDetails::Tc {
+            ifindex,
+            direction,
+            netns,
+            dispatcher_id,
+            ..
+        },
+        Some(key),
+    ) = (&record.details, record.details.hook())
+    else {
+        return true;
+    };
+    match Elsewhere::of(layout, key, netns) {
+        Ok(Some(elsewhere)) => {
+            matches!(
+                elsewhere.testimony(),
+                Ok(Testimony::Alive | Testimony::Nobody)
+            )
+        }
+        Ok(None) => Socket::open()
+            .and_then(|socket| clsact::filters(&socket, *ifindex, *direction))
+            .is_ok_and(|filters| {
+                let mut programs = filters.iter().filter_map(|found| found.program_id);
+                programs.any(|program| program == *dispatcher_id)
+            }),
+        Err(_) => false,
     }
 }
 

@@ -4,6 +4,7 @@ use super::Engine;
 use crate::drift::{Behind, is_recorded};
 use crate::hooks::mprog_order;
 use crate::kernel::{info, pin};
+use crate::layout::Layout;
 use crate::observe;
 use crate::reconcile;
 use crate::store::records::StoredProgram;
@@ -34,7 +35,7 @@ impl Engine {
             links: links
                 .into_iter()
                 .filter(|link| link.program_id == id)
-                .map(|record| link(record, &stored.record.name))
+                .map(|record| link(&self.layout, record, &stored.record.name))
                 .collect(),
             maps: stored.maps.iter().map(map).collect(),
             map_used_by: self.store.map_set_users(stored.map_set()),
@@ -57,9 +58,10 @@ impl Engine {
             let links = links.remove(&id).unwrap_or_default();
             ProgramEntry {
                 kernel,
-                attached: links
-                    .iter()
-                    .any(|link| matches!(observe::link(link), Behind::Found(_))),
+                attached: links.iter().any(|link| {
+                    matches!(observe::link(link), Behind::Found(_))
+                        && observe::has_filter(&self.layout, link)
+                }),
                 links: links.iter().map(|link| link.id).collect(),
                 record: stored.record,
             }
@@ -80,7 +82,7 @@ impl Engine {
         let name = program
             .map(|program| program.record.name)
             .unwrap_or_default();
-        Ok(link(record, &name))
+        Ok(link(&self.layout, record, &name))
     }
 
     /// All links, ascending by id.
@@ -138,11 +140,15 @@ impl Engine {
     }
 }
 
-fn link(record: LinkRecord, program_name: &str) -> Link {
+fn link(layout: &Layout, record: LinkRecord, program_name: &str) -> Link {
     let found = observe::link(&record);
     let pin_present = found != Behind::Nothing;
     let kernel = match found {
-        Behind::Found(kernel) if is_recorded(&kernel, &record) => Some(kernel),
+        Behind::Found(kernel)
+            if is_recorded(&kernel, &record) && observe::has_filter(layout, &record) =>
+        {
+            Some(kernel)
+        }
         _ => None,
     };
     let numbers = match &kernel {

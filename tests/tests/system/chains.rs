@@ -258,6 +258,34 @@ fn tc_programs_leave_what_others_have_on_clsact() {
     instance.assert_no_drift();
 }
 
+/// A filter is no link: its program is pinned still, but nothing calls it.
+#[test]
+fn a_filter_that_somebody_took_away_is_no_attachment_any_more() {
+    let instance = Instance::start();
+    let objects = Objects::new();
+    let mut members = Members::of(&objects, "tc:tc_member");
+    let id = members.load(&instance, 1, 3);
+    let before = Traces::of(&instance);
+    let (link, _) = instance.attach(&["tc", &id, INTERFACE, "ingress", "-p", "1"]);
+    let link = link.to_string();
+    let status = || {
+        let told = instance.ctl(&["link", "get", &link, "-o", "json"]).json();
+        let attached = instance.ctl(&["program", "list", "--attached", "-q"]).ok();
+        let status = &told["status"];
+        let attached = attached.split_whitespace().any(|listed| listed == id);
+        (
+            status["kernel_seen"] == true,
+            attached,
+            status["pin_present"] == true,
+        )
+    };
+    assert_eq!(status(), (true, true, true));
+    tc(&instance, &format!("qdisc del dev {INTERFACE} clsact"));
+    assert_eq!(status(), (false, false, true));
+    instance.ctl(&["link", "detach", &link]).ok();
+    before.assert_unchanged(&instance, "detach");
+}
+
 #[test]
 fn another_qdisc_in_the_place_of_clsact_is_refused_and_kept() {
     let instance = Instance::start();
