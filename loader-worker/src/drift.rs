@@ -1,15 +1,18 @@
 //! Where records and kernel differ. Pure: what is wanted and what was seen, to a list of differences.
 
+use self::place::{interface_at, interface_of, lost_place};
 use crate::layout::Layout;
 use crate::limits::FINDINGS;
 use crate::store::records::{StoredHook, StoredProgram};
-use ipc::messages::attach::{LinkDetails, LinkRecord};
+use ipc::messages::attach::LinkRecord;
 use ipc::messages::chain::{Dispatcher, HookKey, HookKind};
 use ipc::messages::kernel::KernelLink;
 use ipc::messages::loader::DoctorReport;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+mod place;
 
 /// What the store says.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +49,8 @@ pub struct Seen {
     pub links: BTreeMap<u64, Behind<KernelLink>>,
     /// By hook of the store: whether what it says is there.
     pub hooks: BTreeMap<HookKey, Behind<()>>,
+    /// Pins of links whose interface has moved to another network namespace or number.
+    pub moved: BTreeSet<PathBuf>,
     /// By pin of a program's maps: the kernel id behind it.
     pub maps: BTreeMap<PathBuf, Behind<u32>>,
     /// Every pin in bpfman's subtree.
@@ -91,6 +96,8 @@ pub enum Drift {
     },
     /// A link is at no interface or network namespace any more: it is there but has no effect.
     LinkIdle { id: u64, place: String },
+    /// A link, or the one of a chain, is on an interface that has moved since.
+    Moved { what: String, place: String },
     /// Nothing of bpfman's is on a hook with members.
     HookIdle {
         hook: HookKind,
@@ -172,6 +179,11 @@ impl fmt::Display for Drift {
                      detach it, and attach again if {place} is there"
                 )
             }
+            Drift::Moved { what, place } => write!(
+                out,
+                "{what}: {place} has moved to another network namespace or number and took its programs along, which go on \
+                 running there; detach what is not wanted, and attach again where the interface is now"
+            ),
             Drift::HookIdle { hook, place, links } => write!(
                 out,
                 "the chain on the {hook} hook (links {links}) has no effect: {place} is gone, or somebody took the chain \
@@ -233,7 +245,7 @@ pub fn compare(wanted: Wanted<'_>, seen: &Seen) -> Vec<Drift> {
         }
     }
     for hook in wanted.hooks {
-        compare_hook(hook, wanted.links, seen, &mut drift);
+        compare_hook(hook, wanted, seen, &mut drift);
     }
     let known = known_pins(wanted);
     // A map set stays whole while one program uses any of it, so maps that only an unloaded owner used are no orphans.
@@ -365,40 +377,21 @@ fn compare_link(link: &LinkRecord, seen: &Seen, drift: &mut Vec<Drift>) {
         Behind::Found(found) => {
             if let Some(place) = lost_place(&link.details, found) {
                 drift.push(Drift::LinkIdle { id, place });
+            } else if link.details.mprog().is_some() && seen.moved.contains(Path::new(&pin)) {
+                let place = interface_of(&link.details);
+                let what = format!("link {id}");
+                drift.push(Drift::Moved { what, place });
             }
         }
     }
 }
 
-/// The place that a link was on and is not any more. The kernel does not tell an interface that is gone from one whose
-/// network namespace is.
-fn lost_place(details: &LinkDetails, found: &KernelLink) -> Option<String> {
-    match details {
-        LinkDetails::Tcx {
-            interface, netns, ..
-        }
-        | LinkDetails::Netkit {
-            interface, netns, ..
-        } if found.ifindex == 0 => Some(interface_at(interface, netns)),
-        LinkDetails::SkLookup { netns, .. } if found.netns_ino == 0 => Some(match netns.as_str() {
-            "" => "the service's network namespace".to_owned(),
-            netns => format!("network namespace {netns}"),
-        }),
-        LinkDetails::Cgroup { path, .. } if found.cgroup_id == 0 => {
-            Some(format!("control group {path}"))
-        }
-        _ => None,
-    }
-}
-
-fn interface_at(interface: &str, netns: &str) -> String {
-    match netns {
-        "" => format!("interface {interface}"),
-        netns => format!("interface {interface} of network namespace {netns}"),
-    }
-}
-
-fn compare_hook(hook: &StoredHook, links: &[LinkRecord], seen: &Seen, drift: &mut Vec<Drift>) {
+fn compare_hook(
+    hook: &StoredHook,
+    Wanted { layout, links, .. }: Wanted<'_>,
+    seen: &Seen,
+    drift: &mut Vec<Drift>,
+) {
     let key = hook.dispatcher.key;
     let members = || {
         let members = links
@@ -408,6 +401,10 @@ fn compare_hook(hook: &StoredHook, links: &[LinkRecord], seen: &Seen, drift: &mu
         members.collect::<Vec<_>>().join(", ")
     };
     match seen.hooks.get(&key).unwrap_or(&Behind::Nothing) {
+        _ if seen.moved.contains(&layout.hook_link(key)) => drift.push(Drift::Moved {
+            what: format!("the chain on the {} hook (links {})", key.kind, members()),
+            place: interface_at(&hook.dispatcher.interface, &hook.dispatcher.netns),
+        }),
         Behind::Found(()) => {}
         Behind::Nothing => drift.push(Drift::HookIdle {
             hook: key.kind,

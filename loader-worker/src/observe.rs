@@ -7,12 +7,13 @@ use crate::helpers::Helpers;
 use crate::kernel::memlock::Memlocks;
 use crate::kernel::netlink::Socket;
 use crate::kernel::witness::Testimony;
-use crate::kernel::{Error, clsact, info, pin};
+use crate::kernel::{Error, clsact, info, interfaces, pin};
 use crate::layout::Layout;
 use crate::limits::PINS;
+use crate::network_namespace::NetworkNamespace;
 use crate::store::records::{StoredHook, StoredProgram};
 use ipc::messages::attach::{LinkDetails, LinkNumbers, LinkRecord};
-use ipc::messages::chain::{Dispatcher, Strategy};
+use ipc::messages::chain::{Dispatcher, HookKind, Strategy};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::kernel::{KernelLink, KernelProgram, ProgramStats};
 use std::collections::BTreeSet;
@@ -20,6 +21,26 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+
+/// The number that the interface of a link has now, wherever it is; `None` where it is gone or there is no link.
+fn ifindex(pin: &Path) -> Option<u32> {
+    let link = pin::get(pin).and_then(|link| info::link(link.as_fd()));
+    link.ok()
+        .map(|link| link.ifindex)
+        .filter(|ifindex| *ifindex != 0)
+}
+
+/// The number that the interface of a link has now, if it has moved from where it was (network namespace and number). Of one
+/// that keeps its number this is told where it was in the loader's own network namespace, which does not have it any more: the
+/// same program may be on interfaces of that number in many.
+pub fn moved_to(pin: &Path, (nsid, recorded): (u64, u32)) -> Option<u32> {
+    let now = ifindex(pin)?;
+    let is_missing = || {
+        NetworkNamespace::own().is_ok_and(|own| own.id() == nsid)
+            && matches!(interfaces::name(recorded), Ok(None))
+    };
+    (now != recorded || is_missing()).then_some(now)
+}
 
 /// The program behind a pin.
 pub fn program(path: &str, memlocks: &Memlocks) -> Behind<(KernelProgram, ProgramStats)> {
@@ -190,6 +211,21 @@ pub async fn observe(
                 let found = map(&pin);
                 seen.maps.insert(pin, found);
             }
+        }
+    }
+    let mut note_moved = |pin: PathBuf, place| {
+        if moved_to(&pin, place).is_some() {
+            seen.moved.insert(pin);
+        }
+    };
+    for record in links {
+        if let Some((place, _)) = record.details.mprog() {
+            note_moved(record.pin_path.clone().into(), (place.nsid, place.ifindex));
+        }
+    }
+    for key in hooks.iter().map(|hook| hook.dispatcher.key) {
+        if key.kind == HookKind::Xdp {
+            note_moved(layout.hook_link(key), (key.nsid, key.ifindex));
         }
     }
     for record in links {

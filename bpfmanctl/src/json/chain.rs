@@ -239,6 +239,8 @@ struct Entry {
     managed: bool,
     member: Option<Member>,
     reason: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    has_moved: bool,
 }
 
 impl Hooks {
@@ -249,6 +251,7 @@ impl Hooks {
             managed: entry.member.is_some(),
             member: entry.member.map(|member| Member::new(member, interface)),
             reason: entry.reason,
+            has_moved: entry.has_moved,
         };
         let hook = |view: chain::HookView| Hook {
             hook: view.hook.name(),

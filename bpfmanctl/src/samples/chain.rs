@@ -119,12 +119,14 @@ pub(crate) fn hooks() -> Vec<HookView> {
         name: member.program_name.clone(),
         member: Some(member),
         reason: reason.to_owned(),
+        has_moved: false,
     };
     let foreign = |name: &str| HookEntry {
         program_id: 77,
         name: name.to_owned(),
         member: None,
         reason: "not bpfman's".to_owned(),
+        has_moved: false,
     };
     let [xdp, tc] = chains();
     let entries = |chain: &Chain| -> Vec<HookEntry> {
@@ -178,6 +180,7 @@ pub(crate) fn foreign_hook() -> HookView {
         name: member.name.clone(),
         member: None,
         reason: "not bpfman's".to_owned(),
+        has_moved: false,
     });
     HookView {
         hook: InterfaceHook::Xdp,

@@ -138,6 +138,9 @@ pub(crate) fn chains(interface: &str, hooks: &[HookView], width: Option<u16>) ->
                 if let (Some(counters), Some(kind)) = (&member.counters, kind(hook)) {
                     words.push(counted(kind, counters));
                 }
+                if entry.has_moved {
+                    words.push(entry.reason.clone());
+                }
                 words.join("; ")
             }
             None => foreign(view, index, entry),

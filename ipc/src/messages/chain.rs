@@ -292,4 +292,6 @@ pub struct HookEntry {
     pub member: Option<DispatcherMember>,
     /// Why it stands here, in a sentence.
     pub reason: String,
+    /// bpfman's attachment was made when the interface was in another network namespace or had another number.
+    pub has_moved: bool,
 }

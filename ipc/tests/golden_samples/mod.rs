@@ -161,6 +161,7 @@ pub(crate) fn hook_view() -> HookView {
             name: "count".to_owned(),
             member: Some(member()),
             reason: "first".to_owned(),
+            has_moved: true,
         }],
         foreign: Some(foreign_dispatcher()),
     }

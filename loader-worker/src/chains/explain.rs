@@ -17,6 +17,7 @@ pub fn members(members: &[DispatcherMember]) -> Vec<HookEntry> {
                 || format!("first: nobody has a priority below {}", member.priority),
                 |before| behind(member, before),
             ),
+            has_moved: false,
         });
         before = Some(member);
     }
@@ -85,6 +86,7 @@ pub fn foreign(program_id: u32, name: String, hook: InterfaceHook) -> HookEntry 
             InterfaceHook::Xdp => "not bpfman's; while it is here, nothing else can be".to_owned(),
             _ => "not bpfman's; it keeps the place that its owner gave it".to_owned(),
         },
+        has_moved: false,
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use ipc::messages::attach::Direction;
+use ipc::messages::attach::{Direction, LinkDetails};
 use ipc::messages::kernel::KernelMap;
 use ipc::messages::program::{ProgramKind, ProgramRecord, Source};
 use proptest::prelude::*;
@@ -105,6 +105,7 @@ fn healthy(programs: &[StoredProgram], links: &[LinkRecord]) -> Seen {
             .iter()
             .map(|link| (link.id, Behind::Found(kernel(link))))
             .collect(),
+        moved: BTreeSet::new(),
         maps,
         pins,
         plans: programs
@@ -208,6 +209,14 @@ fn each_loss_is_one_finding() {
     };
     let idle = drift(|seen| drop(seen.links.insert(1, Behind::Found(idle))));
     assert!(matches!(&idle[..], [Drift::LinkIdle { id: 1, .. }]));
+    let moved = drift(|seen| assert!(seen.moved.insert("/r/fs/tcx-ingress/link_1_2_7".into())));
+    assert_eq!(
+        moved,
+        [Drift::Moved {
+            what: "link 1".into(),
+            place: "interface eth0".into()
+        }]
+    );
     let orphan = drift(|seen| assert!(seen.pins.insert("/r/fs/links/99".into())));
     assert_eq!(
         orphan,

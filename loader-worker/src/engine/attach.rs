@@ -102,7 +102,10 @@ impl Engine {
             prepared: Some(prepared),
         };
         let mut executor = Executor::new(subject, &*self.helpers, &self.faults);
-        executor.run(steps).await?;
+        if let Err(failure) = executor.run(steps).await {
+            drop(executor);
+            return Err(self.name_moved_link(failure, command, network.as_ref()));
+        }
 
         let made = executor.attached()?;
         let kernel = made.kernel.clone();

@@ -221,9 +221,8 @@ impl Engine {
         let mut executor = Executor::new(Subject::Chain(work), &*self.helpers, &self.faults);
         if let Err(failure) = executor.run(rebuild::create(&self.layout, change)).await {
             drop(executor);
-            let is_own = namespace.is_none_or(|namespace| namespace.file().is_none());
-            let place = (key.ifindex, interface.as_str());
-            return Err(self.name_occupant(failure, place, is_own).await);
+            let place = (key, interface.as_str());
+            return Err(self.name_occupant(failure, place, namespace).await);
         }
 
         let work = executor.chain()?;

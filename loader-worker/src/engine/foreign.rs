@@ -2,34 +2,43 @@
 
 use super::Engine;
 use crate::chains::foreign;
+use crate::chains::reach::Way;
 use crate::helpers::Done;
 use crate::hooks;
-use crate::kernel::netlink::Socket;
 use crate::kernel::xdp_hook;
-use crate::network_namespace;
+use crate::network_namespace::{self, NetworkNamespace};
 use ipc::messages::attach::{LinkDetails, LinkRecord};
 use ipc::messages::chain::{
-    DispatcherMember, ForeignDispatcher, ForeignMember, HookEntry, HookView, InterfaceHook,
+    DispatcherMember, ForeignDispatcher, ForeignMember, HookEntry, HookKey, HookView, InterfaceHook,
 };
 use ipc::messages::failure::Failure;
 use ipc::messages::helper::{HelperJob, HelperKind, HelperResult};
 
 impl Engine {
     /// The refusal of an attach, with the names of those who are in the way. That is for people: what cannot be told (the
-    /// program has gone meanwhile, there is no helper) is left out. `is_own`: the interface is in the loader's own network
-    /// namespace.
+    /// program has gone meanwhile, there is no helper) is left out.
     pub(super) async fn name_occupant(
         &self,
         refusal: Failure,
-        (ifindex, interface): (u32, &str),
-        is_own: bool,
+        (key, interface): (HookKey, &str),
+        namespace: Option<&NetworkNamespace>,
     ) -> Failure {
-        if !is_own || !hooks::xdp::is_refusal_of_a_taken_hook(&refusal) {
+        if !hooks::xdp::is_refusal_of_a_taken_hook(&refusal) {
             return refusal;
         }
-        let found = Socket::open().and_then(|socket| xdp_hook::programs(&socket, ifindex));
+        let ifindex = key.ifindex;
+        let way = match namespace {
+            Some(namespace) => Way::into(namespace, &*self.helpers).await,
+            None => Ok(Way::Own),
+        };
+        let found = way
+            .ok()
+            .and_then(|way| way.with(|socket| xdp_hook::programs(socket, ifindex)).ok());
         let mut refusal = refusal;
         for program_id in found.unwrap_or_default() {
+            if let Some(by_own) = self.refusal_by_moved_chain(program_id, key) {
+                return by_own;
+            }
             let Ok((name, dispatcher)) = self.describe(program_id, ifindex).await else {
                 continue;
             };
@@ -114,6 +123,7 @@ impl Engine {
                     "{whose}; in slot {position} of a dispatcher of libxdp's protocol (program {}), priority {}",
                     dispatcher.program_id, member.priority
                 ),
+                has_moved: false,
             }
         });
         entry.collect()

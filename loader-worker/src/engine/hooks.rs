@@ -1,6 +1,7 @@
 //! Looking hooks up: bpfman's chains, and everything else on the hooks of an interface.
 
 use super::chain::{counted, no_hook};
+use super::moved::{mark, moved_link};
 use super::{Engine, NamespaceFile};
 use crate::chains::reach::Way;
 use crate::chains::{explain, fused, verdicts};
@@ -224,7 +225,14 @@ impl Engine {
                     view.dispatcher = Some(chain.dispatcher.clone());
                     view.entries.extend(explain::members(&chain.members));
                 }
-                _ => view.entries.push(explain::foreign(program_id, name, hook)),
+                _ => match self.moved_chain(program_id, key)? {
+                    Some(moved) => {
+                        let members = explain::members(&moved.members).into_iter();
+                        view.entries.extend(members.map(mark));
+                        view.dispatcher = Some(moved.dispatcher);
+                    }
+                    None => view.entries.push(explain::foreign(program_id, name, hook)),
+                },
             }
         }
         Ok(view)
@@ -262,36 +270,50 @@ impl Engine {
                     let link = links.iter().find(|link| link.id == sibling.link_id)?;
                     Some((link, sibling.priority))
                 });
-            let Some((link, priority)) = own else {
-                view.entries
-                    .push(explain::foreign(program_id, String::new(), hook));
-                continue;
+            let entry = match (own, moved_link(&links, program_id, place)) {
+                (Some((link, priority)), _) => {
+                    let rank = (priority, link.id);
+                    let reason = explain::by_the_kernel(rank, before.replace(rank));
+                    self.on_mprog_by(link, &links, reason)?
+                }
+                (None, Some(link)) => mark(self.on_mprog_by(link, &links, String::new())?),
+                (None, None) => explain::foreign(program_id, String::new(), hook),
             };
-            let program = self.store.program(program_id)?;
-            let (name, pin) = program.map_or_else(Default::default, |program| {
-                (program.record.name, program.record.pin_path)
-            });
-            view.entries.push(HookEntry {
-                program_id,
-                name: name.clone(),
-                member: Some(DispatcherMember {
-                    program_id,
-                    program_name: name,
-                    program_pin: pin,
-                    link_id: link.id,
-                    kernel_link_id: link.kernel_link_id,
-                    link_pin: link.pin_path.clone(),
-                    position: mprog_order::position(link, &links).unwrap_or_default(),
-                    priority,
-                    proceed_on: 0,
-                    metadata: link.metadata.clone(),
-                    counters: None,
-                }),
-                reason: explain::by_the_kernel((priority, link.id), before),
-            });
-            before = Some((priority, link.id));
+            view.entries.push(entry);
         }
         Ok(Some(view))
+    }
+
+    /// A program on a hook that the kernel orders, by this link.
+    fn on_mprog_by(
+        &self,
+        link: &LinkRecord,
+        links: &[LinkRecord],
+        reason: String,
+    ) -> Result<HookEntry, Failure> {
+        let program = self.store.program(link.program_id)?;
+        let (name, pin) = program.map_or_else(Default::default, |program| {
+            (program.record.name, program.record.pin_path)
+        });
+        Ok(HookEntry {
+            program_id: link.program_id,
+            name: name.clone(),
+            member: Some(DispatcherMember {
+                program_id: link.program_id,
+                program_name: name,
+                program_pin: pin,
+                link_id: link.id,
+                kernel_link_id: link.kernel_link_id,
+                link_pin: link.pin_path.clone(),
+                position: mprog_order::position(link, links).unwrap_or_default(),
+                priority: link.details.mprog().map_or(0, |(_, priority)| priority),
+                proceed_on: 0,
+                metadata: link.metadata.clone(),
+                counters: None,
+            }),
+            reason,
+            has_moved: false,
+        })
     }
 }
 

@@ -20,6 +20,7 @@ mod journal;
 mod leave;
 mod load;
 mod maps;
+mod moved;
 mod present;
 mod query;
 mod take_away;

@@ -12,6 +12,10 @@ pub mod xdp;
 use crate::kernel::Error;
 use ipc::messages::failure::{Failure, Stage};
 
+/// What is to be said of a link at an interface that moved.
+pub const MADE_ELSEWHERE: &str =
+    "attached when the interface was in another network namespace or had another number";
+
 /// An interface and a program for it, with the names that messages call them by.
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'a> {

@@ -1,6 +1,6 @@
 //! Putting a program on a hook of tcx or netkit, in its place among those that are there.
 
-use super::{Site, mprog_order};
+use super::{MADE_ELSEWHERE, Site, mprog_order};
 use crate::kernel::limits::ATTACH_ATTEMPTS;
 use crate::kernel::{Error, link, query};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
@@ -69,6 +69,16 @@ fn until_it_is_first<T>(
         format!("{hook} was changed by others {ATTACH_ATTEMPTS} times while attaching"),
     )
     .remedy("retry"))
+}
+
+/// The refusal of a program that came along with the interface by a link of bpfman's.
+pub fn taken_by_moved(program_id: u32, link: u64) -> Failure {
+    Failure::new(
+        FailureCode::AlreadyExists,
+        Stage::Attach,
+        format!("program {program_id} is already on this hook by link {link}, {MADE_ELSEWHERE}"),
+    )
+    .remedy(format!("detach link {link} first"))
 }
 
 /// What the kernel says of interfaces that have no such hook.

@@ -1,6 +1,6 @@
 //! Putting a program on an interface as its only XDP program.
 
-use super::Site;
+use super::{MADE_ELSEWHERE, Site};
 use crate::kernel::link;
 use ipc::messages::attach::XdpMode;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
@@ -30,6 +30,15 @@ pub fn taken_by(what: &str) -> Failure {
     let cause = format!("{TAKEN}: {what}");
     Failure::new(FailureCode::FailedPrecondition, Stage::Attach, cause)
         .remedy("detach it first (`ip link show` and `xdp-loader status` tell more)")
+}
+
+/// The refusal of an attach because of a chain of bpfman's with these links that came along with the interface.
+pub fn taken_by_own(program_id: u32, links: &[String]) -> Failure {
+    let links = links.join(", ");
+    let cause =
+        format!("{TAKEN}: program {program_id}, bpfman's own (link {links}), {MADE_ELSEWHERE}");
+    Failure::new(FailureCode::FailedPrecondition, Stage::Attach, cause)
+        .remedy(format!("detach link {links} first"))
 }
 
 /// Whether an attach was refused because of what is on the interface, and by what.

@@ -44,6 +44,7 @@ mod maintainer_scripts;
 mod map_elements;
 mod maps_access;
 mod maps_by_name;
+mod moved_interfaces;
 mod netns_filters;
 mod network_namespaces;
 mod order;
