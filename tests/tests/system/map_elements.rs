@@ -47,6 +47,11 @@ fn map_elements_of_the_source_are_there_when_the_program_runs() {
     }
     let seen = |id: u32| [0, 1, 2, 3, 4, 5].map(|slot| count(id, "counters", slot));
     let (of_first, of_second) = (seen(first), seen(second));
+    let listed = instance.ctl(&["map", "list", "-o", "json"]).json();
+    let maps = listed["maps"].as_array().expect("maps");
+    let filters = maps.iter().filter(|map| map["name"] == "seen");
+    let functions: Vec<_> = filters.map(|map| &map["kernel"]["map_extra"]).collect();
+    assert_eq!(functions, [3, 3], "hash functions");
     for counts in [of_first, of_second] {
         let events = counts[slot::EVENTS];
         assert!(events >= 4, "{counts:?}");
@@ -102,6 +107,12 @@ fn map_elements_are_programs_that_are_named_as_well() {
     let events = count(caller, slot::EVENTS);
     assert!(events >= 8, "counted {events}");
     assert_eq!(count(callee, slot::CALLED), events);
+    // Who is jumped to is in the array also when it is unloaded.
+    let unloaded = ["program", "unload", &callee.to_string()];
+    instance.ctl(&unloaded).ok();
+    instance.attach(&["tracepoint", &owner, "syscalls/sys_enter_getpid"]);
+    call_getpid(4);
+    assert!(count(caller, slot::EVENTS) >= events + 4);
     assert_eq!(count(caller, slot::WRONG), 0);
 
     // In a chain, alone and beside another.
