@@ -33,6 +33,7 @@ mod manual_page;
 mod object;
 mod older_grammar;
 mod parse;
+mod present_names;
 mod progress;
 mod retry;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::cli::{LinkDetachArgs, LinkGetArgs, LinkListArgs};
 use crate::console::Console;
 use crate::exit::Error;
 use crate::inventory::foreign_links;
+use crate::present_names::PresentNames;
 use crate::select::LinkFilter;
 use crate::{json, text};
 
@@ -32,7 +33,11 @@ pub(super) fn get(
     print(
         console,
         arguments.output.output,
-        |width| text::link(&link, true, width),
+        |width| {
+            let mut link = link.clone();
+            PresentNames::here().tell(&mut link.record.details);
+            text::link(&link, true, width)
+        },
         || json::Link::from(link.clone()),
     )
 }
@@ -67,7 +72,14 @@ pub(super) fn list(
     print(
         console,
         arguments.output.output,
-        |width| text::links(&links, foreign.as_deref().unwrap_or_default(), width),
+        |width| {
+            let mut links = links.clone();
+            let names = PresentNames::here();
+            for link in &mut links {
+                names.tell(&mut link.record.details);
+            }
+            text::links(&links, foreign.as_deref().unwrap_or_default(), width)
+        },
         || json::LinkList::new(links.clone(), foreign.clone()),
     )
 }

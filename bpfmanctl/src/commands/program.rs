@@ -10,6 +10,7 @@ use crate::console::Console;
 use crate::exit::Error;
 use crate::inventory::{ProgramRow, foreign_programs};
 use crate::parse::GlobalArgument;
+use crate::present_names::PresentNames;
 use crate::select::{APPLICATION, ProgramFilter};
 use crate::{group, json, object, progress, text};
 use ipc::messages::program::{LoadOptions, Program, Source, TypedGlobal};
@@ -137,7 +138,14 @@ pub(super) fn get(
     print(
         console,
         output,
-        |width| text::program(&program, stats_enabled(), width),
+        |width| {
+            let mut program = program.clone();
+            let names = PresentNames::here();
+            for link in &mut program.links {
+                names.tell(&mut link.record.details);
+            }
+            text::program(&program, stats_enabled(), width)
+        },
         || json::Program::from(program.clone()),
     )
 }

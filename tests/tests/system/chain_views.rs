@@ -283,6 +283,27 @@ fn an_interface_with_another_name_has_the_chain_that_it_had() {
     instance.attach(&["xdp", &id, "renamed0", "-p", "20"]);
     let (_, apart) = instance.attach(&["xdp", &id, INTERFACE, "-p", "20"]);
     assert_eq!(apart["record"]["details"]["position"], 0);
+    let listed = netns.inside(|| instance.ctl(&["link", "list"]).ok());
+    let both = format!("renamed0 (was {INTERFACE}) pos-0");
+    for place in [
+        both.as_str(),
+        "renamed0 pos-1",
+        &format!(" {INTERFACE} pos-0"),
+    ] {
+        assert!(listed.contains(place), "{place}: {listed}");
+    }
+    let told = |output: &str| {
+        netns.inside(|| instance.ctl(&["link", "get", &link.to_string(), "-o", output]))
+    };
+    assert!(
+        told("text")
+            .ok()
+            .contains(&format!("renamed0 (was {INTERFACE})"))
+    );
+    assert_eq!(
+        told("json").json()["record"]["details"]["interface"],
+        INTERFACE
+    );
     assert_eq!(convert("renamed0").json()["members"][1]["priority"], 20);
     let alone = convert(INTERFACE).json();
     assert_eq!(
