@@ -18,7 +18,7 @@ use ipc::limits::FRAME_DESCRIPTORS;
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use ipc::messages::helper::{HelperJob, HelperKind};
 use ipc::messages::kernel::{KernelMap, KernelProgram};
-use ipc::plan::{Elements, ProgramPlan};
+use ipc::plan::{Elements, MapPlan, ProgramPlan};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
@@ -236,7 +236,7 @@ impl<'a> Executor<'a> {
             })
             .transpose()?;
         let created = map::create(plan, self.btf.as_ref().map(AsFd::as_fd), inner, &plan.name)
-            .map_err(|error| self.map_failure(instance, error))?;
+            .map_err(|error| refused_map(plan, error))?;
         self.maps.insert(instance, created);
         Ok(())
     }
@@ -399,6 +399,39 @@ impl<'a> Executor<'a> {
         let name = name.map_or("", |map| map.name.as_str());
         error.into_failure(Stage::Maps, format!("map \"{name}\""))
     }
+}
+
+/// A map that the kernel refuses: it does not say what it dislikes (`EINVAL`), so all is told that it was asked for.
+fn refused_map(plan: &MapPlan, error: Error) -> Failure {
+    let MapPlan {
+        name,
+        map_type,
+        key_size,
+        value_size,
+        max_entries,
+        flags,
+        ..
+    } = plan;
+    if error.errno != Errno::INVAL {
+        return error.into_failure(Stage::Maps, format!("map \"{name}\""));
+    }
+    let what = format!(
+        "map \"{name}\" (type {map_type}, key of {key_size} bytes, value of {value_size} bytes, {max_entries} entries, \
+         flags {flags:#x})"
+    );
+    let failure = error.into_failure(Stage::Maps, what);
+    // Storages that hang on sockets, files, tasks and control groups have none.
+    const STORAGES: [u32; 6] = [19, 21, 24, 28, 29, 32];
+    if *max_entries == 0 && !STORAGES.contains(map_type) {
+        return Failure {
+            code: FailureCode::InvalidArgument,
+            ..failure
+        }
+        .remedy("such a map has at least one entry: set max_entries in its definition");
+    }
+    failure.remedy(
+        "the kernel has no such type, or not with these sizes and flags: see the map's definition",
+    )
 }
 
 fn pin_failure(path: &Path, error: Error) -> Failure {

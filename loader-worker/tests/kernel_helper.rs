@@ -20,7 +20,7 @@ use ipc::messages::netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace};
 use ipc::messages::program::ProgramKind;
 use ipc::role::Role;
 use kernel_support::{elsewhere, inside, ip, isolated, load, plan};
-use loader_worker::kernel::clsact::{self, Qdisc};
+use loader_worker::kernel::clsact::{self, Blocks, Qdisc};
 use loader_worker::kernel::netlink::Socket;
 use loader_worker::kernel::{info, interfaces, map, pin, probe, query, witness};
 use rustix::fs::{Mode, OFlags};
@@ -348,7 +348,10 @@ fn it_opens_a_netlink_socket_in_the_namespace_that_it_is_given() {
         assert!(!interfaces::exists(&socket, 76).unwrap());
         // It is no mere looking: the kernel counts the capability of both.
         clsact::add_qdisc(&socket, 77).unwrap();
-        assert_eq!(clsact::qdisc(&socket, 77).unwrap(), Qdisc::Clsact);
+        assert_eq!(
+            clsact::qdisc(&socket, 77).unwrap(),
+            Qdisc::Clsact(Blocks::default())
+        );
         let own = Socket::open().unwrap();
         assert_eq!(clsact::qdisc(&own, 76).unwrap(), Qdisc::None);
         let note = |ifindex| {

@@ -4,7 +4,8 @@ use super::direction;
 use super::reach::Way;
 use super::rebuild::FilterPlace;
 use crate::kernel::Error;
-use crate::kernel::clsact::{self, Put, Qdisc};
+use crate::kernel::clsact::{self, Blocks, Put, Qdisc};
+use ipc::messages::attach::Direction;
 use ipc::messages::chain::{Dispatcher, Filter, HookKey};
 use ipc::messages::failure::{Failure, FailureCode, Stage};
 use rustix::io::Errno;
@@ -30,7 +31,14 @@ pub fn place(
         way.vanished(key.ifindex, interface)
             .unwrap_or_else(|| error.into_failure(Stage::Attach, format!("filters of {interface}")))
     };
-    ensure_clsact(way, key.ifindex, interface)?;
+    let blocks = ensure_clsact(way, key.ifindex, interface)?;
+    let block = match direction {
+        Direction::Ingress => blocks.ingress,
+        Direction::Egress => blocks.egress,
+    };
+    if let Some(block) = block {
+        return Err(shared(block, direction, interface));
+    }
     let found = way
         .with(|socket| clsact::filters(socket, key.ifindex, direction))
         .map_err(failed)?;
@@ -38,7 +46,7 @@ pub fn place(
 }
 
 /// Sees that clsact is on the interface, and nothing else in its place.
-fn ensure_clsact(way: &Way, ifindex: u32, interface: &str) -> Result<(), Failure> {
+fn ensure_clsact(way: &Way, ifindex: u32, interface: &str) -> Result<Blocks, Failure> {
     let failed = |error: Error| {
         if let Some(failure) = way.vanished(ifindex, interface) {
             return failure;
@@ -57,14 +65,14 @@ fn ensure_clsact(way: &Way, ifindex: u32, interface: &str) -> Result<(), Failure
     };
     let qdisc = || way.with(|socket| clsact::qdisc(socket, ifindex));
     match qdisc().map_err(failed)? {
-        Qdisc::Clsact => Ok(()),
+        Qdisc::Clsact(blocks) => Ok(blocks),
         Qdisc::None => match way.with(|socket| clsact::add_qdisc(socket, ifindex)) {
             // Somebody was faster; who that was is looked at once more.
             Err(error) if error.errno == Errno::EXIST => match qdisc().map_err(failed)? {
-                Qdisc::Clsact => Ok(()),
+                Qdisc::Clsact(blocks) => Ok(blocks),
                 _ => Err(failed(error)),
             },
-            added => added.map_err(failed),
+            added => added.map(|()| Blocks::default()).map_err(failed),
         },
         Qdisc::Other(kind) => Err(Failure::new(
             FailureCode::FailedPrecondition,
@@ -75,6 +83,17 @@ fn ensure_clsact(way: &Way, ifindex: u32, interface: &str) -> Result<(), Failure
             "replace it by clsact, if nothing needs it: tc qdisc show dev {interface}"
         ))),
     }
+}
+
+/// The kernel puts no filter of one interface among those that several share.
+fn shared(block: u32, direction: Direction, interface: &str) -> Failure {
+    let direction = direction.name();
+    let cause = format!(
+        "the {direction} filters of {interface} are those of block {block}, which interfaces share; a chain is of one interface"
+    );
+    Failure::new(FailureCode::FailedPrecondition, Stage::Attach, cause).remedy(format!(
+        "attach it as tcx, or make clsact anew without {direction}_block, if nothing needs it: tc qdisc show dev {interface}"
+    ))
 }
 
 /// Puts a program where a filter of bpfman's is or goes.

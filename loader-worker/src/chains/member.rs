@@ -22,6 +22,35 @@ pub struct Loaded {
     pub own_form: Option<String>,
 }
 
+/// Why a program for entries of maps is loaded in its own form.
+const IN_MAPS: &str = "it runs in entries of a devmap or cpumap";
+
+/// Whether the kernel runs a program where packets are redirected to, and on no interface.
+fn runs_in_maps(plan: &ProgramPlan) -> bool {
+    const DEVMAP: u32 = 33;
+    const CPUMAP: u32 = 35;
+    plan.kind == ProgramKind::Xdp && [DEVMAP, CPUMAP].contains(&plan.expected_attach_type)
+}
+
+/// Refuses to put such a program on an interface.
+pub fn check_is_for_interfaces(stored: &StoredProgram) -> Result<(), Failure> {
+    let own = stored.member.as_ref().and_then(|form| form.own.as_deref());
+    if own != Some(IN_MAPS) {
+        return Ok(());
+    }
+    let record = &stored.record;
+    let cause = format!(
+        "program {} (section \"{}\") cannot be on an interface: {IN_MAPS}",
+        record.program_id, record.section,
+    );
+    Err(
+        Failure::new(FailureCode::InvalidArgument, Stage::Attach, cause).remedy(format!(
+            "an application puts {} into its map; for interfaces, give the program the section \"xdp\"",
+            record.pin_path
+        )),
+    )
+}
+
 /// Loads a program so that it can be a member of any chain: in the form that replaces a function, or, where the kernel or
 /// the program does not allow that, in its own.
 pub fn load(
@@ -32,6 +61,7 @@ pub fn load(
 ) -> Result<Loaded, Error> {
     let hook = hook_of(plan.kind);
     let own_form = match (support::replacing(), types, &plan.func_info) {
+        _ if runs_in_maps(plan) => IN_MAPS.to_owned(),
         (Err(missing), _, _) => missing.clone(),
         (Ok(()), Some(types), Some(_)) => match load_replacing(hook, plan, license, types, maps) {
             Ok(program) => {

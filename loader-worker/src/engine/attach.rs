@@ -82,6 +82,7 @@ impl Engine {
         };
         let prepared = kinds::prepare(&request)?;
         if chains::takes(stored.record.kind) {
+            chains::member::check_is_for_interfaces(&stored)?;
             let place = network.as_ref().ok_or_else(|| {
                 Failure::new(
                     FailureCode::Internal,

@@ -18,6 +18,8 @@ const GET_FILTER: u16 = 46;
 
 const KIND: u16 = 1;
 const OPTIONS: u16 = 2;
+const INGRESS_BLOCK: u16 = 13;
+const EGRESS_BLOCK: u16 = 14;
 const BPF_FD: u16 = 6;
 const BPF_NAME: u16 = 7;
 const BPF_FLAGS: u16 = 8;
@@ -40,9 +42,19 @@ pub enum Qdisc {
     /// Nothing.
     None,
     /// clsact, whoever made it.
-    Clsact,
+    Clsact(Blocks),
     /// Another one, by kind.
     Other(String),
+}
+
+/// Numbers of the blocks (`ingress_block`, `egress_block`) that have the filters of a hook in the place of the interface, so that
+/// interfaces share them; `None` for filters of its own.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Blocks {
+    /// Of packets that arrive.
+    pub ingress: Option<u32>,
+    /// Of packets that leave.
+    pub egress: Option<u32>,
 }
 
 /// A filter on a hook.
@@ -69,8 +81,16 @@ pub fn qdisc(socket: &Socket, ifindex: u32) -> Result<Qdisc, Error> {
             return;
         };
         if reply.ifindex == ifindex && reply.handle == CLSACT_HANDLE {
+            let mut blocks = Blocks::default();
+            for (name, value) in attributes(reply.attributes) {
+                match name {
+                    INGRESS_BLOCK => blocks.ingress = word(value, 0),
+                    EGRESS_BLOCK => blocks.egress = word(value, 0),
+                    _ => {}
+                }
+            }
             found = match attributes(reply.attributes).find(|(name, _)| *name == KIND) {
-                Some((_, kind)) if text(kind) == "clsact" => Qdisc::Clsact,
+                Some((_, kind)) if text(kind) == "clsact" => Qdisc::Clsact(blocks),
                 Some((_, kind)) => Qdisc::Other(text(kind)),
                 None => Qdisc::Other(String::new()),
             };

@@ -23,6 +23,7 @@ mod lives;
 mod maps_of_maps;
 mod objects;
 mod parallel;
+mod reasons;
 mod sequences;
 mod sharing;
 mod switch;

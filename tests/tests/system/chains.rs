@@ -301,6 +301,19 @@ fn another_qdisc_in_the_place_of_clsact_is_refused_and_kept() {
     let kept = tc(&instance, &format!("qdisc show dev {INTERFACE} ingress"));
     assert!(kept.contains("qdisc ingress"), "{kept}");
     before.assert_unchanged(&instance, "a refused attach");
+
+    // Filters that interfaces share, in one direction.
+    tc(&instance, &format!("qdisc del dev {INTERFACE} ingress"));
+    tc(
+        &instance,
+        &format!("qdisc add dev {INTERFACE} ingress_block 7 clsact"),
+    );
+    let error = instance
+        .ctl(&["link", "attach", "tc", &id, INTERFACE, "ingress", "-p", "1"])
+        .refused();
+    assert!(error.contains("block 7"), "{error}");
+    assert!(error.contains("tcx"), "{error}");
+    instance.attach(&["tc", &id, INTERFACE, "egress", "-p", "1"]);
 }
 
 #[test]
