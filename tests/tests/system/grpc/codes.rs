@@ -246,6 +246,7 @@ fn attach() {
     let [xdp_id, tcx_id, tc_id, tracepoint_id, uprobe_id] = loaded[..] else {
         panic!("{loaded:?}");
     };
+    let of_returns = instance.load(&objects.object("counter"), "uretprobe:uretprobe_count", &[])[0];
     let before = Traces::of(&instance);
     let whole = |id, attach| {
         let request = AttachRequest { id, attach };
@@ -415,6 +416,15 @@ fn attach() {
             Code::Internal,
             uprobe_id,
             to_uprobe(uprobe(&path, "nothing")),
+        ),
+        (
+            "uretprobe: inside of the function",
+            Code::InvalidArgument,
+            of_returns,
+            to_uprobe(UprobeAttachInfo {
+                offset: 1,
+                ..uprobe(&path, "bpfman_probe_inside")
+            }),
         ),
         (
             "uprobe: container_pid of no process",
