@@ -7,13 +7,14 @@ use std::fs;
 use std::path::Path;
 
 impl Loaded {
-    /// Whether they are there, and are what they should be.
+    /// Whether they are there, and are what they should be; the kubelet's directory if volumes are served, which a flag may
+    /// have decided otherwise than the file.
     ///
     /// # Errors
     ///
     /// [`ConfigError::Keys`] with all that are not.
-    pub fn check_named(&self) -> Result<(), ConfigError> {
-        let faults = faults(&self.config);
+    pub fn check_named(&self, serves_volumes: bool) -> Result<(), ConfigError> {
+        let faults = faults(&self.config, serves_volumes);
         let errors: Vec<KeyError> = faults
             .map(|(key, cause)| KeyError {
                 line: self.line(key),
@@ -40,11 +41,12 @@ impl Loaded {
     }
 }
 
-fn faults(config: &Config) -> impl Iterator<Item = (&'static str, String)> {
+fn faults(config: &Config, serves_volumes: bool) -> impl Iterator<Item = (&'static str, String)> {
     let (signing, csi, registries) = (&config.signing, &config.csi, &config.registries);
     let trust_dir = signing.trust_dir().filter(|_| signing.trust_dir_named);
     let trust_dir = trust_dir.and_then(directory_fault);
-    let kubelet_dir = csi.enabled.then(|| directory_fault(&csi.kubelet_dir));
+    let is_wanted = csi.enabled && serves_volumes;
+    let kubelet_dir = is_wanted.then(|| directory_fault(&csi.kubelet_dir));
     let ca_file = registries
         .ca_file
         .as_deref()
@@ -81,12 +83,18 @@ mod tests {
     use super::*;
 
     fn check(text: &str) -> Result<(), String> {
+        check_with(text, true)
+    }
+
+    fn check_with(text: &str, serves_volumes: bool) -> Result<(), String> {
         let loaded = crate::parse(text).unwrap();
         let loaded = Loaded {
             file: Some("bpfman.toml".into()),
             ..loaded
         };
-        loaded.check_named().map_err(|error| error.to_string())
+        loaded
+            .check_named(serves_volumes)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -118,5 +126,7 @@ mod tests {
         }
         // Who serves no volumes needs no kubelet.
         assert_eq!(check("[csi]\nkubelet_dir = \"/no/kubelet\""), Ok(()));
+        let switched_off = "[csi]\nenabled = true\nkubelet_dir = \"/no/kubelet\"";
+        assert_eq!(check_with(switched_off, false), Ok(()));
     }
 }

@@ -78,7 +78,8 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
     if !uid.is_root() {
         return Err(PrepareError::NotRoot(uid.as_raw()));
     }
-    configured.check_named()?;
+    let serves_volumes = flags.csi_support.unwrap_or(config.csi.enabled);
+    configured.check_named(serves_volumes)?;
 
     let users = Users::look_up(flags.require_users)?;
     for fallback in &users.fallbacks {
@@ -98,7 +99,6 @@ fn prepare(flags: &Flags) -> Result<Prepared, PrepareError> {
 
     let notify = Notify::connect(flags.notify_socket.as_deref());
     trust::check(&config.signing)?;
-    let serves_volumes = flags.csi_support.unwrap_or(config.csi.enabled);
     let mut settings = workers::Settings::new(flags, &users, &spec, config.signing.trust_dir());
     if serves_volumes {
         settings = settings.with_kubelet_dir(config.csi.kubelet_dir.clone());

@@ -54,7 +54,7 @@ fn check(
     console: &mut Console<'_>,
 ) -> Result<(), Error> {
     loaded
-        .check_named()
+        .check_named(loaded.config.csi.enabled)
         .map_err(|error| Error::Failed(format!("configuration: {error}")))?;
     check_signers(&loaded.config.signing)?;
     if let (Some(spec), Some(given)) = (&globals.log, log)
